@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class ProjectConfig(AppConfig):
+    """The project itself, for its commands: up, ingress."""
+
+    name = "autocom"
+
+    def ready(self) -> None:
+        from autocom.observability import start_sentry
+
+        start_sentry()

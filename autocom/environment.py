@@ -1,0 +1,131 @@
+"""The environment, parsed once and strictly. A wrong value stops the start with one line that names it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from autocom.kernel.env import EnvReader
+from autocom.kernel.errors import ConfigurationError
+from autocom.local_servers import addresses
+
+PLACEHOLDER_WORDS = ("changeme", "change-me", "secret", "password", "insecure", "example")
+SECRET_LENGTH_AT_LEAST = 24
+LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Every setting that comes from outside. `docs/settings.md` lists them; a test keeps the two alike."""
+
+    secret_key: str
+    webhook_bearer_key: str
+    webhook_hmac_secret: str
+    db_url: str
+    redis_url: str
+    db_is_local: bool
+    redis_is_local: bool
+    sentry_dsn: str
+    sentry_environment: str
+    app_base_url: str
+    evidence_root: Path
+    evidence_endpoint: str
+    data_dir: Path
+    console_port: int
+    ingress_port: int
+    ingress_host: str
+    ingress_workers: int
+    workers_min: int
+    workers_max: int
+    lanes: int
+    lane_bound_count: int
+    body_limit_bytes: int
+    debug: bool
+
+    @property
+    def is_local(self) -> bool:
+        """True when the database is one that autocom started itself: the only case with demonstration users."""
+        return self.db_is_local
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Raises ConfigurationError with one line for every mistake found."""
+        data_dir = addresses.data_dir(environ)
+        read = EnvReader(with_local_secrets(environ, data_dir=data_dir))
+        db_url = read.url("DB_URL", schemes=("postgresql", "postgres"))
+        redis_url = read.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+        environment = cls(
+            secret_key=_secret(read, "SECRET_KEY"),
+            webhook_bearer_key=_secret(read, "WEBHOOK_BEARER_KEY"),
+            webhook_hmac_secret=_secret(read, "WEBHOOK_HMAC_SECRET"),
+            db_url=db_url or addresses.db_url(data_dir),
+            redis_url=redis_url or addresses.redis_url(data_dir),
+            db_is_local=not db_url,
+            redis_is_local=not redis_url,
+            sentry_dsn=read.url("SENTRY_DSN", schemes=("http", "https")),
+            sentry_environment=read.text("SENTRY_ENVIRONMENT", default="local"),
+            app_base_url=read.url("APP_BASE_URL", schemes=("http", "https")),
+            evidence_root=Path(read.text("EVIDENCE_ROOT", default=str(data_dir / "evidence"))),
+            evidence_endpoint=read.url("EVIDENCE_ENDPOINT", schemes=("http", "https")),
+            data_dir=data_dir,
+            console_port=read.integer("CONSOLE_PORT", default=8000, at_least=1, at_most=65535),
+            ingress_port=read.integer("INGRESS_PORT", default=8001, at_least=1, at_most=65535),
+            ingress_host=read.text("INGRESS_HOST", default="127.0.0.1"),
+            ingress_workers=read.integer("INGRESS_WORKERS", default=2, at_least=1, at_most=64),
+            workers_min=read.integer("WORKERS_MIN", default=2, at_least=1, at_most=64),
+            workers_max=read.integer("WORKERS_MAX", default=4, at_least=1, at_most=64),
+            lanes=read.integer("LANES", default=4, at_least=1, at_most=256),
+            lane_bound_count=read.integer("LANE_BOUND", default=100_000, at_least=100, at_most=100_000_000),
+            body_limit_bytes=read.integer("BODY_LIMIT_BYTES", default=1_048_576, at_least=1_024, at_most=26_214_400),
+            debug=read.flag("DEBUG", default=False),
+        )
+        environment._check_together(read)
+        if read.mistakes:
+            raise ConfigurationError("\n".join(read.mistakes))
+        return environment
+
+    def _check_together(self, read: EnvReader) -> None:
+        if self.console_port == self.ingress_port:
+            read.mistakes.append(f"CONSOLE_PORT and INGRESS_PORT are both {self.console_port}: they need two ports")
+        if self.workers_min > self.workers_max:
+            read.mistakes.append(f"WORKERS_MIN is {self.workers_min}, above WORKERS_MAX {self.workers_max}")
+        if self.app_base_url and not urlsplit(self.app_base_url).hostname:
+            read.mistakes.append("APP_BASE_URL has no host: write it as https://autocom.example.com")
+
+
+def _secret(read: EnvReader, name: str) -> str:
+    value = read.text(name, at_least_length=SECRET_LENGTH_AT_LEAST)
+    if any(value.lower().startswith(word) for word in PLACEHOLDER_WORDS):
+        read.mistakes.append(f"{name} looks like a placeholder: make one with `openssl rand -hex 32`")
+    return value
+
+
+def with_local_secrets(environ: Mapping[str, str], *, data_dir: Path) -> Mapping[str, str]:
+    """The environment with the secrets that `manage.py up` generated on this machine, where none are given.
+
+    Only while the database is a local one: a production start without secrets must fail, not find some.
+    """
+    if environ.get("DB_URL") or environ.get("DB_URL_FILE"):
+        return environ
+    found = {}
+    for name in LOCAL_SECRETS:
+        file = data_dir / "secrets" / name
+        if not environ.get(name) and not environ.get(f"{name}_FILE") and file.is_file():
+            found[f"{name}_FILE"] = str(file)
+    return {**environ, **found}
+
+
+def environment_or_exit(environ: Mapping[str, str]) -> Environment:
+    """For process starts: prints each mistake as one line and exits with 2."""
+    try:
+        return Environment.from_environ(environ)
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"autocom: {line}\n")
+        if any(f"{name} is not set" in str(error) for name in LOCAL_SECRETS):
+            sys.stderr.write("autocom: on a developer's machine `manage.py up` (or `make up`) generates these once\n")
+        raise SystemExit(2) from None

@@ -1,0 +1,192 @@
+"""The RSGI application that granian serves: reads a body within its limits, runs the view, answers when the promise is made."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import time
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.signals import request_finished, request_started
+from django.http import HttpResponse
+
+from autocom.ingress.group_commit import GroupCommit, Unavailable
+from ingestion.housekeeping import Housekeeping
+from ingestion.latency import RECORDER, Stage
+from ingestion.problems import Problem, Reply, problem_reply
+from ingestion.provider_book import BOOK
+from ingestion.request_log import REQUEST_LOG, RequestLine
+from ingestion.receive import GROUP_COMMIT, RECEIVED_US, ReplyResponse
+
+BODY_DEADLINE_SECONDS = 5.0
+WEBHOOKS = "/webhooks"
+
+log = logging.getLogger("autocom.ingress")
+
+
+class RsgiProtocol(Protocol):
+    """The part of granian's HTTP protocol that is used here."""
+
+    def __aiter__(self) -> Any: ...
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+
+
+class IngressApplication:
+    """One per ingress process."""
+
+    def __init__(self) -> None:
+        self._django = WSGIHandler()
+        self._group: GroupCommit | None = None
+        self._housekeeping = Housekeeping(book=BOOK, recorder=RECORDER)
+        self._body_limit_bytes: int = settings.AUTOCOM.body_limit_bytes
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._group = GroupCommit(settings.AUTOCOM.redis_url)
+        self._housekeeping.start()
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._housekeeping.stop()
+
+    async def __rsgi__(self, scope: Any, protocol: RsgiProtocol) -> None:
+        if scope.proto != "http":
+            return
+        if not scope.path.startswith(WEBHOOKS):
+            await self._serve_apart(scope, protocol)
+            return
+        received_ns = time.monotonic_ns()
+        environ = environ_of(scope)
+        environ[RECEIVED_US] = time.time_ns() // 1_000
+        reply, provider, request_id = await self._reply(environ, protocol)
+        answer(protocol, reply)
+        duration_us = (time.monotonic_ns() - received_ns) // 1_000
+        RECORDER.record_outcome(provider, reply.code)
+        if reply.code in ("accepted", "duplicate"):
+            RECORDER.record(Stage.ACK, provider, duration_us)
+        REQUEST_LOG.append(
+            RequestLine(
+                at_us=environ[RECEIVED_US],
+                request_id=request_id,
+                provider=provider,
+                status=reply.status,
+                code=reply.code,
+                ack_us=duration_us,
+                body_bytes=environ.get("CONTENT_LENGTH", ""),
+                reason=environ.get("autocom.reason", ""),
+            )
+        )
+
+    async def _reply(self, environ: dict[str, Any], protocol: RsgiProtocol) -> tuple[Reply, str, str]:
+        """The reply, the provider's name as far as it is known, and the request id."""
+        refusal = await self._read_body(environ, protocol)
+        if refusal is not None:
+            return refusal, "", ""
+        request = WSGIRequest(environ)
+        response = self._django.get_response(request)
+        match response:
+            case ReplyResponse(acceptance=acceptance) if acceptance is not None:
+                request_id = str(acceptance.delivery.request_id)
+                try:
+                    assert self._group is not None  # noqa: S101  (granian calls __rsgi_init__ first)
+                    return acceptance.reply(await self._group.commit(acceptance.words())), acceptance.provider, request_id
+                except Unavailable:
+                    return acceptance.unavailable(), acceptance.provider, request_id
+            case ReplyResponse(reply=reply) if reply is not None:
+                return reply, known_name(environ), ""
+        return reply_of(response), "", ""
+
+    async def _read_body(self, environ: dict[str, Any], protocol: RsgiProtocol) -> Reply | None:
+        """Puts the body into the environ, or gives the refusal. A slow body holds no thread; a long one is cut off at the limit."""
+        length = environ.get("CONTENT_LENGTH", "")
+        if environ["REQUEST_METHOD"] != "POST":
+            return None  # the view answers 405
+        if not (length.isascii() and length.isdigit()):
+            return problem_reply(Problem.LENGTH_REQUIRED)
+        if int(length) > self._body_limit_bytes:
+            return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
+        chunks: list[bytes] = []
+        size_bytes = 0
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_SECONDS):
+                async for chunk in protocol:
+                    chunks.append(bytes(chunk))
+                    size_bytes += len(chunk)
+                    if size_bytes > self._body_limit_bytes:
+                        return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
+        except TimeoutError:
+            return problem_reply(Problem.BODY_TIMEOUT)
+        except Exception as error:  # noqa: BLE001  (granian raises its own types when a sender breaks off)
+            log.info("body_broken_off", extra={"error": str(error)})
+            return problem_reply(Problem.BODY_INCOMPLETE)
+        environ["wsgi.input"] = io.BytesIO(b"".join(chunks))
+        return None
+
+    async def _serve_apart(self, scope: Any, protocol: RsgiProtocol) -> None:
+        """Health and metrics may wait for PostgreSQL: in a thread, away from the acks."""
+        environ = environ_of(scope)
+        reply = await asyncio.get_running_loop().run_in_executor(None, self._serve_blocking, environ)
+        answer(protocol, reply)
+
+    def _serve_blocking(self, environ: dict[str, Any]) -> Reply:
+        request_started.send(sender=type(self), environ=environ)
+        try:
+            return reply_of(self._django.get_response(WSGIRequest(environ)))
+        finally:
+            request_finished.send(sender=type(self))
+
+
+def environ_of(scope: Any) -> dict[str, Any]:
+    """What WSGI would say of the request, without a body."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope.path).decode("latin-1"),
+        "QUERY_STRING": scope.query_string or "",
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "SERVER_NAME": "ingress",
+        "SERVER_PORT": scope.server.rsplit(":", 1)[-1],
+        "REMOTE_ADDR": scope.client.rsplit(":", 1)[0],
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+        GROUP_COMMIT: True,
+    }
+    for name, value in scope.headers.items():
+        if name == "content-type":
+            environ["CONTENT_TYPE"] = value
+        elif name == "content-length":
+            # two lengths never agree on where a body ends: joined they are no number, hence 411
+            environ["CONTENT_LENGTH"] = f"{environ['CONTENT_LENGTH']},{value}" if "CONTENT_LENGTH" in environ else value
+        else:
+            key = "HTTP_" + name.upper().replace("-", "_")
+            environ[key] = f"{environ[key]}, {value}" if key in environ else value
+    return environ
+
+
+def known_name(environ: dict[str, Any]) -> str:
+    """The provider's name for the counters, only if it is one of ours: an attacker must not make label values."""
+    name = environ["PATH_INFO"].removeprefix(WEBHOOKS).strip("/") or "default"
+    return name if BOOK.named(name) else ""
+
+
+def reply_of(response: HttpResponse) -> Reply:
+    if isinstance(response, ReplyResponse) and response.reply is not None:
+        return response.reply
+    if response.status_code == 404:
+        return problem_reply(Problem.NOT_FOUND)
+    return Reply(
+        status=response.status_code,
+        body=response.content,
+        code=str(response.status_code),
+        content_type=response.get("Content-Type", "text/plain"),
+        headers=tuple((k, v) for k, v in response.items() if k.lower() not in ("content-type", "content-length")),
+    )
+
+
+def answer(protocol: RsgiProtocol, reply: Reply) -> None:
+    headers = [("content-type", reply.content_type), *((name.lower(), value) for name, value in reply.headers)]
+    protocol.response_bytes(reply.status, headers, reply.body)

@@ -1,0 +1,5 @@
+"""The one error of this package."""
+
+
+class LocalServerError(Exception):
+    """A local server cannot be used. The message is one line that says what to do; no data was changed."""

@@ -1,0 +1,25 @@
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+
+class Command(BaseCommand):
+    help = "Serve the console, its API, health and metrics on CONSOLE_PORT."
+    requires_system_checks = ()
+
+    def handle(self, **_: Any) -> None:
+        Server(
+            "autocom.wsgi:application",
+            address="127.0.0.1",
+            port=settings.AUTOCOM.console_port,
+            interface=Interfaces.WSGI,
+            workers=1,
+            blocking_threads=4,  # granian's default is hundreds, each with a database connection
+            log_level=LogLevels.warning,
+            respawn_failed_workers=True,
+            workers_kill_timeout=10,
+        ).serve()

@@ -1,0 +1,171 @@
+"""The one settings module. Values from outside come through `autocom.environment`; nothing else reads the environment."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from autocom.environment import environment_or_exit
+
+# RQ reads its key prefix at import: one hash tag for the lanes and RQ lets one script touch both, in a cluster too
+os.environ.setdefault("RQ_KEY_PREFIX", "{autocom}:rq")
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+AUTOCOM = environment_or_exit(os.environ)
+
+SECRET_KEY = AUTOCOM.secret_key
+DEBUG = AUTOCOM.debug
+ALLOWED_HOSTS = ["*"] if AUTOCOM.is_local else [AUTOCOM.app_base_url.split("//")[-1].split("/")[0].split(":")[0] or "localhost"]
+CSRF_TRUSTED_ORIGINS = [AUTOCOM.app_base_url] if AUTOCOM.app_base_url else []
+BEHIND_TLS = AUTOCOM.app_base_url.startswith("https://")
+
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # not "unfold": its ready() replaces our admin site
+    "unfold.contrib.filters",
+    "unfold.contrib.guardian",
+    "autocom.apps.ProjectConfig",
+    "console.apps.ConsoleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "guardian",
+    "django_rq",
+    "csp",
+    "ingestion",
+    "evidence",
+    "console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "autocom.urls"
+if os.environ.get("AUTOCOM_PROCESS") == "ingress":  # set by `manage.py ingress`
+    MIDDLEWARE = []
+    ROOT_URLCONF = "autocom.ingress_urls"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+WSGI_APPLICATION = "autocom.wsgi.application"
+
+DATABASES: dict[str, Any] = {
+    "default": {
+        **dj_database_url.parse(AUTOCOM.db_url, conn_max_age=None, conn_health_checks=True),
+        "TEST": {"NAME": "autocom_test"},
+    }
+}
+DATABASES["default"].setdefault("OPTIONS", {}).update({"connect_timeout": 3})
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+RQ_QUEUES = {
+    name: {"URL": AUTOCOM.redis_url, "SERIALIZER": "rq.serializers.JSONSerializer", "DEFAULT_TIMEOUT": 120}
+    for name in ("drain", "ops")
+}
+RQ_SHOW_ADMIN_LINK = False  # django-rq's pages ask only for is_staff: any staff user could empty a queue
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None  # guardian would create a user row for everybody who is nobody
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+LOGIN_URL = reverse_lazy("admin:login")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],  # a view must open itself, never by default
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static-root"
+STATICFILES_DIRS = [BASE_DIR / "console" / "static-overrides"]  # found before the theme's own files
+WHITENOISE_USE_FINDERS = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
+SECURE_HSTS_PRELOAD = BEHIND_TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SESSION_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_SECURE = BEHIND_TLS
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-src": [SELF],
+        "frame-ancestors": [SELF],
+        "object-src": [NONE],
+    }
+}
+
+# the receive view checks its own limit (413) first; Django's would answer 400 and log an error for each such body
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(AUTOCOM.body_limit_bytes, 2_621_440)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "autocom.observability.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"django.request": {"level": "ERROR"}, "rq": {"level": "WARNING"}},
+}
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "autocom",
+    "SITE_HEADER": "autocom",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")}],
+    "SHOW_HISTORY": False,
+    "SCRIPTS": [lambda _request: static("console/unfold-csp.js")],
+    "STYLES": [lambda _request: static("console/console.css")],
+    "COMMAND": {"search_models": False, "show_history": False},
+}

@@ -1,0 +1,19 @@
+"""The permissions that the console asks for, declared once. Each is a permission that Django makes for a model."""
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """Values are `app.codename`, as `User.has_perm` takes them."""
+
+    OVERVIEW_READ = "ingestion.view_latencyflush"  # the overview shows figures, and those are latency flushes
+    EVENT_READ = "ingestion.view_event"
+    DEAD_LETTER_READ = "ingestion.view_deadletter"
+    BATCH_READ = "ingestion.view_batch"
+    LANE_READ = "ingestion.view_lane"
+    LANE_INCIDENT_READ = "ingestion.view_laneincident"
+    PROVIDER_READ = "ingestion.view_provider"
+    PROVIDER_ADD = "ingestion.add_provider"
+    PROVIDER_CHANGE = "ingestion.change_provider"
+    USER_READ = "auth.view_user"
+    GROUP_READ = "auth.view_group"

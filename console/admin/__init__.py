@@ -1,0 +1,5 @@
+"""The models' pages, one module for each model. Importing this package puts them on the site."""
+
+from console.admin import accounts, batches, dead_letters, events, lane_incidents, lanes, providers
+
+__all__ = ["accounts", "batches", "dead_letters", "events", "lane_incidents", "lanes", "providers"]

@@ -1,0 +1,54 @@
+"""Batches: one transaction of one drain each."""
+
+from collections.abc import Sequence
+from typing import ClassVar, override
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from console.admin.read_only import KeysetAdmin
+from console.shown import between, digest, moment, mono
+from ingestion.models import Batch
+
+
+@admin.register(Batch)
+class BatchAdmin(KeysetAdmin):
+    list_display = (
+        *("number", "lane", "sequences", "event_count", "duplicate_count", "quarantined_count", "dead_count"),
+        *("took", "worker", "committed"),
+    )
+    list_columns: ClassVar[Sequence[str]] = (
+        *("number", "lane", "first_sequence", "last_sequence", "event_count", "duplicate_count", "quarantined_count"),
+        *("dead_count", "worker", "claimed_at", "committed_at"),
+    )
+    fieldsets = (
+        (None, {"fields": ("number", "lane", "epoch", "sequences", "worker", "fence")}),
+        ("Counts", {"fields": ("event_count", "duplicate_count", "quarantined_count", "dead_count")}),
+        ("Times", {"fields": ("claimed", "committed", "took")}),
+        ("Proof", {"fields": ("root",)}),
+    )
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: Batch | None = None) -> list[str]:
+        return [field for _, options in self.fieldsets for field in options["fields"]]
+
+    @admin.display(description="Sequences")
+    def sequences(self, batch: Batch) -> SafeString:
+        return mono(f"{batch.first_sequence:,} to {batch.last_sequence:,}")
+
+    @admin.display(description="Took")
+    def took(self, batch: Batch) -> str:
+        return between(batch.claimed_at, batch.committed_at)
+
+    @admin.display(description="Claimed")
+    def claimed(self, batch: Batch) -> SafeString | str:
+        return moment(batch.claimed_at)
+
+    @admin.display(description="Committed")
+    def committed(self, batch: Batch) -> SafeString | str:
+        return moment(batch.committed_at)
+
+    @admin.display(description="Merkle root (RFC 6962)")
+    def root(self, batch: Batch) -> SafeString | str:
+        return digest(batch.merkle_root)

@@ -1,0 +1,146 @@
+"""Dead letters: what could never be stored as it was, why, and its bytes."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, override
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from autocom.kernel.ids import request_id_of
+from console.admin.events import SEARCH_HELP, time_of
+from console.admin.filters import ProviderFilter, StateFilter
+from console.admin.read_only import KeysetAdmin
+from console.lineage import lineage_of, lineage_table
+from console.search import QUALIFIERS, Matched, Qualifier, matched_events
+from console.shown import digest, folded, folded_bytes, headers_table, moment, mono, short_id, whole_id
+from ingestion.models import DeadLetter, Delivery
+
+# this table has no index on ordering keys
+LETTER_QUALIFIERS = {**QUALIFIERS, "key": Qualifier("ordering_key", "ordering key", is_indexed=False)}
+LETTER_QUALIFIERS["error"] = Qualifier("fingerprint", "error fingerprint", is_indexed=True)
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(KeysetAdmin):
+    """Read-only: retry and discard are acts of their own, with a reason and an audit entry."""
+
+    list_display = (
+        "short",
+        "state_label",
+        "error_class",
+        "event_type",
+        "message_id",
+        "provider",
+        "attempt_count",
+        "died",
+    )
+    list_columns: ClassVar[Sequence[str]] = (
+        *("event_id", "state", "error_class", "event_type", "message_id", "provider", "attempt_count", "dead_at"),
+    )
+    list_filter = (StateFilter, ProviderFilter)
+    search_fields = ("event_id",)
+    search_help_text = SEARCH_HELP
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "whole",
+                    "request_id",
+                    "state_label",
+                    "event_type",
+                    "message_id",
+                    "provider",
+                    "ordering_key",
+                    "kind",
+                )
+            },
+        ),
+        ("Why", {"fields": ("error_class", "error_text", "fingerprint_link", "attempt_count", "died")}),
+        ("Lineage", {"fields": ("lineage",)}),
+        ("Receipt", {"fields": ("place", "body_digest", "content_digest", "batch_link")}),
+        ("Content", {"fields": ("bytes_text", "delivery_headers")}),
+    )
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: DeadLetter | None = None) -> list[str]:
+        return [field for _, options in self.fieldsets for field in options["fields"]]
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        return DeadLetter.objects.all()
+
+    @override
+    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
+        return matched_events(term, queryset, qualifiers=LETTER_QUALIFIERS)
+
+    @override
+    def told_key(self, key: object) -> str:
+        return time_of(key) if isinstance(key, UUID) else super().told_key(key)
+
+    @admin.display(description="Event")
+    def short(self, letter: DeadLetter) -> SafeString:
+        return short_id(letter.pk)
+
+    @display(description="State", label={"open": "warning", "retried": "info", "discarded": "default"})  # type: ignore[untyped-decorator]
+    def state_label(self, letter: DeadLetter) -> str:
+        return letter.state
+
+    @admin.display(description="Dead since")
+    def died(self, letter: DeadLetter) -> SafeString | str:
+        return moment(letter.dead_at)
+
+    @admin.display(description="Event id")
+    def whole(self, letter: DeadLetter) -> SafeString:
+        return whole_id(letter.pk)
+
+    @admin.display(description="Request id")
+    def request_id(self, letter: DeadLetter) -> SafeString:
+        return whole_id(request_id_of(letter.pk))
+
+    @admin.display(description="Error")
+    def error_text(self, letter: DeadLetter) -> SafeString:
+        return folded(letter.error[:160] or "no message", letter.error)
+
+    @admin.display(description="Fingerprint")
+    def fingerprint_link(self, letter: DeadLetter) -> SafeString:
+        link = f"{reverse('admin:ingestion_deadletter_changelist')}?q=error:{letter.fingerprint}"
+        return format_html(
+            '{} <a class="console-link" href="{}">letters that failed alike</a>', mono(letter.fingerprint), link
+        )
+
+    @admin.display(description="Received to set aside")
+    def lineage(self, letter: DeadLetter) -> SafeString:
+        return lineage_table(lineage_of(letter, batch=letter.batch))
+
+    @admin.display(description="Lane")
+    def place(self, letter: DeadLetter) -> SafeString:
+        return mono(f"{letter.lane} / {letter.sequence:,}")
+
+    @admin.display(description="Body SHA-256")
+    def body_digest(self, letter: DeadLetter) -> SafeString | str:
+        return digest(letter.body_sha256)
+
+    @admin.display(description="Content SHA-256")
+    def content_digest(self, letter: DeadLetter) -> SafeString | str:
+        return digest(letter.content_sha256)
+
+    @admin.display(description="Batch")
+    def batch_link(self, letter: DeadLetter) -> SafeString:
+        link = reverse("admin:ingestion_batch_change", args=[letter.batch_id])
+        return format_html('<a class="console-link" href="{}">batch {}</a>', link, letter.batch_id)
+
+    @admin.display(description="Bytes as received")
+    def bytes_text(self, letter: DeadLetter) -> SafeString:
+        return folded_bytes(letter.payload_bytes)
+
+    @admin.display(description="Signed headers")
+    def delivery_headers(self, letter: DeadLetter) -> SafeString | str:
+        delivery = Delivery.objects.only("headers").filter(pk=request_id_of(letter.pk)).first()
+        return "the delivery is not kept any more" if delivery is None else headers_table(delivery.headers)

@@ -1,0 +1,141 @@
+"""Events: newest first, found by exact ids, types and keys; the detail shows the way from receipt to commit."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, override
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from autocom.kernel.clock import datetime_of
+from autocom.kernel.ids import request_id_of
+from console.admin.filters import ProviderFilter
+from console.admin.read_only import KeysetAdmin
+from console.lineage import lineage_of, lineage_table
+from console.search import Matched, matched_events
+from console.shown import between, digest, folded_json, headers_table, moment, mono, short_id, whole_id
+from ingestion.models import Delivery, Event
+
+SEARCH_HELP = "id, message id, ordering key, type:…, key:…"
+
+
+@admin.register(Event)
+class EventAdmin(KeysetAdmin):
+    """Read-only. Payloads are for the detail page: the list does not read them."""
+
+    list_display = ("short", "event_type", "message_id", "provider", "ordering_key", "place", "to_commit", "received")
+    list_columns: ClassVar[Sequence[str]] = (
+        *("id", "event_type", "message_id", "provider", "ordering_key", "lane", "sequence", "received_at"),
+        "batch__committed_at",
+    )
+    list_filter = (ProviderFilter,)
+    list_select_related = ("batch",)
+    search_fields = ("id",)  # non-empty, so that the field is drawn; `matched` does the work
+    search_help_text = SEARCH_HELP
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "event_id",
+                    "request_id",
+                    "event_type",
+                    "message_id",
+                    "provider",
+                    "ordering_key",
+                    "kind",
+                    "occurred",
+                )
+            },
+        ),
+        ("Lineage", {"fields": ("lineage",)}),
+        ("Receipt", {"fields": ("place", "body_digest", "content_digest", "identity_digest", "recipe", "batch_link")}),
+        ("Content", {"fields": ("payload_text", "delivery_headers")}),
+    )
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: Event | None = None) -> list[str]:
+        return [field for _, options in self.fieldsets for field in options["fields"]]
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        return Event.objects.select_related("batch")
+
+    @override
+    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
+        return matched_events(term, queryset)
+
+    @override
+    def told_key(self, key: object) -> str:
+        return time_of(key) if isinstance(key, UUID) else super().told_key(key)
+
+    @admin.display(description="Event")
+    def short(self, event: Event) -> SafeString:
+        return short_id(event.pk)
+
+    @admin.display(description="Lane")
+    def place(self, event: Event) -> SafeString:
+        return mono(f"{event.lane} / {event.sequence:,}")
+
+    @admin.display(description="To commit")
+    def to_commit(self, event: Event) -> str:
+        return between(event.received_at, event.batch.committed_at)
+
+    @admin.display(description="Received")
+    def received(self, event: Event) -> SafeString | str:
+        return moment(event.received_at)
+
+    @admin.display(description="Occurred")
+    def occurred(self, event: Event) -> SafeString | str:
+        return "not said by the provider" if event.occurred_at is None else moment(event.occurred_at)
+
+    @admin.display(description="Event id")
+    def event_id(self, event: Event) -> SafeString:
+        return whole_id(event.pk)
+
+    @admin.display(description="Request id")
+    def request_id(self, event: Event) -> SafeString:
+        request_id = request_id_of(event.pk)
+        link = f"{reverse('admin:ingestion_event_changelist')}?q=request:{request_id}"
+        return format_html(
+            '{} <a class="console-link" href="{}">all events of the delivery</a>', whole_id(request_id), link
+        )
+
+    @admin.display(description="Received to committed")
+    def lineage(self, event: Event) -> SafeString:
+        return lineage_table(lineage_of(event, batch=event.batch))
+
+    @admin.display(description="Body SHA-256")
+    def body_digest(self, event: Event) -> SafeString | str:
+        return digest(event.body_sha256)
+
+    @admin.display(description="Content SHA-256")
+    def content_digest(self, event: Event) -> SafeString | str:
+        return digest(event.content_sha256)
+
+    @admin.display(description="Identity")
+    def identity_digest(self, event: Event) -> SafeString | str:
+        return digest(event.identity)
+
+    @admin.display(description="Batch")
+    def batch_link(self, event: Event) -> SafeString:
+        link = reverse("admin:ingestion_batch_change", args=[event.batch_id])
+        return format_html('<a class="console-link" href="{}">batch {}</a>', link, event.batch_id)
+
+    @admin.display(description="Payload")
+    def payload_text(self, event: Event) -> SafeString:
+        return folded_json(event.payload)
+
+    @admin.display(description="Signed headers")
+    def delivery_headers(self, event: Event) -> SafeString | str:
+        delivery = Delivery.objects.only("headers").filter(pk=request_id_of(event.pk)).first()
+        return "the delivery is not kept any more" if delivery is None else headers_table(delivery.headers)
+
+
+def time_of(key: UUID) -> str:
+    """The time that a time-ordered id carries, to the second."""
+    return f"{datetime_of(us=(key.int >> 80) * 1_000):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps  # the class by name would become a candidate for the app "console"
+
+
+class ConsoleAdminConfig(admin_apps.AdminConfig):
+    """Django's admin with our site instead of its own."""
+
+    default = False  # the entry "console" means ConsoleConfig
+    default_site = "console.site.ConsoleSite"
+
+
+class ConsoleConfig(AppConfig):
+    name = "console"
+    default = True

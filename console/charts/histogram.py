@@ -1,0 +1,176 @@
+"""A histogram of durations on a logarithmic axis, as numbers for a template to draw.
+
+The objective is an edge between two buckets, so no bar lies on both sides of its line.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+HEIGHT = 150.0
+TOP = 22.0  # room for the objective's label
+BOTTOM = 24.0  # room for the axis labels
+SIDE = 14.0
+BAR_HEIGHT_AT_LEAST = 2.0  # one slow event among thousands must still be seen
+LABELS_APART = 34.0
+_TICKS_MS = tuple(base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bucket that holds something, in the units of the viewBox."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    x: float
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One size of the chart. `name` makes the ids of its title and description unique."""
+
+    name: str
+    width: float
+    height: float
+    baseline: float
+    bars: Sequence[Bar]
+    ticks: Sequence[Tick]
+    objective: Tick
+    objective_top: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table beneath the chart."""
+
+    label: str
+    count: int
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    title: str
+    description: str
+    drawings: Sequence[Drawing]  # wide, then narrow: text shrinks with its viewBox, so a phone gets one of its own
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    lower_ms: float
+    upper_ms: float
+    count: int
+    objective_ms: float
+
+    @property
+    def is_over(self) -> bool:
+        return self.lower_ms >= self.objective_ms
+
+    @property
+    def label(self) -> str:
+        if math.isinf(self.upper_ms):
+            return f"over {milliseconds_label(self.lower_ms)}"
+        return f"{milliseconds_label(self.lower_ms)} to {milliseconds_label(self.upper_ms)}"
+
+
+def histogram(
+    *, name: str, title: str, description: str, buckets: Sequence[tuple[float, int]], objective_ms: float
+) -> Histogram | None:
+    """The chart of (upper edge in ms, count) pairs in ascending order; None where nothing was counted."""
+    filled = _from_first_to_last_filled(_with_lower_edges(buckets, objective_ms))
+    if not filled:
+        return None
+    return Histogram(
+        title=title,
+        description=description,
+        drawings=[
+            _drawing(f"{name}-{size}", filled, objective_ms=objective_ms, width=width)
+            for size, width in (("wide", 560.0), ("narrow", 340.0))
+        ],
+        rows=[Row(bucket.label, bucket.count, bucket.is_over) for bucket in filled if bucket.count],
+    )
+
+
+def milliseconds_label(value_ms: float) -> str:
+    """Short, for axes: `0.5 ms`, `120 ms`, `2 s`."""
+    if value_ms >= 1_000:
+        return f"{value_ms / 1_000:g} s"
+    return f"{value_ms:.4g} ms"
+
+
+def _with_lower_edges(buckets: Sequence[tuple[float, int]], objective_ms: float) -> list[_Bucket]:
+    lower_edges = [0.0, *(upper for upper, _ in buckets)]
+    return [
+        _Bucket(lower, upper, count, objective_ms) for lower, (upper, count) in zip(lower_edges, buckets, strict=False)
+    ]
+
+
+def _from_first_to_last_filled(buckets: Sequence[_Bucket]) -> list[_Bucket]:
+    filled = [index for index, bucket in enumerate(buckets) if bucket.count]
+    return list(buckets[filled[0] : filled[-1] + 1]) if filled else []
+
+
+def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float, width: float) -> Drawing:
+    low_ms = min(_drawn_lower(buckets[0]), objective_ms / 2)
+    high_ms = max(_drawn_upper(buckets[-1]), objective_ms * 1.5)
+    highest = max(bucket.count for bucket in buckets)
+    baseline = HEIGHT - BOTTOM
+
+    def x(value_ms: float) -> float:
+        share = math.log(value_ms / low_ms) / math.log(high_ms / low_ms)
+        return round(SIDE + share * (width - 2 * SIDE), 1)
+
+    bars = []
+    for bucket in buckets:
+        if not bucket.count:
+            continue
+        left, right = x(max(_drawn_lower(bucket), low_ms)), x(_drawn_upper(bucket))
+        height = round(max(bucket.count / highest * (baseline - TOP), BAR_HEIGHT_AT_LEAST), 1)
+        gap = 1.0 if right - left > 3 else 0.0
+        bars.append(Bar(left, round(baseline - height, 1), round(right - left - gap, 1), height, bucket.is_over))
+    objective_x = x(objective_ms)
+    return Drawing(
+        name=name,
+        width=width,
+        height=HEIGHT,
+        baseline=baseline,
+        bars=bars,
+        ticks=_ticks(x, low_ms=low_ms, high_ms=high_ms, width=width),
+        objective=Tick(objective_x, milliseconds_label(objective_ms), _anchor(objective_x, width)),
+        objective_top=TOP - 6,
+    )
+
+
+def _ticks(x: Callable[[float], float], *, low_ms: float, high_ms: float, width: float) -> list[Tick]:
+    ticks: list[Tick] = []
+    for value_ms in _TICKS_MS:
+        if low_ms <= value_ms <= high_ms:
+            at = x(value_ms)
+            if not ticks or at - ticks[-1].x >= LABELS_APART:
+                ticks.append(Tick(at, milliseconds_label(value_ms), _anchor(at, width)))
+    return ticks
+
+
+def _anchor(x: float, width: float) -> str:
+    """Text at an edge grows inwards, or the viewBox cuts it."""
+    if x > width - 30:
+        return "end"
+    return "start" if x < 30 else "middle"
+
+
+def _drawn_lower(bucket: _Bucket) -> float:
+    return bucket.lower_ms or bucket.upper_ms / 2  # a logarithmic axis has no zero
+
+
+def _drawn_upper(bucket: _Bucket) -> float:
+    return bucket.lower_ms * 2 if math.isinf(bucket.upper_ms) else bucket.upper_ms

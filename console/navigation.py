@@ -1,0 +1,74 @@
+"""The sidebar. An item is shown to those who may open it; the page itself checks again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from console.access import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    title: str
+    icon: str
+    url_name: str
+    permission: Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    items: Sequence[Item]
+
+
+SECTIONS = (
+    Section("", (Item("Overview", "monitoring", "admin:index", Permission.OVERVIEW_READ),)),
+    Section(
+        "Events",
+        (
+            Item("Events", "inbox", "admin:ingestion_event_changelist", Permission.EVENT_READ),
+            Item("Dead letters", "report", "admin:ingestion_deadletter_changelist", Permission.DEAD_LETTER_READ),
+        ),
+    ),
+    Section(
+        "Pipeline",
+        (
+            Item("Providers", "hub", "admin:ingestion_provider_changelist", Permission.PROVIDER_READ),
+            Item("Lanes", "view_week", "admin:ingestion_lane_changelist", Permission.LANE_READ),
+            Item("Batches", "stacks", "admin:ingestion_batch_changelist", Permission.BATCH_READ),
+            Item("Incidents", "warning", "admin:ingestion_laneincident_changelist", Permission.LANE_INCIDENT_READ),
+        ),
+    ),
+    Section(
+        "Access",
+        (
+            Item("Users", "person", "admin:auth_user_changelist", Permission.USER_READ),
+            Item("Groups", "group", "admin:auth_group_changelist", Permission.GROUP_READ),
+        ),
+    ),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """What the theme draws: sections that have something for this user."""
+    sections = []
+    for section in SECTIONS:
+        items = [_drawn(item, request) for item in section.items if request.user.has_perm(item.permission)]
+        if items:
+            sections.append({"title": section.title, "items": items})
+    return sections
+
+
+def _drawn(item: Item, request: HttpRequest) -> dict[str, Any]:
+    link = reverse(item.url_name)
+    is_home = item.url_name == "admin:index"
+    return {
+        "title": item.title,
+        "icon": item.icon,
+        "link": link,
+        "active": request.path == link if is_home else request.path.startswith(link),
+        "has_permission": True,
+    }

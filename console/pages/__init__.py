@@ -1,0 +1,1 @@
+"""Pages that belong to no model: one page, one module, one template."""

@@ -1,0 +1,162 @@
+"""What the overview knows at one moment. Every source is asked by itself, so that one that is silent takes no other with it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from django.db import Error as DatabaseError
+
+from console.selectors import has_events, open_dead_letter_count
+from ingestion.buffer.store import BufferUnavailable
+from ingestion.selectors import (
+    LaneState,
+    StageLatency,
+    WorkerState,
+    ingest_rate_per_second,
+    lane_states,
+    stage_latencies,
+    workers,
+)
+
+FRESH_FOR = timedelta(seconds=1)
+DATABASE_SILENT = "PostgreSQL cannot be asked"
+BUFFER_SILENT = "Redis cannot be asked"
+
+
+class Window(StrEnum):
+    """How far back the percentiles look."""
+
+    MINUTES = "5m"
+    QUARTER = "15m"
+    HOUR = "1h"
+
+    @property
+    def length(self) -> timedelta:
+        return _LENGTH[self]
+
+    @property
+    def title(self) -> str:
+        return _TITLE[self]
+
+    @property
+    def stages_fresh_for(self) -> timedelta:
+        """How old percentiles may be: merging an hour's histograms takes seconds and its result moves by the minute."""
+        return self.length / 60
+
+
+_LENGTH = {Window.MINUTES: timedelta(minutes=5), Window.QUARTER: timedelta(minutes=15), Window.HOUR: timedelta(hours=1)}
+_TITLE = {Window.MINUTES: "5 minutes", Window.QUARTER: "15 minutes", Window.HOUR: "hour"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading[Value]:
+    """What a source said, or why it said nothing. A missing value is never a zero."""
+
+    value: Value | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewSources:
+    """Where the figures come from; other ones in tests."""
+
+    stage_latencies: Callable[..., list[StageLatency]] = stage_latencies
+    lane_states: Callable[[], list[LaneState]] = lane_states
+    ingest_rate_per_second: Callable[..., float | None] = ingest_rate_per_second
+    workers: Callable[[], Sequence[WorkerState]] = workers
+    open_dead_letter_count: Callable[[], int] = open_dead_letter_count
+    has_events: Callable[[], bool] = has_events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewSnapshot:
+    read_at: datetime
+    window: Window
+    rate_10s: Reading[float]
+    rate_60s: Reading[float]
+    lanes: Reading[Sequence[LaneState]]
+    workers: Reading[Sequence[WorkerState]]
+    stages: Reading[Sequence[StageLatency]]
+    stages_read_at: datetime
+    open_dead_letters: Reading[int]
+    has_events: Reading[bool]
+
+
+def read_overview(
+    *,
+    window: Window,
+    sources: OverviewSources,
+    now: datetime,
+    stages: Reading[Sequence[StageLatency]],
+    stages_read_at: datetime,
+) -> OverviewSnapshot:
+    """Asks every other source once. Never raises for a source that is down."""
+    return OverviewSnapshot(
+        read_at=now,
+        window=window,
+        rate_10s=_asked(lambda: sources.ingest_rate_per_second(last=timedelta(seconds=10))),
+        rate_60s=_asked(lambda: sources.ingest_rate_per_second(last=timedelta(seconds=60))),
+        lanes=_asked(sources.lane_states),
+        workers=_asked(sources.workers),
+        stages=stages,
+        stages_read_at=stages_read_at,
+        open_dead_letters=_asked(sources.open_dead_letter_count),
+        has_events=_asked(sources.has_events),
+    )
+
+
+def read_stages(*, window: Window, sources: OverviewSources, now: datetime) -> Reading[Sequence[StageLatency]]:
+    """The latencies of the window that ends now."""
+    return _asked(lambda: sources.stage_latencies(since=now - window.length, until=now))
+
+
+def _asked[Value](source: Callable[[], Value | None]) -> Reading[Value]:
+    try:
+        return Reading(source())
+    except BufferUnavailable:
+        return Reading(problem=BUFFER_SILENT)
+    except DatabaseError:
+        return Reading(problem=DATABASE_SILENT)
+
+
+class SnapshotCache:
+    """One snapshot a window and second, however many tabs ask: the first one reads, the others wait for it.
+
+    Nothing that could not be read is kept: the next request asks again.
+    """
+
+    def __init__(self, *, sources: OverviewSources, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._sources = sources
+        self._now = now
+        self._lock = threading.Lock()
+        self._snapshots: dict[Window, OverviewSnapshot] = {}
+
+    def snapshot(self, window: Window) -> OverviewSnapshot:
+        """At most `FRESH_FOR` old. Holds nothing that depends on who asks."""
+        with self._lock:
+            now = self._now()
+            known = self._snapshots.get(window)
+            if known is not None and _is_fresh(known.read_at, now=now, limit=FRESH_FOR):
+                return known
+            stages, stages_read_at = self._stages(window, known=known, now=now)
+            self._snapshots[window] = read_overview(
+                window=window, sources=self._sources, now=now, stages=stages, stages_read_at=stages_read_at
+            )
+            return self._snapshots[window]
+
+    def _stages(
+        self, window: Window, *, known: OverviewSnapshot | None, now: datetime
+    ) -> tuple[Reading[Sequence[StageLatency]], datetime]:
+        if (
+            known is not None
+            and not known.stages.problem
+            and _is_fresh(known.stages_read_at, now=now, limit=window.stages_fresh_for)
+        ):
+            return known.stages, known.stages_read_at
+        return read_stages(window=window, sources=self._sources, now=now), now
+
+
+def _is_fresh(read_at: datetime, *, now: datetime, limit: timedelta) -> bool:
+    return timedelta(0) <= now - read_at < limit  # a clock set back makes everything stale, never fresh for ever

@@ -1,0 +1,77 @@
+"""The roles of the people who run autocom, and what each may do. A role is a Django group of the same name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.contrib.auth.models import Group
+from django.contrib.auth.models import Permission as StoredPermission
+from django.db import transaction
+from django.db.models import Q
+
+from autocom.kernel.errors import ConfigurationError
+from console.access import Permission
+
+
+class Role(StrEnum):
+    DRI = "DRI"
+    PLATFORM_OPS = "Platform Ops"
+    LEADERSHIP = "Leadership"
+    AUDITOR = "Auditor"
+
+
+FIGURES = frozenset(
+    {Permission.OVERVIEW_READ, Permission.LANE_READ, Permission.LANE_INCIDENT_READ, Permission.BATCH_READ}
+)
+OPERATIONS = FIGURES | {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.PROVIDER_READ}
+
+# Leadership decides on figures and needs no payloads, which hold personal data. Accounts are changed by superusers only.
+PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
+    Role.DRI: OPERATIONS,
+    Role.PLATFORM_OPS: OPERATIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
+    Role.LEADERSHIP: FIGURES | {Permission.PROVIDER_READ},
+    Role.AUDITOR: OPERATIONS | {Permission.USER_READ, Permission.GROUP_READ},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedRole:
+    role: Role
+    created: bool
+    added_count: int
+    removed_count: int
+
+
+def sync_roles() -> list[SyncedRole]:
+    """Each role's group exists afterwards with exactly its permissions; other groups are left alone.
+
+    Raises ConfigurationError when a permission is not in the database yet.
+    """
+    stored = _stored_permissions()
+    with transaction.atomic():
+        return [
+            _sync(role, {stored[permission].pk for permission in wanted})
+            for role, wanted in PERMISSIONS_BY_ROLE.items()
+        ]
+
+
+def _sync(role: Role, wanted: set[int]) -> SyncedRole:
+    group, created = Group.objects.get_or_create(name=role.value)
+    present = set(group.permissions.values_list("pk", flat=True))
+    group.permissions.add(*(wanted - present))
+    group.permissions.remove(*(present - wanted))
+    return SyncedRole(role, created, added_count=len(wanted - present), removed_count=len(present - wanted))
+
+
+def _stored_permissions() -> dict[Permission, StoredPermission]:
+    any_of = Q()
+    for permission in Permission:
+        app_label, codename = permission.split(".")
+        any_of |= Q(content_type__app_label=app_label, codename=codename)
+    rows = StoredPermission.objects.filter(any_of).select_related("content_type")
+    stored = {Permission(f"{row.content_type.app_label}.{row.codename}"): row for row in rows}
+    if missing := sorted(set(Permission) - set(stored)):
+        raise ConfigurationError(
+            f"permissions {', '.join(missing)} are not in the database: run `manage.py migrate` first"
+        )
+    return stored

@@ -1,0 +1,126 @@
+"""What a search term means: exact matches, qualified (`type:bounced`) or bare, and which of them an index serves.
+
+Terms are joined by "and". A bare word is tried as an id, then as a message id, then as an ordering key; the first that
+matches a row wins, and the page says which one it was.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
+
+from autocom.kernel.ids import last_event_id_of, request_id_of
+
+TERM_LIMIT_COUNT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A condition on rows (None: every row) and the sentences that tell the reader how the term was understood."""
+
+    condition: Q | None = None
+    is_indexed: bool = True
+    told: Sequence[str] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Qualifier:
+    """A column that a qualifier matches exactly. `is_indexed`: an index leads to its rows."""
+
+    field: str
+    name: str
+    is_indexed: bool
+
+
+QUALIFIERS: Mapping[str, Qualifier] = {
+    "message": Qualifier("message_id", "message id", is_indexed=True),
+    "type": Qualifier("event_type", "type", is_indexed=False),
+    "key": Qualifier("ordering_key", "ordering key", is_indexed=True),
+    "provider": Qualifier("provider", "provider", is_indexed=False),
+}
+ID_QUALIFIERS = ("id", "request")
+NAMES = ", ".join(f"{name}:" for name in (*ID_QUALIFIERS, *QUALIFIERS))
+
+
+def matched_events[Row: Model](
+    term: str, queryset: QuerySet[Row], *, qualifiers: Mapping[str, Qualifier] = QUALIFIERS
+) -> Matched:
+    """How the term is understood for a table of events (or dead letters). Asks the database only for bare words."""
+    words = _words(term)
+    if not words:
+        return Matched()
+    if len(words) > TERM_LIMIT_COUNT:
+        return _nothing(f"More than {TERM_LIMIT_COUNT} terms: leave some out.")
+    found = [_matched_word(word, queryset, qualifiers) for word in words]
+    condition = Q()
+    for one in found:
+        if one.problem:
+            return one
+        condition &= one.condition or Q()
+    return Matched(
+        condition, any(one.is_indexed for one in found), [sentence for one in found for sentence in one.told]
+    )
+
+
+def _words(term: str) -> list[str]:
+    if "\x00" in term:  # PostgreSQL's text cannot hold it, so no row can match
+        term = term.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    lexer = shlex.shlex(term, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.quotes, lexer.escape = True, "", '"', ""
+    try:
+        return list(lexer)
+    except ValueError:  # an open quotation mark: take it as it stands
+        return term.split()
+
+
+def _matched_word[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Mapping[str, Qualifier]) -> Matched:
+    name, colon, value = word.partition(":")
+    if colon and value:
+        if name in ID_QUALIFIERS:
+            return _matched_id(name, value)
+        if name in qualifiers:
+            qualifier = qualifiers[name]
+            told = f"{qualifier.name} is “{value}”"
+            return Matched(Q(**{qualifier.field: value}), qualifier.is_indexed, [told])
+    return _matched_bare(word, queryset, qualifiers)
+
+
+def _matched_id(name: str, value: str) -> Matched:
+    identifier = _uuid(value)
+    if identifier is None:
+        return _nothing(f"“{value}” is no id: an id is 32 hexadecimal digits, with or without hyphens.")
+    if name == "id" and request_id_of(identifier) != identifier:
+        return Matched(Q(pk=identifier), True, [f"event id is {identifier}"])
+    first = request_id_of(identifier)
+    return Matched(Q(pk__gte=first, pk__lte=last_event_id_of(first)), True, [f"request id is {first}"])
+
+
+def _matched_bare[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Mapping[str, Qualifier]) -> Matched:
+    tried: list[str] = []
+    if _uuid(word) is not None:
+        by_id = _matched_id("id", word)
+        assert by_id.condition is not None  # noqa: S101  (a UUID always gives one)
+        if queryset.filter(by_id.condition).exists():
+            return by_id
+        tried.append("id")
+    for qualifier in (qualifiers[name] for name in ("message", "key") if name in qualifiers):
+        condition = Q(**{qualifier.field: word})
+        if queryset.filter(condition).exists():
+            skipped = f" (not {' or '.join(tried)})" if tried else ""
+            return Matched(condition, True, [f"{qualifier.name} is “{word}”{skipped}"])
+        tried.append(qualifier.name)
+    return _nothing(f"“{word}” is no {', no '.join(tried)}. Qualifiers: {NAMES}")
+
+
+def _nothing(problem: str) -> Matched:
+    return Matched(Q(pk__in=[]), True, (), problem)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

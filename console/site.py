@@ -1,0 +1,72 @@
+"""The one admin site. Our pages hang on it beside the models' pages, so that none can be reached without signing in."""
+
+import time
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, override
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path
+from unfold.sites import UnfoldAdminSite
+
+from console.guards import is_poll, send_to_login
+from console.palette import ids_found, pages_found
+
+PALETTE_PAGE_COUNT = 50
+
+
+class ConsoleSite(UnfoldAdminSite):
+    """The theme's site with our overview as its first page, our pages, and a palette that asks for permission every time."""
+
+    enable_nav_sidebar = True
+
+    @override
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        from console.pages.overview import OverviewFigures
+
+        ours = [
+            path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
+        ]
+        return [*ours, *super().get_urls()]
+
+    @override
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        from console.pages.overview import OverviewPage
+
+        return OverviewPage.as_view(site=self)(request)
+
+    @override
+    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
+        guarded = super().admin_view(view, cacheable)
+
+        def polled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if is_poll(request) and not self.has_permission(request):
+                return send_to_login(request)
+            return guarded(request, *args, **kwargs)
+
+        return update_wrapper(polled, guarded)
+
+    @override
+    def search(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse | HttpResponse:
+        """The palette's results. Not the theme's own, which keeps them for five minutes, revoked permissions or not."""
+        term = request.GET.get("s", "").strip()
+        if not term:
+            return HttpResponse()
+        started_seconds = time.monotonic()
+        found = [*ids_found(request, term), *pages_found(request, term)]
+        pages = Paginator(found, PALETTE_PAGE_COUNT)
+        page = pages.get_page(request.GET.get("page", 1))
+        context = {
+            "search_term": term,
+            "page_obj": pages,
+            "results": page,
+            "page_counter": (page.number - 1) * PALETTE_PAGE_COUNT,
+            "execution_time": time.monotonic() - started_seconds,
+            "command_show_history": False,
+        }
+        headers = {"HX-Trigger": "search", "Cache-Control": "no-store"}
+        return TemplateResponse(request, "unfold/helpers/command_results.html", context, headers=headers)

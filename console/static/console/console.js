@@ -1,0 +1,97 @@
+"use strict";
+// Live figures, copy buttons and two-key shortcuts. Every page works without this file.
+
+(() => {
+    const isTyping = () => {
+        const focused = document.activeElement;
+        return focused !== null && (focused.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(focused.tagName));
+    };
+
+    const isSelecting = () => {
+        const selection = window.getSelection();
+        return selection !== null && !selection.isCollapsed;
+    };
+
+    const isLive = (event) => event.target instanceof Element && event.target.hasAttribute("data-live");
+
+    function showStale() {
+        const banner = document.getElementById("stale-banner");
+        const readAt = document.querySelector("#overview-read-at time");
+        if (banner && banner.hidden) {
+            document.getElementById("stale-since").textContent = readAt ? readAt.textContent : "an unknown time";
+            banner.hidden = false;
+            document.body.classList.add("console-is-stale");
+        }
+    }
+
+    function hideStale() {
+        const banner = document.getElementById("stale-banner");
+        if (banner) {
+            banner.hidden = true;
+            document.body.classList.remove("console-is-stale");
+        }
+    }
+
+    // nobody looks, or somebody is marking figures to copy: leave them alone
+    document.addEventListener("htmx:beforeRequest", (event) => {
+        if (isLive(event) && (document.hidden || isSelecting())) {
+            event.preventDefault();
+        }
+    });
+    for (const trouble of ["htmx:sendError", "htmx:responseError", "htmx:timeout", "htmx:sendAbort"]) {
+        document.addEventListener(trouble, (event) => {
+            if (isLive(event)) {
+                showStale();
+            }
+        });
+    }
+    document.addEventListener("htmx:afterRequest", (event) => {
+        if (isLive(event) && event.detail.successful) {
+            hideStale();
+        }
+    });
+    // the status line is read aloud when it changes: the same words again are no change
+    document.addEventListener("htmx:oobBeforeSwap", (event) => {
+        if (event.detail.target.id === "overview-status") {
+            event.detail.shouldSwap = event.detail.target.textContent.trim() !== event.detail.fragment.textContent.trim();
+        }
+    });
+
+    async function copy(button) {
+        const text = button.dataset.copy;
+        try {
+            await navigator.clipboard.writeText(text); // absent on plain HTTP: the catch selects the text instead
+            button.textContent = "Copied";
+        } catch {
+            const range = document.createRange();
+            range.selectNodeContents(button.previousElementSibling);
+            const selection = window.getSelection();
+            selection.removeAllRanges();
+            selection.addRange(range);
+            button.textContent = "Selected";
+        }
+    }
+
+    document.addEventListener("DOMContentLoaded", () => {
+        document.documentElement.classList.add("console-has-script");
+        for (const button of document.querySelectorAll("[data-copy]")) {
+            button.hidden = false;
+            button.addEventListener("click", () => copy(button));
+        }
+    });
+
+    let wentAt = 0;
+    document.addEventListener("keydown", (event) => {
+        if (isTyping() || event.ctrlKey || event.metaKey || event.altKey) {
+            return;
+        }
+        if (event.key === "g") {
+            wentAt = event.timeStamp;
+        } else if (event.key === "o" && event.timeStamp - wentAt < 1_000) {
+            const home = document.querySelector("#site-name a, a[data-home]");
+            if (home) {
+                window.location.assign(home.href);
+            }
+        }
+    });
+})();

@@ -1,0 +1,155 @@
+"""From a verified delivery to a promise: what is put to Redis, and what the sender is told of the answer.
+
+The step between the two, one round trip, is made by whoever serves the request: the ingress for all requests of the moment at once
+(`autocom.ingress.group_commit`), any other server for one (`buffer.store.LaneBuffer.append`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from uuid import UUID
+
+from django.conf import settings
+
+from autocom.kernel.digest import derived_key, sha256
+from ingestion.buffer.append import (
+    Appended,
+    AppendLimits,
+    Code,
+    DeliveryToAppend,
+    append_args,
+    delivery_header,
+    read_answers,
+)
+from ingestion.identify import event_to_append
+from ingestion.problems import Problem, Reply, problem_reply
+from ingestion.provider_book import KnownProvider
+from ingestion.providers.adapter import AckPolicy, InboundDelivery
+from ingestion.receipts import ReceiptKey
+
+DEDUPE_MARGIN = timedelta(hours=1)  # above the provider's longest retry, for its clock and its queue
+LANE_BOUND_BYTES_PER_ENTRY = 4_096  # a lane's bound in bytes is its bound in entries times this
+RETRY_AFTER_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseKeys:
+    """Keys made from SECRET_KEY, each for one purpose."""
+
+    receipt: ReceiptKey
+    hop: bytes
+
+
+@cache
+def promise_keys() -> PromiseKeys:
+    return PromiseKeys(
+        receipt=ReceiptKey.derived(settings.SECRET_KEY), hop=derived_key(settings.SECRET_KEY, purpose="autocom.hop.v1")
+    )
+
+
+@cache
+def append_limits() -> AppendLimits:
+    bound_count = settings.AUTOCOM.lane_bound_count
+    return AppendLimits(lane_bound_count=bound_count, lane_bound_bytes=bound_count * LANE_BOUND_BYTES_PER_ENTRY)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A delivery that is verified and identified and not yet promised."""
+
+    provider: str
+    policy: AckPolicy
+    delivery: DeliveryToAppend
+
+    def words(self) -> list[bytes]:
+        """The command to Redis."""
+        keys = promise_keys()
+        return append_args(self.delivery, limits=append_limits(), hop_key=keys.hop, receipt_key_id=keys.receipt.id)
+
+    def reply(self, answers: Sequence[Sequence[object]]) -> Reply:
+        """What the sender is told, once Redis has answered."""
+        keys = promise_keys()
+        appended = read_answers(self.delivery, answers, receipt_key_id=keys.receipt.id)
+        return _reply(self, appended, keys.receipt)
+
+    def unavailable(self) -> Reply:
+        """Redis did not answer, or refused: nothing is promised, whatever it may have stored."""
+        return problem_reply(
+            Problem.BUFFER_UNAVAILABLE,
+            request_id=str(self.delivery.request_id),
+            status=self.policy.busy_status,
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+
+
+def acceptance_of(provider: KnownProvider, inbound: InboundDelivery, *, request_id: UUID, trace: str = "") -> Acceptance:
+    """Identifies the delivery's events and readies them for their lanes. Raises BodyInvalid, ContentTypeUnsupported."""
+    adapter = provider.adapter
+    identified = adapter.identify(inbound, options=provider.options)
+    body_sha256 = sha256(inbound.body)
+    events = [
+        event_to_append(
+            event,
+            provider=provider.name,
+            request_id=request_id,
+            position=position,
+            body_sha256=body_sha256,
+            received_us=inbound.received_us,
+            lane_count=settings.AUTOCOM.lanes,
+            trace=trace,
+        )
+        for position, event in enumerate(identified)
+    ]
+    kept = {name: inbound.headers[name] for name in ("content-type", *adapter.SIGNED_HEADERS) if name in inbound.headers}
+    body_is_payload = len(events) == 1 and events[0].payload == inbound.body
+    return Acceptance(
+        provider=provider.name,
+        policy=adapter.ACK,
+        delivery=DeliveryToAppend(
+            request_id=request_id,
+            header=delivery_header(
+                request_id=request_id,
+                provider=provider.name,
+                received_us=inbound.received_us,
+                headers=kept,
+                event_count=len(events),
+            ),
+            body=b"" if body_is_payload else inbound.body,
+            body_sha256=body_sha256,
+            events=events,
+            dedupe_window_seconds=int((adapter.RETRY_HORIZON + DEDUPE_MARGIN).total_seconds()),
+        ),
+    )
+
+
+def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: ReceiptKey) -> Reply:
+    counts = Counter(each.code for each in appended)
+    request_id = str(acceptance.delivery.request_id)
+    policy = acceptance.policy
+    if counts[Code.FULL]:
+        # the whole delivery comes again: what was stored of it is then a duplicate, so nothing is lost or doubled
+        return problem_reply(
+            Problem.LANE_FULL,
+            request_id=request_id,
+            status=policy.busy_status,
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+            events=len(appended),
+            refused=counts[Code.FULL],
+        )
+    if counts[Code.QUARANTINED] == len(appended):
+        return problem_reply(Problem.IDENTITY_CONFLICT, request_id=request_id, status=policy.conflict_status)
+    status = "accepted" if counts[Code.ACCEPTED] else "duplicate"
+    body: dict[str, object] = {
+        "request_id": request_id,
+        "status": status,
+        "events": len(appended),
+        "receipt": "\n".join(each.receipt.line(receipt_key) for each in appended if each.receipt),
+    }
+    if len(appended) > 1:
+        body |= {"duplicates": counts[Code.DUPLICATE], "quarantined": counts[Code.QUARANTINED]}
+    return Reply(status=policy.success_status, body=json.dumps(body, separators=(",", ":")).encode(), code=status)

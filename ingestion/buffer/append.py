@@ -1,0 +1,231 @@
+"""The append step as bytes: what goes to `append.lua` and what its answer means. Used by every way of calling Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from uuid import UUID
+
+from autocom.kernel.clock import datetime_of
+from autocom.kernel.digest import framed, hmac_sha256
+from ingestion.buffer import keys
+from ingestion.doorbell import drain_job_fields
+from ingestion.receipts import Receipt
+
+WAKE_MS = 6_000  # a drain job that nobody starts within this time is rung again
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and the name that Redis caches it under."""
+
+    source: bytes
+    sha: bytes
+
+
+@cache
+def script(name: str) -> Script:
+    source = (files("ingestion.buffer") / "scripts" / f"{name}.lua").read_bytes()
+    return Script(source=source, sha=sha1(source, usedforsecurity=False).hexdigest().encode())
+
+
+class Code(Enum):
+    """What became of one event at the append."""
+
+    ACCEPTED = 0
+    DUPLICATE = 1
+    QUARANTINED = 2
+    FULL = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventToAppend:
+    """One identified event, ready for its lane."""
+
+    event_id: UUID
+    lane: int
+    identity: bytes
+    content_sha256: bytes
+    meta: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryToAppend:
+    """One delivery with its events. `header` is JSON; `body` is empty where the only event's payload is the body."""
+
+    request_id: UUID
+    header: bytes
+    body: bytes
+    body_sha256: bytes
+    events: Sequence[EventToAppend]
+    dedupe_window_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The answer for one event; `receipt` for ACCEPTED and, the original one, for DUPLICATE."""
+
+    code: Code
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendLimits:
+    lane_bound_count: int
+    lane_bound_bytes: int
+
+
+def hop_mac(key: bytes, *parts: bytes) -> bytes:
+    """Seals what Redis carries: a changed entry is found before it is stored."""
+    return hmac_sha256(key, framed(parts))
+
+
+def append_args(delivery: DeliveryToAppend, *, limits: AppendLimits, hop_key: bytes, receipt_key_id: str) -> list[bytes]:
+    """The words of the EVALSHA for one delivery."""
+    lanes = list(dict.fromkeys(event.lane for event in delivery.events))
+    position_of = {lane: b"%d" % (i + 1) for i, lane in enumerate(lanes)}
+    job_ids = [b"drain-%d-%s" % (lane, delivery.request_id.hex.encode()) for lane in lanes]
+    words = [keys.RQ_QUEUES, keys.rq_queue(keys.DRAIN_QUEUE)]
+    for lane in lanes:
+        words += _lane_keys(lane)
+    words += [keys.rq_job(job_id) for job_id in job_ids]
+    words += [keys.seen(event.identity) for event in delivery.events]
+    key_count = len(words)
+    delivery_blob = delivery.header + b"\n" + delivery.body
+    job_args_count = len(drain_job_fields(lanes[0]))
+    words += [
+        b"%d" % len(lanes),
+        b"%d" % len(delivery.events),
+        b"%d" % limits.lane_bound_count,
+        b"%d" % limits.lane_bound_bytes,
+        b"%d" % WAKE_MS,
+        b"%d" % job_args_count,
+        delivery_blob,
+        hop_mac(hop_key, delivery_blob),
+    ]
+    for lane, job_id in zip(lanes, job_ids, strict=True):
+        words.append(job_id)
+        words += drain_job_fields(lane)
+    window = b"%d" % delivery.dedupe_window_seconds
+    stem_tail = delivery.body_sha256 + receipt_key_id.encode()
+    for event in delivery.events:
+        words += (
+            position_of[event.lane],
+            event.meta,
+            event.payload,
+            hop_mac(hop_key, event.meta, event.payload),
+            event.content_sha256,
+            event.event_id.bytes + stem_tail + b"%d " % event.lane,
+            window,
+        )
+    return [b"EVALSHA", script("append").sha, b"%d" % key_count, *words]
+
+
+@cache
+def _lane_keys(lane: int) -> tuple[bytes, bytes, bytes]:
+    return keys.stream(lane), keys.state(lane), keys.wake(lane)
+
+
+def read_answers(delivery: DeliveryToAppend, answers: Sequence[Sequence[object]], *, receipt_key_id: str) -> list[Appended]:
+    """What became of each event, in the delivery's order."""
+    return [
+        _read(event, answer, delivery, receipt_key_id) for event, answer in zip(delivery.events, answers, strict=True)
+    ]
+
+
+def _read(event: EventToAppend, answer: Sequence[object], delivery: DeliveryToAppend, receipt_key_id: str) -> Appended:
+    match answer:
+        case [0, int(sequence), int(epoch), int(accepted_us)]:
+            receipt = Receipt(
+                event_id=event.event_id,
+                lane=event.lane,
+                epoch=epoch,
+                sequence=sequence,
+                body_sha256=delivery.body_sha256,
+                accepted_us=accepted_us,
+                key_id=receipt_key_id,
+            )
+            return Appended(Code.ACCEPTED, receipt)
+        case [1, bytes(value)]:
+            return Appended(Code.DUPLICATE, original_receipt(value))
+        case [2, _]:
+            return Appended(Code.QUARANTINED)
+        case [-1, _]:
+            return Appended(Code.FULL)
+    raise ValueError(f"append.lua answered {answer!r}")
+
+
+def original_receipt(seen: bytes) -> Receipt:
+    """The receipt inside a `seen` value: content digest (32), event id (16), body digest (32), key id (8), then words."""
+    lane, sequence, epoch, accepted_us = seen[88:].split(b" ")
+    return Receipt(
+        event_id=UUID(bytes=seen[32:48]),
+        lane=int(lane),
+        epoch=int(epoch),
+        sequence=int(sequence),
+        body_sha256=seen[48:80],
+        accepted_us=int(accepted_us),
+        key_id=seen[80:88].decode(),
+    )
+
+
+class EntryKind(Enum):
+    EVENT = b"E"
+    DUPLICATE = b"D"
+    QUARANTINED = b"Q"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneEntry:
+    """One entry read from a lane, unparsed: `meta` is JSON text, `delivery` is JSON, a line end, and the raw body or nothing."""
+
+    sequence: int
+    kind: EntryKind
+    accepted_us: int
+    meta: bytes
+    payload: bytes
+    mac: bytes
+    seen: bytes
+    delivery: bytes
+    delivery_mac: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """What `append.lua` counted for it."""
+        return len(self.meta) + len(self.payload) + len(self.delivery) + 200
+
+    @classmethod
+    def read(cls, entry_id: bytes, fields: Mapping[bytes, bytes]) -> LaneEntry:
+        return cls(
+            sequence=int(entry_id.partition(b"-")[0]),
+            kind=EntryKind(fields[b"k"]),
+            accepted_us=int(fields[b"t"]),
+            meta=fields[b"m"],
+            payload=fields.get(b"p", b""),
+            mac=fields[b"h"],
+            seen=fields.get(b"s", b""),
+            delivery=fields.get(b"d", b""),
+            delivery_mac=fields.get(b"g", b""),
+        )
+
+
+def delivery_header(
+    *, request_id: UUID, provider: str, received_us: int, headers: Mapping[str, str], event_count: int
+) -> bytes:
+    """The JSON half of a delivery: enough, with the raw body, to verify its signature again."""
+    return json.dumps(
+        {
+            "request_id": str(request_id),
+            "provider": provider,
+            "received_at": datetime_of(us=received_us).isoformat(),
+            "headers": dict(headers),
+            "events": event_count,
+        },
+        separators=(",", ":"),
+    ).encode()

@@ -1,0 +1,53 @@
+"""Every key that autocom keeps in Redis, with type and life. One hash tag, so that one script may touch lanes and RQ's queue."""
+
+from rq.defaults import RQ_KEY_PREFIX
+from rq.queue import Queue
+
+TAG = b"{autocom}:"
+RQ_QUEUES = Queue.redis_queues_keys.encode()  # set, RQ's own
+RQ_JOB_PREFIX = f"{RQ_KEY_PREFIX}:job:".encode()  # hash a job, RQ's own
+LANE_COUNT = TAG + b"lanes"  # string, no expiry: how many lanes this installation hashes to
+LAYOUT = TAG + b"layout"  # string, no expiry: version of this layout
+DRAIN_QUEUE = "drain"
+OPS_QUEUE = "ops"
+
+
+def lane(number: int) -> bytes:
+    return TAG + b"lane:%d:" % number
+
+
+def stream(number: int) -> bytes:
+    """Stream, no expiry: entries that wait, id `<sequence>-0`."""
+    return lane(number) + b"stream"
+
+
+def state(number: int) -> bytes:
+    """Hash, no expiry: epoch, sequence, bytes, fence, and attempt / retry_at_us / error while backing off."""
+    return lane(number) + b"state"
+
+
+def wake(number: int) -> bytes:
+    """String, expires: held while a drain job is due or at work, or until the next attempt while backing off."""
+    return lane(number) + b"wake"
+
+
+def lease(number: int) -> bytes:
+    """String, expires: the token of the drainer at work."""
+    return lane(number) + b"lease"
+
+
+def seen(identity: bytes) -> bytes:
+    """String, expires after the dedupe window: content digest and receipt of the event with this identity."""
+    return TAG + b"seen:" + identity
+
+
+def rq_queue(name: str) -> bytes:
+    """List, RQ's own."""
+    return f"{Queue.redis_queue_namespace_prefix}{name}".encode()
+
+
+def rq_job(job_id: bytes) -> bytes:
+    return RQ_JOB_PREFIX + job_id
+
+
+METRICS = TAG + b"metrics"  # hash, no expiry: running totals for Prometheus

@@ -1,0 +1,108 @@
+-- append.lua: put the 1..N events of one delivery on their lanes, each once, and make the drain job due where a lane was idle.
+-- KEYS    1 RQ's set of queues   2 RQ's list of the drain queue
+--         then 3 a lane: stream, state (hash), wake (string, expires)      then 1 a lane: the drain job's hash
+--         then 1 an event: seen (string, expires)
+-- ARGV    1 lanes, count         2 events, count       3 lane bound, entries      4 lane bound, bytes
+--         5 wake, ms             6 job hash fields and values, count               7 delivery JSON + raw body    8 its MAC
+--         then per lane: job id, then the job hash's fields and values
+--         then per event: lane (1..lanes), meta JSON, payload, MAC, content digest (32 bytes), receipt stem, dedupe window, s
+-- RETURN  one array an event: {0, sequence, epoch, accepted us} accepted · {1, seen} duplicate · {2, sequence} quarantined
+--         · {-1, entries waiting} lane full, nothing stored for it
+-- WHY     one step: a crash between dedupe, append and wake would lose, double or strand an event.
+--         Every fixed key is read before the first write, so that a key of a wrong type refuses the script while nothing has changed.
+local lane_count, event_count = tonumber(ARGV[1]), tonumber(ARGV[2])
+local bound_count, bound_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
+local job_args = tonumber(ARGV[6])
+local clock = redis.call('TIME')
+local now_us = clock[1] .. string.format('%06d', clock[2])
+redis.call('SISMEMBER', KEYS[1], '')
+redis.call('LLEN', KEYS[2])
+
+local lanes = {}
+for i = 1, lane_count do
+  local base = 2 + (i - 1) * 3
+  local state = redis.call('HMGET', KEYS[base + 2], 'epoch', 'sequence', 'bytes')
+  redis.call('EXISTS', KEYS[base + 3])
+  lanes[i] = {
+    stream = KEYS[base + 1], state = KEYS[base + 2], wake = KEYS[base + 3],
+    depth = redis.call('XLEN', KEYS[base + 1]),
+    epoch = state[1] or now_us, sequence = tonumber(state[2] or 0), bytes = tonumber(state[3] or 0),
+    appended = 0,
+  }
+end
+
+local arg = 8 + lane_count * (1 + job_args)
+local seen_base = 2 + lane_count * 4
+local delivery_attached = false
+local answers = {}
+for i = 1, event_count do
+  local lane = lanes[tonumber(ARGV[arg + 1])]
+  local meta, payload, mac, digest, stem, window_s =
+    ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], ARGV[arg + 5], ARGV[arg + 6], ARGV[arg + 7]
+  arg = arg + 7
+  local seen_key = KEYS[seen_base + i]
+  local seen = redis.call('GET', seen_key)
+  local kind = 'E'
+  if seen then
+    kind = string.sub(seen, 1, 32) == digest and 'D' or 'Q'
+  end
+  local room = lane.depth < bound_count and lane.bytes < bound_bytes
+  if room then
+    lane.sequence = lane.sequence + 1
+    lane.depth = lane.depth + 1
+    lane.appended = lane.appended + 1
+    local sequence = string.format('%.0f', lane.sequence)
+    local entry = { 'k', kind, 't', now_us, 'm', meta, 'h', mac }
+    local size = #meta + 200
+    if kind ~= 'D' then
+      entry[#entry + 1] = 'p'
+      entry[#entry + 1] = payload
+      size = size + #payload
+    end
+    if kind ~= 'E' then
+      entry[#entry + 1] = 's'
+      entry[#entry + 1] = seen
+    end
+    if not delivery_attached then
+      delivery_attached = true
+      entry[#entry + 1] = 'd'
+      entry[#entry + 1] = ARGV[7]
+      entry[#entry + 1] = 'g'
+      entry[#entry + 1] = ARGV[8]
+      if kind == 'D' then
+        entry[#entry + 1] = 'p'
+        entry[#entry + 1] = payload
+        size = size + #payload
+      end
+      size = size + #ARGV[7]
+    end
+    lane.bytes = lane.bytes + size
+    redis.call('XADD', lane.stream, sequence .. '-0', unpack(entry))
+    if kind == 'E' then
+      redis.call('SET', seen_key, digest .. stem .. sequence .. ' ' .. lane.epoch .. ' ' .. now_us, 'EX', window_s)
+      answers[i] = { 0, lane.sequence, tonumber(lane.epoch), tonumber(now_us) }
+    elseif kind == 'Q' then
+      answers[i] = { 2, lane.sequence }
+    end
+  elseif kind ~= 'D' then
+    answers[i] = { -1, lane.depth }
+  end
+  if kind == 'D' then
+    answers[i] = { 1, seen }
+  end
+end
+
+for i = 1, lane_count do
+  local lane = lanes[i]
+  if lane.appended > 0 then
+    redis.call('HSET', lane.state, 'epoch', lane.epoch, 'sequence', string.format('%.0f', lane.sequence),
+      'bytes', string.format('%.0f', lane.bytes))
+    if redis.call('SET', lane.wake, '1', 'NX', 'PX', ARGV[5]) then
+      local first = 8 + (i - 1) * (1 + job_args) + 1
+      redis.call('HSET', KEYS[2 + lane_count * 3 + i], unpack(ARGV, first + 1, first + job_args))
+      redis.call('SADD', KEYS[1], KEYS[2])
+      redis.call('RPUSH', KEYS[2], ARGV[first])
+    end
+  end
+end
+return answers

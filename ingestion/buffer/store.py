@@ -1,0 +1,229 @@
+"""Lanes through redis-py: what the drain, the sweeper and the console ask of Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, ClassVar, cast
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from autocom.kernel.errors import AutocomError
+from ingestion.buffer import keys
+from ingestion.buffer.append import LaneEntry, Script, script
+from ingestion.doorbell import drain_job_fields
+
+SOCKET_TIMEOUT_SECONDS = 0.8  # a stalled Redis is a 503 within a second
+CONNECT_TIMEOUT_SECONDS = 0.3
+LAYOUT_VERSION = b"1"
+
+
+class BufferUnavailable(AutocomError):
+    """Redis cannot be asked now, or refuses: nothing may be promised and nothing is known."""
+
+    code: ClassVar[str] = "buffer_unavailable"
+    retryable: ClassVar[bool] = True
+
+
+class LaneCountChanged(AutocomError):
+    """LANES differs from what the lanes were filled with, and they are not empty: order per key would break."""
+
+    code: ClassVar[str] = "lane_count_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A lane's lease, as held by one drainer."""
+
+    lane: int
+    token: bytes
+    fence: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePeek:
+    """What a lane looks like from outside."""
+
+    lane: int
+    depth_count: int
+    size_bytes: int
+    oldest_accepted_us: int | None
+    sequence: int
+    holder: str
+    is_due: bool
+    attempt: int
+    retry_at_us: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasePolicy:
+    lease: timedelta = timedelta(seconds=5)
+    wake: timedelta = timedelta(seconds=6)  # above the lease: while a drainer lives, nobody rings
+
+
+def redis_client(url: str, *, timeout_seconds: float = SOCKET_TIMEOUT_SECONDS) -> redis.Redis:
+    """A client that never retries by itself: a repeated append would only say duplicate, but a repeated push rings twice."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        health_check_interval=0,
+    )
+
+
+@dataclass(slots=True)
+class LaneBuffer:
+    """Every method raises BufferUnavailable when Redis cannot be asked."""
+
+    client: redis.Redis
+    policy: LeasePolicy = LeasePolicy()
+
+    def append(self, words: Sequence[bytes]) -> list[list[object]]:
+        """Runs one prepared append (`buffer.append.append_args`) and gives its raw answers."""
+        return cast("list[list[object]]", self._ask_script(script("append"), words))
+
+    def claim(self, lane: int, *, token: bytes, fence_floor: int) -> Claim | None:
+        """The lease, or None while somebody else holds it."""
+        answer = self._run(
+            "claim",
+            [keys.lease(lane), keys.state(lane), keys.wake(lane)],
+            [token, _ms(self.policy.lease), fence_floor, _ms(self.policy.wake)],
+        )
+        return Claim(lane=lane, token=token, fence=answer[0], epoch=answer[1]) if answer else None
+
+    def epoch(self, lane: int) -> int:
+        return int(self._ask("HGET", keys.state(lane), "epoch") or 0)
+
+    def read(self, lane: int, *, limit_count: int) -> list[LaneEntry]:
+        """The oldest entries of the lane. Reading changes nothing."""
+        raw = self._ask("XRANGE", keys.stream(lane), "-", "+", "COUNT", limit_count)
+        return [LaneEntry.read(entry_id, fields) for entry_id, fields in raw]
+
+    def trim(self, claim: Claim, *, through_sequence: int, freed_bytes: int) -> int | None:
+        """Entries left after those up to the sequence are gone, or None when the lease was lost (nothing is gone then)."""
+        left: int = self._run(
+            "trim",
+            [keys.lease(claim.lane), keys.stream(claim.lane), keys.state(claim.lane), keys.wake(claim.lane)],
+            [claim.token, through_sequence + 1, freed_bytes, _ms(self.policy.lease), _ms(self.policy.wake)],
+        )
+        return None if left < 0 else left
+
+    def release(self, claim: Claim) -> bool:
+        """True when the lane is given up; False when entries wait, so it is still ours."""
+        return bool(
+            self._run("release", [keys.lease(claim.lane), keys.stream(claim.lane), keys.wake(claim.lane)], [claim.token])
+        )
+
+    def hand_back(self, claim: Claim, *, job_id: bytes) -> bool:
+        """Gives up a lane that still has entries: its drain job goes to the end of RQ's queue."""
+        return self._ring(claim.lane, token=claim.token, job_id=job_id)
+
+    def ring_if_unattended(self, lane: int, *, job_id: bytes) -> bool:
+        """True when the lane had entries, no drainer and no job due, and now has a job."""
+        return self._ring(lane, token=b"", job_id=job_id)
+
+    def back_off(self, claim: Claim, *, rest: timedelta, next_attempt_us: int, error: str) -> int | None:
+        """Attempts so far, or None when the lease was lost."""
+        attempt: int = self._run(
+            "back_off",
+            [keys.lease(claim.lane), keys.state(claim.lane), keys.wake(claim.lane)],
+            [claim.token, max(_ms(rest), 1), next_attempt_us, error[:500]],
+        )
+        return None if attempt < 0 else attempt
+
+    def attempts(self, lane: int) -> int:
+        return int(self._ask("HGET", keys.state(lane), "attempt") or 0)
+
+    def waiting_jobs_count(self, queue: str) -> int:
+        return int(self._ask("LLEN", keys.rq_queue(queue)))
+
+    def peek(self, lane: int) -> LanePeek:
+        try:
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.execute_command("XLEN", keys.stream(lane))
+                pipe.execute_command("XRANGE", keys.stream(lane), "-", "+", "COUNT", 1)
+                pipe.execute_command("HGETALL", keys.state(lane))
+                pipe.execute_command("GET", keys.lease(lane))
+                pipe.execute_command("EXISTS", keys.wake(lane))
+                depth, oldest, state, holder, due = pipe.execute()
+        except redis.RedisError as error:
+            raise BufferUnavailable(str(error)) from error
+        return LanePeek(
+            lane=lane,
+            depth_count=depth,
+            size_bytes=int(state.get(b"bytes", 0)),
+            oldest_accepted_us=int(oldest[0][1][b"t"]) if oldest else None,
+            sequence=int(state.get(b"sequence", 0)),
+            holder=(holder or b"").decode(errors="replace"),
+            is_due=bool(due),
+            attempt=int(state.get(b"attempt", 0)),
+            retry_at_us=int(state[b"retry_at_us"]) if b"retry_at_us" in state else None,
+            error=state.get(b"error", b"").decode(errors="replace"),
+        )
+
+    def settle_lane_count(self, wanted: int) -> None:
+        """Remembers LANES; a change passes only while every lane is empty. Raises LaneCountChanged."""
+        known = int(self._ask("GET", keys.LANE_COUNT) or 0)
+        if known not in (0, wanted):
+            waiting = [lane for lane in range(known) if self._ask("XLEN", keys.stream(lane))]
+            if waiting:
+                raise LaneCountChanged(
+                    f"LANES is {wanted}, but lanes {waiting} still hold events of a start with LANES={known}: "
+                    f"start with LANES={known} until they are empty"
+                )
+        self._ask("SET", keys.LANE_COUNT, wanted)
+        self._ask("SET", keys.LAYOUT, LAYOUT_VERSION)
+
+    def _ring(self, lane: int, *, token: bytes, job_id: bytes) -> bool:
+        return bool(
+            self._run(
+                "ring",
+                [
+                    keys.lease(lane),
+                    keys.stream(lane),
+                    keys.wake(lane),
+                    keys.RQ_QUEUES,
+                    keys.rq_queue(keys.DRAIN_QUEUE),
+                    keys.rq_job(job_id),
+                ],
+                [token, _ms(self.policy.wake), job_id, *drain_job_fields(lane)],
+            )
+        )
+
+    def _run(self, name: str, script_keys: Sequence[bytes], args: Iterable[bytes | int]) -> Any:
+        used = script(name)
+        return self._ask_script(used, [b"EVALSHA", used.sha, len(script_keys), *script_keys, *args])
+
+    def _ask_script(self, used: Script, words: Sequence[bytes | int]) -> Any:
+        try:
+            return self._ask(*words)
+        except BufferUnavailable as error:
+            if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
+                raise
+        self._ask("SCRIPT", "LOAD", used.source)
+        return self._ask(*words)
+
+    def _ask(self, *words: bytes | int | str) -> Any:
+        try:
+            return self.client.execute_command(*words)
+        except redis.RedisError as error:
+            raise BufferUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
+@cache
+def lane_buffer() -> LaneBuffer:
+    """The buffer of this process. Its pool is safe over threads and forks."""
+    return LaneBuffer(client=redis_client(settings.AUTOCOM.redis_url))

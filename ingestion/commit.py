@@ -1,0 +1,330 @@
+"""One transaction a batch: events, deliveries, the batch with its Merkle root, and the lane's cursor under its fence.
+
+Owns the drain's only transaction; asks nothing of Redis, HTTP or RQ. After it returns, every entry of the batch is settled: stored as an event, or
+recorded as a duplicate, in quarantine or as a dead letter. After it raises, nothing happened, except that a lost connection at COMMIT leaves
+the outcome open; the same entries then come again and the stored ones are recognised.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
+from uuid import UUID
+
+import psycopg
+from django.db import DataError, Error, IntegrityError, OperationalError, transaction
+
+from autocom.kernel.clock import Clock, datetime_of
+from autocom.kernel.errors import AutocomError
+from autocom.kernel.merkle import leaf_hash, root_of_hashes
+from ingestion.buffer.append import EntryKind, LaneEntry, hop_mac, original_receipt
+from ingestion.buffer.store import Claim
+from ingestion.dead_letters import Death, dead_letter
+from ingestion.leaf import DEAD, STORED, leaf_line
+from ingestion.models import (
+    Batch,
+    DeadLetter,
+    Delivery,
+    Event,
+    Lane,
+    LaneIncident,
+    QuarantinedEvent,
+    SuppressedDuplicate,
+)
+from ingestion.poison import why_unstorable
+from ingestion.riding import Riding, read_riding
+
+STATEMENT_TOO_COMPLEX_CLASS = "54"  # SQLSTATE class "program limit exceeded": the data's fault, though an OperationalError
+
+DEATHS_LIMIT_COUNT = 10  # dead letters by the database's word in one batch
+
+
+class StaleFence(AutocomError):
+    """A newer lease has committed on this lane: this drainer was paused and must stop."""
+
+    code: ClassVar[str] = "stale_fence"
+
+
+class _Repeats(Exception):
+    """The batch holds entries that are stored already; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchContext:
+    """Who commits, and since when the entries are claimed."""
+
+    claim: Claim
+    worker: str
+    claimed_us: int
+    hop_key: bytes
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Settled:
+    """What became of a batch. `stored` are the events that this call made permanent."""
+
+    stored: list[Riding] = field(default_factory=list)
+    duplicate_count: int = 0
+    quarantined_count: int = 0
+    dead_count: int = 0
+    repeated_count: int = 0
+    batch_numbers: list[int] = field(default_factory=list)
+
+    def add(self, other: Settled) -> None:
+        self.stored += other.stored
+        self.duplicate_count += other.duplicate_count
+        self.quarantined_count += other.quarantined_count
+        self.dead_count += other.dead_count
+        self.repeated_count += other.repeated_count
+        self.batch_numbers += other.batch_numbers
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The entries of one batch by what they become."""
+
+    events: list[Riding] = field(default_factory=list)
+    duplicates: list[tuple[Riding, UUID, bool]] = field(default_factory=list)  # with the original's id, and found late?
+    quarantined: list[tuple[Riding, UUID | None, bytes | None]] = field(default_factory=list)
+    dead: list[tuple[Riding, Death]] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    repeated_count: int = 0
+
+
+def settle(entries: Sequence[LaneEntry], *, context: BatchContext) -> Settled:
+    """Settles all entries, in order. A batch that fails for its data is halved until the poison event stands alone.
+
+    Raises StaleFence, or django.db.Error when the database is in trouble (then later halves are not settled; earlier ones are).
+    """
+    return _settle(entries, context=context, verdicts={})
+
+
+def _settle(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]) -> Settled:
+    try:
+        return _commit(entries, context=context, verdicts=verdicts)
+    except (Error, ValueError) as error:
+        if not is_fault_of_data(error):
+            raise
+        if len(verdicts) >= DEATHS_LIMIT_COUNT:
+            raise  # so many at once is a fault of ours, such as a half-done deploy: the lane waits and nothing is buried
+        if len(entries) == 1:
+            if entries[0].sequence in verdicts:
+                raise  # even its dead letter cannot be stored: stop the lane rather than drop it
+            verdicts[entries[0].sequence] = Death.of(error)
+            return _commit(entries, context=context, verdicts=verdicts)
+    middle = len(entries) // 2
+    settled = _settle(entries[:middle], context=context, verdicts=verdicts)
+    settled.add(_settle(entries[middle:], context=context, verdicts=verdicts))
+    return settled
+
+
+def is_fault_of_data(error: Exception) -> bool:
+    """True when the same data would fail on a healthy database too."""
+    if isinstance(error, ValueError | DataError | IntegrityError):
+        return True
+    cause = error.__cause__
+    sqlstate = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    return isinstance(error, OperationalError) and (sqlstate or "").startswith(STATEMENT_TOO_COMPLEX_CLASS)
+
+
+def _commit(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]) -> Settled:
+    sorted_ = _sort(entries, context=context, verdicts=verdicts)
+    try:
+        return _write(entries, sorted_, context=context, repeats_are_resolved=False)
+    except _Repeats:
+        _set_repeats_aside(sorted_)
+        return _write(entries, sorted_, context=context, repeats_are_resolved=True)
+
+
+def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]) -> _Sorted:
+    sorted_ = _Sorted()
+    for entry in entries:
+        if entry.delivery:
+            _add_delivery(sorted_, entry, hop_key=context.hop_key)
+        is_genuine = hop_mac(context.hop_key, entry.meta, entry.payload) == entry.mac or entry.kind is EntryKind.DUPLICATE
+        riding = read_riding(entry, lane=context.claim.lane, epoch=context.claim.epoch)
+        if not is_genuine or riding.is_unreadable:
+            sorted_.dead.append((riding, Death.receipt_mismatch()))
+        elif entry.kind is EntryKind.DUPLICATE:
+            sorted_.duplicates.append((riding, original_receipt(entry.seen).event_id, False))
+        elif entry.kind is EntryKind.QUARANTINED:
+            sorted_.quarantined.append((riding, original_receipt(entry.seen).event_id, entry.seen[:32]))
+        elif (death := verdicts.get(entry.sequence)) is not None:
+            sorted_.dead.append((riding, death))
+        elif (why := why_unstorable(entry.payload) or riding.why_unstorable) is not None:
+            sorted_.dead.append((riding, Death.poison(why)))
+        else:
+            sorted_.events.append(riding)
+    return sorted_
+
+
+def _add_delivery(sorted_: _Sorted, entry: LaneEntry, *, hop_key: bytes) -> None:
+    if hop_mac(hop_key, entry.delivery) != entry.delivery_mac:
+        return  # the event's own MAC still decides over the event; an altered delivery is not kept as evidence
+    header, _, body = entry.delivery.partition(b"\n")
+    facts = json.loads(header)
+    sorted_.deliveries.append(
+        Delivery(
+            request_id=UUID(facts["request_id"]),
+            provider=facts["provider"],
+            received_at=facts["received_at"],
+            headers=json.dumps(facts["headers"]),
+            body=body or entry.payload,
+            body_sha256=bytes.fromhex(json.loads(entry.meta)["body"]),
+            event_count=facts["events"],
+        )
+    )
+
+
+def _write(
+    entries: Sequence[LaneEntry], sorted_: _Sorted, *, context: BatchContext, repeats_are_resolved: bool
+) -> Settled:
+    claim = context.claim
+    first, last = entries[0].sequence, entries[-1].sequence
+    with transaction.atomic(durable=True):
+        cursor = _move_cursor(entries, claim=claim)
+        if first <= cursor and not repeats_are_resolved:
+            raise _Repeats
+        Delivery.objects.bulk_create(sorted_.deliveries, ignore_conflicts=True)
+        number = _write_batch(sorted_, context=context, first=first, last=last)
+        if sorted_.events:
+            stored = Event.objects.filter(lane=claim.lane, epoch=claim.epoch, sequence__range=(first, last), batch_id=number)
+            if stored.count() != len(sorted_.events):
+                raise _Repeats  # an identity is stored already: Redis's dedupe window had passed, or Redis lost it
+    return Settled(
+        stored=sorted_.events,
+        duplicate_count=len(sorted_.duplicates),
+        quarantined_count=len(sorted_.quarantined),
+        dead_count=len(sorted_.dead),
+        repeated_count=sorted_.repeated_count,
+        batch_numbers=[number] if number else [],
+    )
+
+
+def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: int) -> int:
+    """The batch's number, or 0 where only repeats were left."""
+    claim = context.claim
+    SuppressedDuplicate.objects.bulk_create(
+        [riding.as_duplicate(original=original, late=late) for riding, original, late in sorted_.duplicates],
+        ignore_conflicts=True,
+    )
+    if not (sorted_.events or sorted_.dead or sorted_.quarantined):
+        return 0
+    batch = Batch.objects.create(
+        lane=claim.lane,
+        epoch=claim.epoch,
+        first_sequence=first,
+        last_sequence=last,
+        event_count=len(sorted_.events),
+        duplicate_count=len(sorted_.duplicates),
+        quarantined_count=len(sorted_.quarantined),
+        dead_count=len(sorted_.dead),
+        merkle_root=root_of_hashes(_leaf_hashes(sorted_)),
+        worker=context.worker,
+        fence=claim.fence,
+        claimed_at=datetime_of(us=context.claimed_us),
+        committed_at=datetime_of(us=context.clock.now_us()),
+    )
+    Event.objects.bulk_create([riding.as_event(batch) for riding in sorted_.events], ignore_conflicts=True)
+    QuarantinedEvent.objects.bulk_create(
+        [riding.as_quarantined(batch, original=o, original_content=c) for riding, o, c in sorted_.quarantined],
+        ignore_conflicts=True,
+    )
+    DeadLetter.objects.bulk_create(
+        [dead_letter(riding, death, batch=batch) for riding, death in sorted_.dead], ignore_conflicts=True
+    )
+    number: int = batch.number
+    return number
+
+
+def _leaf_hashes(sorted_: _Sorted) -> list[bytes]:
+    """Of everything in the batch that a receipt was given for, in sequence order."""
+    kept = [(riding, STORED) for riding in sorted_.events] + [(riding, DEAD) for riding, _ in sorted_.dead]
+    kept.sort(key=lambda pair: pair[0].sequence)
+    return [
+        leaf_hash(
+            leaf_line(
+                kind=kind,
+                provider=riding.provider,
+                message_id=riding.message_id,
+                event_type=riding.event_type,
+                ordering_key=riding.ordering_key,
+                lane=riding.lane,
+                epoch=riding.epoch,
+                sequence=riding.sequence,
+                accepted_us=riding.accepted_us,
+                body_sha256=riding.body_sha256,
+                content_sha256=riding.content_sha256,
+                event_id=riding.event_id,
+            )
+        )
+        for riding, kind in kept
+    ]
+
+
+def _move_cursor(entries: Sequence[LaneEntry], *, claim: Claim) -> int:
+    """The cursor as it was; moved to the last entry. Locks the lane's row. Raises StaleFence.
+
+    The lock comes first: a second drainer waits here until the first has committed, and is then refused or sees its cursor.
+    """
+    row, _ = Lane.objects.select_for_update().get_or_create(number=claim.lane)
+    if row.epoch == claim.epoch and claim.fence < row.fence:
+        raise StaleFence(f"lane {claim.lane}: fence {claim.fence}, but {row.fence} has committed")
+    incident = partial(LaneIncident.objects.create, lane=claim.lane, epoch=claim.epoch)
+    cursor = row.cursor if row.epoch == claim.epoch else 0
+    if row.epoch not in (0, claim.epoch):
+        incident(
+            kind=LaneIncident.Kind.NEW_EPOCH,
+            first_sequence=row.cursor,
+            last_sequence=entries[0].sequence,
+            detail=f"epoch {row.epoch} ended at sequence {row.cursor}",
+        )
+    expected = cursor + 1
+    for entry in entries:
+        if entry.sequence > expected:
+            incident(kind=LaneIncident.Kind.GAP, first_sequence=expected, last_sequence=entry.sequence - 1)
+        expected = max(expected, entry.sequence + 1)
+    row.epoch, row.fence, row.cursor = claim.epoch, claim.fence, max(cursor, entries[-1].sequence)
+    row.save()
+    return cursor
+
+
+def _set_repeats_aside(sorted_: _Sorted) -> None:
+    """Leaves only what is new. The same event again is a repeat; its identity under another id a late duplicate, or quarantine."""
+    stored = {
+        bytes(identity): (event_id, bytes(content))
+        for identity, event_id, content in Event.objects.filter(
+            identity__in=[riding.identity for riding in sorted_.events]
+        ).values_list("identity", "id", "content_sha256")
+    }
+    buried = set(
+        DeadLetter.objects.filter(event_id__in=[riding.event_id for riding, _ in sorted_.dead]).values_list(
+            "event_id", flat=True
+        )
+    )
+    new: list[Riding] = []
+    for riding in sorted_.events:
+        known = stored.get(riding.identity)
+        if known is None:
+            new.append(riding)
+            stored[riding.identity] = (riding.event_id, riding.content_sha256)
+        elif known[0] == riding.event_id:
+            sorted_.repeated_count += 1
+        elif known[1] == riding.content_sha256:
+            sorted_.duplicates.append((riding, known[0], True))
+        else:
+            sorted_.quarantined.append((riding, known[0], known[1]))
+    sorted_.events = new
+    sorted_.dead = [(riding, death) for riding, death in sorted_.dead if riding.event_id not in buried]
+    known_quarantined = set(
+        QuarantinedEvent.objects.filter(event_id__in=[r.event_id for r, _, _ in sorted_.quarantined]).values_list(
+            "event_id", flat=True
+        )
+    )
+    sorted_.quarantined = [each for each in sorted_.quarantined if each[0].event_id not in known_quarantined]
+
+

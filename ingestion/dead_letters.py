@@ -1,0 +1,61 @@
+"""Events that can never be stored as they are: parked with their bytes and the reason, for a person to decide."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from autocom.kernel.digest import sha256
+from ingestion.models import Batch, DeadLetter
+from ingestion.riding import Riding
+
+_VARIABLE_PARTS = re.compile(r"0x[0-9a-fA-F]+|\d+|\"[^\"]*\"|'[^']*'")
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why an event could not be stored."""
+
+    error_class: str
+    error: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        return cls(error_class=type(error).__name__, error=str(error).replace("\x00", "\\x00")[:4_000])
+
+    @classmethod
+    def poison(cls, why: str) -> Self:
+        return cls(error_class="PoisonPayload", error=why)
+
+    @classmethod
+    def receipt_mismatch(cls) -> Self:
+        return cls(
+            error_class="receipt_mismatch", error="the entry was changed in Redis after it was accepted: its MAC does not fit"
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for errors that differ only in numbers and quoted parts."""
+        return sha256(f"{self.error_class}\x00{_VARIABLE_PARTS.sub('·', self.error)}".encode()).hex()[:16]
+
+
+def dead_letter(riding: Riding, death: Death, *, batch: Batch) -> DeadLetter:
+    """The letter, not saved yet. Texts that PostgreSQL cannot hold are written visibly; the bytes stay as they came."""
+    common = riding.common()
+    for name in ("message_id", "event_type", "ordering_key", "provider"):
+        common[name] = _storable(str(common[name]))
+    return DeadLetter(
+        event_id=riding.event_id,
+        kind=riding.kind,
+        payload_bytes=riding.payload,
+        error_class=death.error_class,
+        error=_storable(death.error),
+        fingerprint=death.fingerprint,
+        batch=batch,
+        **common,
+    )
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

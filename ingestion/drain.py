@@ -1,0 +1,186 @@
+"""Empties a lane: lease, read, commit, trim, again, until it is empty or the turn is over. Safe to run twice, or twice at once."""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import cast
+
+from django.db import Error
+
+from autocom.kernel.clock import Clock
+from ingestion.accept import promise_keys
+from ingestion.buffer.append import LaneEntry
+from ingestion.buffer.keys import DRAIN_QUEUE
+from ingestion.buffer.store import Claim, LaneBuffer
+from ingestion.commit import BatchContext, Settled, StaleFence, settle
+from ingestion.latency import LatencyRecorder, Stage
+from ingestion.models import Lane
+
+STOP = threading.Event()  # set by SIGTERM: a drain ends after the batch in hand
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainPolicy:
+    """How a drain shares its worker with other lanes, and how it rests after trouble."""
+
+    batch_limit_count: int = 500
+    gather_count: int = 100  # fewer waiting entries than this are given `gather` to become more
+    gather: timedelta = timedelta(milliseconds=15)
+    linger: timedelta = timedelta(milliseconds=500)  # an empty lane is kept this long while no other lane waits
+    turn: timedelta = timedelta(milliseconds=100)  # after this a lane yields to others that wait
+    budget: timedelta = timedelta(seconds=20)  # after this it yields in any case, far below RQ's job timeout
+    rest_at_first: timedelta = timedelta(milliseconds=500)
+    rest_at_most: timedelta = timedelta(seconds=20)
+
+
+@dataclass(slots=True)
+class DrainReport:
+    lane: int
+    outcome: str = "held_by_another"
+    batch_count: int = 0
+    settled: Settled = field(default_factory=Settled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drainer:
+    """Everything a drain works with."""
+
+    buffer: LaneBuffer
+    recorder: LatencyRecorder
+    clock: Clock
+    worker: str
+    policy: DrainPolicy = DrainPolicy()
+
+    def drain(self, lane: int, *, job_id: str) -> DrainReport:
+        """Raises BufferUnavailable when Redis cannot be asked; database trouble makes the lane rest instead."""
+        report = DrainReport(lane=lane)
+        claim = self.buffer.claim(lane, token=secrets.token_hex(8).encode() + b"@" + self.worker.encode(), fence_floor=0)
+        if claim is None:
+            return report
+        try:
+            claim = self._above_known_fence(claim)
+            self._work(claim, report, job_id=job_id)
+        except StaleFence as error:
+            report.outcome = "stale_fence"
+            log.warning("drain_refused", extra={"lane": lane, "error": str(error)})
+        except Error as error:
+            self._rest(claim, report, error=error)
+        return report
+
+    def _above_known_fence(self, claim: Claim) -> Claim:
+        """After a Redis failover its fence may be behind PostgreSQL's: raise it, or every drain would be refused."""
+        row = Lane.objects.filter(number=claim.lane).first()
+        if row is None or row.epoch != claim.epoch or row.fence < claim.fence:
+            return claim
+        return self.buffer.claim(claim.lane, token=claim.token, fence_floor=row.fence) or claim
+
+    def _work(self, claim: Claim, report: DrainReport, *, job_id: str) -> None:
+        started_ns = self.clock.monotonic_ns()
+        last_work_ns = started_ns
+        while True:
+            entries = self.buffer.read(claim.lane, limit_count=self.policy.batch_limit_count)
+            if entries:
+                if self._is_worth_gathering(entries):
+                    time.sleep(self.policy.gather.total_seconds())
+                    entries = self.buffer.read(claim.lane, limit_count=self.policy.batch_limit_count)
+                if not self._settle_and_trim(claim, entries, report, job_id=job_id):
+                    report.outcome = "lease_lost"
+                    return
+                last_work_ns = self.clock.monotonic_ns()
+            elif self._may_linger(last_work_ns):
+                time.sleep(self.policy.gather.total_seconds() / 2)
+            elif self.buffer.release(claim):
+                report.outcome = "emptied"
+                return
+            if self._turn_is_over(started_ns):
+                self.buffer.hand_back(claim, job_id=f"drain-{claim.lane}-{secrets.token_hex(8)}".encode())
+                report.outcome = "handed_back"
+                return
+
+    def _is_worth_gathering(self, entries: Sequence[LaneEntry]) -> bool:
+        if len(entries) >= self.policy.gather_count or STOP.is_set():
+            return False
+        age_us = self.clock.now_us() - entries[0].accepted_us
+        return 0 <= age_us < _us(self.policy.gather)
+
+    def _may_linger(self, last_work_ns: int) -> bool:
+        if STOP.is_set() or self.clock.monotonic_ns() - last_work_ns > _ns(self.policy.linger):
+            return False
+        return self.buffer.waiting_jobs_count(DRAIN_QUEUE) == 0
+
+    def _turn_is_over(self, started_ns: int) -> bool:
+        held_ns = self.clock.monotonic_ns() - started_ns
+        if STOP.is_set() or held_ns > _ns(self.policy.budget):
+            return True
+        return held_ns > _ns(self.policy.turn) and self.buffer.waiting_jobs_count(DRAIN_QUEUE) > 0
+
+    def _settle_and_trim(self, claim: Claim, entries: Sequence[LaneEntry], report: DrainReport, *, job_id: str) -> bool:
+        """False when the lease was lost: another drainer has the lane now."""
+        claimed_us = self.clock.now_us()
+        context = BatchContext(
+            claim=claim, worker=self.worker, claimed_us=claimed_us, hop_key=promise_keys().hop, clock=self.clock
+        )
+        settled = settle(entries, context=context)
+        committed_us = self.clock.now_us()
+        left = self.buffer.trim(
+            claim, through_sequence=entries[-1].sequence, freed_bytes=sum(entry.size_bytes for entry in entries)
+        )
+        report.batch_count += 1
+        report.settled.add(settled)
+        self._measure(settled, claimed_us=claimed_us, committed_us=committed_us)
+        log.info(
+            "batch_committed",
+            extra={
+                "lane": claim.lane,
+                "batches": settled.batch_numbers,
+                "first_sequence": entries[0].sequence,
+                "last_sequence": entries[-1].sequence,
+                "events": len(settled.stored),
+                "duplicates": settled.duplicate_count,
+                "quarantined": settled.quarantined_count,
+                "dead": settled.dead_count,
+                "repeated": settled.repeated_count,
+                "commit_ms": (committed_us - claimed_us) / 1_000,
+                "left": left,
+                "job_id": job_id,
+                "first_request_id": str(settled.stored[0].event_id) if settled.stored else "",
+            },
+        )
+        return left is not None
+
+    def _measure(self, settled: Settled, *, claimed_us: int, committed_us: int) -> None:
+        record = self.recorder.record
+        for riding in settled.stored:
+            record(Stage.QUEUE, riding.provider, claimed_us - riding.accepted_us)
+            record(Stage.COMMIT, riding.provider, committed_us - claimed_us)
+            record(Stage.END_TO_END, riding.provider, committed_us - riding.received_us)
+
+    def _rest(self, claim: Claim, report: DrainReport, *, error: Exception) -> None:
+        """Full jitter: a random time up to a limit that doubles with each attempt, so that lanes do not return as one."""
+        limit = min(self.policy.rest_at_first * 2 ** min(self.buffer.attempts(claim.lane), 16), self.policy.rest_at_most)
+        rest = limit * random.random()  # noqa: S311  (spreads load, guards nothing)
+        attempt = self.buffer.back_off(
+            claim, rest=rest, next_attempt_us=self.clock.now_us() + _us(rest), error=f"{type(error).__name__}: {error}"
+        )
+        report.outcome = "resting"
+        log.warning(
+            "lane_resting",
+            extra={"lane": claim.lane, "attempt": attempt, "rest_ms": _us(rest) / 1_000, "error": str(error)},
+        )
+
+
+def _us(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
+
+
+def _ns(span: timedelta) -> int:
+    return cast("int", _us(span) * 1_000)

@@ -1,0 +1,63 @@
+"""Each process's background thread: once a second it writes request lines and measurements, and re-reads the providers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from django.conf import settings
+from django.db import Error, connection
+
+from ingestion.buffer.store import redis_client
+from ingestion.latency import LatencyRecorder
+from ingestion.latency_store import LatencyFlusher
+from ingestion.provider_book import ProviderBook
+from ingestion.request_log import REQUEST_LOG
+
+EVERY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Housekeeping:
+    """Never on the request path. While PostgreSQL is away the last known providers stay and measurements wait."""
+
+    def __init__(self, *, recorder: LatencyRecorder, book: ProviderBook | None) -> None:
+        self._book = book
+        self._flusher = LatencyFlusher(recorder, client=redis_client(settings.AUTOCOM.redis_url))
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Writes what is left, if PostgreSQL lets it."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=3)
+
+    def turn(self) -> None:
+        """One round."""
+        REQUEST_LOG.write()
+        try:
+            if self._book is not None:
+                self._book.refresh()
+        except Error as error:
+            log.warning("providers_not_read", extra={"error": str(error)})
+            connection.close()  # a dead connection is replaced at the next turn
+            return
+        if not self._flusher.flush():
+            connection.close()
+
+    def _run(self) -> None:
+        while True:
+            is_last = self._stop.wait(EVERY_SECONDS)
+            try:
+                self.turn()
+            except Exception:
+                log.exception("housekeeping_failed")
+            if is_last:
+                connection.close()
+                return

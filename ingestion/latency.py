@@ -1,0 +1,125 @@
+"""How long each stage took: one HdrHistogram a stage, provider and minute in each process, flushed about every second.
+
+Stages: `ack` (first byte at the ingress to the answer), `queue` (on the lane to claimed), `commit` (claimed to committed), `end_to_end` (first byte to
+committed). Percentiles are read by merging histograms, never by averaging percentiles.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import cast
+
+from hdrh.histogram import HdrHistogram
+
+LOWEST_US = 1
+HIGHEST_US = 60_000_000
+DIGITS = 3
+SLO_US = 120_000  # an ack at or under this is good; counted exactly, as 120,000 shares a bucket with values up to 120,063
+
+
+class Stage(StrEnum):
+    ACK = "ack"
+    QUEUE = "queue"
+    COMMIT = "commit"
+    END_TO_END = "end_to_end"
+
+
+def new_histogram() -> HdrHistogram:
+    return HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
+
+
+@dataclass(slots=True)
+class StageCounts:
+    """One stage's durations of one minute."""
+
+    histogram: HdrHistogram = field(default_factory=new_histogram)
+    within_slo_count: int = 0
+    sum_us: int = 0
+    max_us: int = 0
+    clamped_count: int = 0
+
+    def add(self, duration_us: int) -> None:
+        value = max(duration_us, LOWEST_US)
+        if value > HIGHEST_US:  # record_value would say False and forget it
+            self.clamped_count += 1
+            value = HIGHEST_US
+        self.histogram.record_value(value)
+        if duration_us <= SLO_US:
+            self.within_slo_count += 1
+        self.sum_us += duration_us
+        self.max_us = max(self.max_us, duration_us)
+
+    @property
+    def count(self) -> int:
+        return cast("int", self.histogram.total_count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a process measured since the last flush."""
+
+    flush_number: int
+    stages: dict[tuple[datetime, str, str], StageCounts]  # minute, stage, provider
+    outcomes: Counter[tuple[datetime, str, str]]  # minute, provider, code
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.stages and not self.outcomes
+
+
+class LatencyRecorder:
+    """Collects durations and outcomes of one process. Safe over threads; the lock is held for a microsecond."""
+
+    def __init__(self, *, process: str) -> None:
+        self.process = process
+        self._lock = threading.Lock()
+        self._stages: dict[tuple[datetime, str, str], StageCounts] = {}
+        self._outcomes: Counter[tuple[datetime, str, str]] = Counter()
+        self._flush_number = 0
+
+    def record(self, stage: Stage, provider: str, duration_us: int) -> None:
+        minute = _minute()
+        with self._lock:
+            key = (minute, stage.value, provider)
+            counts = self._stages.get(key)
+            if counts is None:
+                counts = self._stages[key] = StageCounts()
+            counts.add(duration_us)
+
+    def record_outcome(self, provider: str, code: str) -> None:
+        with self._lock:
+            self._outcomes[_minute(), provider, code] += 1
+
+    def take(self) -> Taken:
+        """Everything since the last take, which is then forgotten here."""
+        with self._lock:
+            self._flush_number += 1
+            taken = Taken(flush_number=self._flush_number, stages=self._stages, outcomes=self._outcomes)
+            self._stages, self._outcomes = {}, Counter()
+        return taken
+
+
+_minute_cache: tuple[int, datetime] = (0, datetime.fromtimestamp(0, UTC))
+
+
+def _minute() -> datetime:
+    global _minute_cache  # noqa: PLW0603  (one datetime a minute instead of one a request)
+    number = int(time.time() // 60)
+    if _minute_cache[0] != number:
+        _minute_cache = (number, datetime.fromtimestamp(number * 60, UTC))
+    return _minute_cache[1]
+
+
+def process_name(role: str) -> str:
+    """Unique over machines and restarts, so that flush numbers of two lives never meet."""
+    return f"{role}-{socket.gethostname()[:24]}-{os.getpid()}-{int(time.time())}"
+
+
+RECORDER = LatencyRecorder(process=process_name("unnamed"))

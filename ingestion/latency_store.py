@@ -1,0 +1,141 @@
+"""Histograms into PostgreSQL, insert-only, and the running totals for Prometheus into Redis, from the same flush."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Iterator
+from itertools import pairwise
+
+import redis
+from django.db import Error, transaction
+from hdrh.histogram import HdrHistogram
+
+from ingestion.buffer import keys
+from ingestion.latency import SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram
+from ingestion.models import AckOutcome, LatencyFlush
+
+EDGES_US = (
+    *(1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, SLO_US, 200_000, 500_000),
+    *(1_000_000, 2_000_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000),
+)
+
+log = logging.getLogger(__name__)
+
+
+class LatencyFlusher:
+    """Writes what a recorder took. A flush that failed is repeated as it was, under its number, before anything newer."""
+
+    def __init__(self, recorder: LatencyRecorder, *, client: redis.Redis) -> None:
+        self._recorder = recorder
+        self._client = client
+        self._frozen: Taken | None = None
+
+    def flush(self) -> bool:
+        """True when everything measured so far is stored. False when PostgreSQL could not be asked: it is kept for the next time."""
+        taken = self._frozen or self._recorder.take()
+        if taken.is_empty:
+            return True
+        self._frozen = taken
+        try:
+            store(taken, process=self._recorder.process)
+        except Error as error:
+            log.warning("latency_flush_failed", extra={"error": str(error)})
+            return False
+        self._frozen = None
+        try:
+            add_totals(taken, client=self._client)
+        except redis.RedisError as error:
+            # Prometheus misses a second; the ledger's rows are complete
+            log.warning("metrics_totals_failed", extra={"error": str(error)})
+        return True
+
+
+def store(taken: Taken, *, process: str) -> None:
+    """Inserts the rows; rows that are there already are left alone. Raises django.db.Error."""
+    with transaction.atomic():
+        LatencyFlush.objects.bulk_create(
+            [
+                LatencyFlush(
+                    minute=minute,
+                    stage=stage,
+                    provider=provider,
+                    process=process,
+                    flush_number=taken.flush_number,
+                    count=counts.count,
+                    within_slo_count=counts.within_slo_count,
+                    sum_us=counts.sum_us,
+                    max_us=counts.max_us,
+                    clamped_count=counts.clamped_count,
+                    histogram=encoded(counts.histogram),
+                )
+                for (minute, stage, provider), counts in taken.stages.items()
+            ],
+            ignore_conflicts=True,
+        )
+        AckOutcome.objects.bulk_create(
+            [
+                AckOutcome(
+                    minute=minute,
+                    provider=provider,
+                    code=code,
+                    process=process,
+                    flush_number=taken.flush_number,
+                    count=count,
+                )
+                for (minute, provider, code), count in taken.outcomes.items()
+            ],
+            ignore_conflicts=True,
+        )
+
+
+def encoded(histogram: HdrHistogram) -> bytes:
+    """HdrHistogram V2, compressed: the bytes that Java and C read too."""
+    return base64.b64decode(histogram.encode())
+
+
+def merge_encoded(target: HdrHistogram, blob: bytes) -> None:
+    target.decode_and_add(base64.b64encode(bytes(blob)))
+
+
+def merged(blobs: Iterator[bytes]) -> HdrHistogram:
+    total = new_histogram()
+    for blob in blobs:
+        merge_encoded(total, blob)
+    return total
+
+
+def counts_by_edge(counts_histogram: HdrHistogram, *, within_slo_count: int, edges_us: tuple[int, ...] = EDGES_US) -> list[int]:
+    """How many values are in each bucket that ends at an edge (the last: above all edges). At 120 ms the exact counter decides."""
+    cumulative = [0] * len(edges_us)
+    for item in counts_histogram.get_recorded_iterator():
+        for i, edge_us in enumerate(edges_us):
+            if item.value_iterated_to <= edge_us:
+                cumulative[i] += item.count_added_in_this_iter_step
+    if SLO_US in edges_us:
+        cumulative[edges_us.index(SLO_US)] = within_slo_count
+    # the exact counter may be a hair above its coarser neighbours
+    for i in range(1, len(cumulative)):
+        cumulative[i] = max(cumulative[i], cumulative[i - 1])
+    total = counts_histogram.total_count
+    return [cumulative[0], *(b - a for a, b in pairwise(cumulative)), max(total - cumulative[-1], 0)]
+
+
+def add_totals(taken: Taken, *, client: redis.Redis) -> None:
+    """Adds the flush to the running totals, in one transaction."""
+    with client.pipeline(transaction=True) as pipe:
+        for (_, stage, provider), counts in taken.stages.items():
+            for field, amount in _total_fields(counts):
+                pipe.hincrby(keys.METRICS.decode(), f"latency|{stage}|{provider}|{field}", amount)
+        for (_, provider, code), count in taken.outcomes.items():
+            pipe.hincrby(keys.METRICS.decode(), f"outcome|{provider}|{code}", count)
+        pipe.execute()
+
+
+def _total_fields(counts: StageCounts) -> Iterator[tuple[str, int]]:
+    by_edge = counts_by_edge(counts.histogram, within_slo_count=counts.within_slo_count)
+    for edge_us, count in zip((*EDGES_US, "inf"), by_edge, strict=True):
+        if count:
+            yield f"le|{edge_us}", count
+    yield "sum_us", counts.sum_us
+    yield "count", counts.count

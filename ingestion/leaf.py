@@ -1,0 +1,39 @@
+"""The line of text that stands for an event in its batch's Merkle tree. Everything in it can be read off the stored row.
+
+`acc1 kind provider message_id event_type ordering_key lane epoch sequence accepted_us body_sha256 content_sha256 event_id`, separated by tabs; `kind` is P (stored as
+an event) or D (dead letter). Tab, line end and percent are percent-escaped.
+"""
+
+from uuid import UUID
+
+VERSION = "acc1"
+STORED = "P"
+DEAD = "D"
+
+
+def leaf_line(
+    *,
+    kind: str,
+    provider: str,
+    message_id: str,
+    event_type: str,
+    ordering_key: str,
+    lane: int,
+    epoch: int,
+    sequence: int,
+    accepted_us: int,
+    body_sha256: bytes,
+    content_sha256: bytes,
+    event_id: UUID,
+) -> bytes:
+    """UTF-8, without a line end."""
+    return (
+        f"{VERSION}\t{kind}\t{_escaped(provider)}\t{_escaped(message_id)}\t{_escaped(event_type)}\t{_escaped(ordering_key)}\t"
+        f"{lane}\t{epoch}\t{sequence}\t{accepted_us}\t{body_sha256.hex()}\t{content_sha256.hex()}\t{event_id}"
+    ).encode("utf-8", "surrogatepass")
+
+
+def _escaped(text: str) -> str:
+    if "%" in text or "\t" in text or "\n" in text:
+        return text.replace("%", "%25").replace("\t", "%09").replace("\n", "%0A")
+    return text

@@ -1,0 +1,115 @@
+"""`manage.py replay`: a planned load, a reconciliation with the database and a verdict."""
+
+import random
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, override
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from ingestion.replay.config import GeneratorConfig, target_of
+from ingestion.replay.errors import ReplayError, ReplayUsageError
+from ingestion.replay.events import new_run_id
+from ingestion.replay.files import JOURNAL_NAME, prepare_folder, write_files
+from ingestion.replay.progress import ProgressLine
+from ingestion.replay.recording import read_recording
+from ingestion.replay.report import as_json, as_text
+from ingestion.replay.signing import SignerSpec, default_signer_spec
+from ingestion.replay.trial import replay
+from ingestion.replay.verdict import Gate
+
+EXIT_USAGE = 2
+EXIT_INCONCLUSIVE = 3
+
+
+class Command(BaseCommand):
+    help = (
+        "Send a planned load of signed webhooks to the service on this machine, reconcile what it promised with what "
+        "PostgreSQL holds, and judge the run. Exit 0: PASS. 1: FAIL. 2: wrong usage. 3: INCONCLUSIVE."
+    )
+    requires_system_checks = []
+
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--count", type=int, default=30_000, help="sends, deliberate duplicates included")
+        parser.add_argument("--rate", type=float, default=1_000.0, help="sends a second; 0: as fast as possible")
+        parser.add_argument("--connections", type=int, default=64)
+        parser.add_argument("--provider", default="default")
+        parser.add_argument("--keys", type=int, default=500, help="ordering keys; some are much busier than others")
+        parser.add_argument("--duplicates", type=float, default=0.02, help="share of sends that repeat an earlier one")
+        parser.add_argument("--seed", type=int, default=1, help="same seed and run: same bytes at the same moments")
+        parser.add_argument("--target", default="", help="address on this machine; default: the local ingress")
+        parser.add_argument("--input", type=Path, default=None, help="NDJSON file of recorded webhooks to send instead")
+        parser.add_argument("--gate", default=Gate.A, help="criteria to judge by; there is one set, a")
+        parser.add_argument("--out", type=Path, default=None, help="folder for journal, samples, histogram, summary")
+        parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+
+    @override
+    def handle(self, *_: object, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the sending, not the accounting
+        try:
+            with tempfile.TemporaryDirectory(prefix="autocom-replay-") as scratch:
+                sys.exit(self._run(options, scratch=Path(scratch)))
+        except ReplayUsageError as error:
+            self._refuse(error, status=EXIT_USAGE)
+        except ReplayError as error:
+            self._refuse(error, status=EXIT_INCONCLUSIVE)
+
+    def _run(self, options: dict[str, Any], *, scratch: Path) -> int:
+        folder: Path | None = options["out"]
+        gate = _gate(options["gate"])
+        config = _config(options, journal_path=scratch / JOURNAL_NAME)
+        if config.input_path:
+            read_recording(config.input_path)  # refused before anything else is touched
+        if folder:
+            config = _config(options, journal_path=prepare_folder(folder))
+        line = ProgressLine(sys.stderr)
+        report = replay(config, gate=gate, on_progress=line)
+        line.end()
+        if folder:
+            write_files(folder, report)
+        self.stdout.write(as_json(report) if options["json"] else as_text(report))
+        return report.exit_code
+
+    def _refuse(self, error: ReplayError, *, status: int) -> None:
+        self.stderr.write(f"replay: {error}")
+        sys.exit(status)
+
+
+def _gate(name: str) -> Gate:
+    try:
+        return Gate(name)
+    except ValueError as error:
+        known = ", ".join(Gate)
+        raise ReplayUsageError(f"--gate {name}: there is no such gate; known: {known}") from error
+
+
+def _config(options: dict[str, Any], *, journal_path: Path) -> GeneratorConfig:
+    target = options["target"] or f"http://127.0.0.1:{settings.AUTOCOM.ingress_port}"
+    return GeneratorConfig(
+        run_id=new_run_id(now=datetime.now(tz=UTC), rng=random.SystemRandom()),
+        target=target_of(target),
+        path=f"/webhooks/{options['provider']}",
+        provider=options["provider"],
+        signer=_signer_spec(options["provider"]),
+        journal_path=journal_path,
+        count=options["count"],
+        rate=options["rate"],
+        connections=options["connections"],
+        keys=options["keys"],
+        duplicates=options["duplicates"],
+        seed=options["seed"],
+        input_path=options["input"],
+    )
+
+
+def _signer_spec(provider: str) -> SignerSpec:
+    """How the provider signs. Raises ReplayUsageError for one whose signatures cannot be made here."""
+    if provider != "default":
+        raise ReplayUsageError(f"--provider {provider}: only webhooks of the provider `default` can be signed here")
+    autocom = settings.AUTOCOM
+    return default_signer_spec(bearer=autocom.webhook_bearer_key, secret=autocom.webhook_hmac_secret)

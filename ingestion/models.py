@@ -1,0 +1,277 @@
+"""The tables of ingestion. Events, deliveries and batches are written by `commit` alone and never changed by it afterwards."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from ingestion.fields import RawJSONField
+
+
+class Provider(models.Model):
+    """Who sends. The row with the name `default` is made from the environment's secrets."""
+
+    name = models.SlugField(max_length=64, unique=True)
+    scheme = models.CharField(max_length=32, help_text="The adapter that verifies and identifies, e.g. generic")
+    enabled = models.BooleanField(default=True)
+    options = models.JSONField(default=dict, blank=True, help_text="Settings of the adapter, such as header names")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProviderSecret(models.Model):
+    """One secret of a provider. Several may be valid at once, so that a rotation overlaps."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="secrets")
+    ciphertext = models.BinaryField(editable=False)
+    fingerprint = models.CharField(max_length=8, editable=False, help_text="Tells secrets apart without showing them")
+    not_before = models.DateTimeField(db_default=Now())
+    not_after = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-not_before"]
+
+    def __str__(self) -> str:
+        return f"{self.provider.name} …{self.fingerprint}"
+
+
+class Lane(models.Model):
+    """The committed end of one ordered stream. `epoch` names the Redis data it counts in; a lost Redis starts a new one."""
+
+    number = models.PositiveSmallIntegerField(primary_key=True)
+    epoch = models.BigIntegerField(default=0)
+    cursor = models.BigIntegerField(default=0, help_text="Sequence of the last entry that is settled")
+    fence = models.BigIntegerField(default=0, help_text="The newest lease that committed; an older one is refused")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"lane {self.number}"
+
+
+class LaneIncident(models.Model):
+    """Something that a lane's sequence proves: entries are missing, or Redis came back without its data."""
+
+    class Kind(models.TextChoices):
+        GAP = "gap", "gap: sequences are missing"
+        NEW_EPOCH = "new_epoch", "new epoch: Redis lost its data"
+        REUSED = "reused", "reused: a settled sequence came again with another event"
+
+    lane = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    epoch = models.BigIntegerField()
+    first_sequence = models.BigIntegerField()
+    last_sequence = models.BigIntegerField()
+    detail = models.TextField(blank=True)
+    seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-seen_at"]
+
+    def __str__(self) -> str:
+        return f"lane {self.lane}: {self.kind} {self.first_sequence}-{self.last_sequence}"
+
+
+class Batch(models.Model):
+    """One transaction of one drain. `merkle_root` is the RFC 6962 root over the leaves of its events, in sequence order."""
+
+    number = models.BigAutoField(primary_key=True)
+    lane = models.PositiveSmallIntegerField()
+    epoch = models.BigIntegerField()
+    first_sequence = models.BigIntegerField()
+    last_sequence = models.BigIntegerField()
+    event_count = models.PositiveIntegerField()
+    duplicate_count = models.PositiveIntegerField(default=0)
+    quarantined_count = models.PositiveIntegerField(default=0)
+    dead_count = models.PositiveIntegerField(default=0)
+    merkle_root = models.BinaryField()
+    worker = models.CharField(max_length=96)
+    fence = models.BigIntegerField()
+    claimed_at = models.DateTimeField()
+    committed_at = models.DateTimeField(help_text="Taken just before COMMIT")
+
+    class Meta:
+        ordering = ["-number"]
+        indexes = [models.Index(fields=["lane", "epoch", "last_sequence"], name="batch_lane_sequence")]
+        verbose_name_plural = "batches"
+
+    def __str__(self) -> str:
+        return f"batch {self.number}"
+
+
+class Delivery(models.Model):
+    """One POST as it came: the raw body and the signed headers, so that its signature can be verified again."""
+
+    request_id = models.UUIDField(primary_key=True)
+    provider = models.CharField(max_length=64)
+    received_at = models.DateTimeField()
+    headers = RawJSONField(default=dict)
+    body = models.BinaryField()
+    body_sha256 = models.BinaryField()
+    event_count = models.PositiveSmallIntegerField()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+
+    def __str__(self) -> str:
+        return str(self.request_id)
+
+
+class EventFields(models.Model):
+    """What an event, a dead letter and a quarantined event have in common."""
+
+    provider = models.CharField(max_length=64)
+    message_id = models.TextField()
+    event_type = models.TextField()
+    ordering_key = models.TextField()
+    identity = models.BinaryField()
+    recipe = models.CharField(max_length=24, help_text="The identity recipe and its version, e.g. generic/1")
+    lane = models.PositiveSmallIntegerField()
+    epoch = models.BigIntegerField()
+    sequence = models.BigIntegerField()
+    body_sha256 = models.BinaryField()
+    content_sha256 = models.BinaryField()
+    received_at = models.DateTimeField(help_text="First byte seen by the ingress")
+    accepted_at = models.DateTimeField(help_text="Appended to its lane, by Redis's clock")
+
+    class Meta:
+        abstract = True
+
+
+class Event(EventFields):
+    """An accepted event, stored once. Its id is its request id plus its position in the delivery (`kernel.ids`)."""
+
+    id = models.UUIDField(primary_key=True)
+    occurred_at = models.DateTimeField(null=True)
+    kind = models.CharField(max_length=16, default="other", help_text="Normalised: delivered, bounced, opened, payment, …")
+    payload = RawJSONField()
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="events")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["identity"], name="event_identity_once")]
+        indexes = [
+            models.Index(fields=["message_id", "event_type"], include=["id", "provider"], name="event_message_type"),
+            models.Index(fields=["ordering_key", "id"], name="event_ordering_key"),
+            models.Index(fields=["lane", "epoch", "sequence"], name="event_lane_sequence"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.message_id}"
+
+
+class SuppressedDuplicate(models.Model):
+    """An event that came again. Nothing was stored for it but this row."""
+
+    event_id = models.UUIDField(primary_key=True, help_text="The id that the repeated event would have had")
+    original_event_id = models.UUIDField(db_index=True)
+    provider = models.CharField(max_length=64)
+    message_id = models.TextField()
+    event_type = models.TextField()
+    received_at = models.DateTimeField()
+    late = models.BooleanField(default=False, help_text="Found by PostgreSQL: Redis's dedupe window had passed")
+
+    class Meta:
+        ordering = ["-event_id"]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.message_id}"
+
+
+class QuarantinedEvent(EventFields):
+    """The identity of a stored event with another content. Both are kept; a person decides."""
+
+    event_id = models.UUIDField(primary_key=True)
+    original_event_id = models.UUIDField(null=True)
+    original_content_sha256 = models.BinaryField(null=True)
+    payload_bytes = models.BinaryField()
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="quarantined")
+
+    class Meta:
+        ordering = ["-event_id"]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.message_id}"
+
+
+class DeadLetter(EventFields):
+    """An accepted event that can never be stored as it is: its bytes, why, and what was tried."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        RETRIED = "retried"
+        DISCARDED = "discarded"
+
+    event_id = models.UUIDField(primary_key=True)
+    occurred_at = models.DateTimeField(null=True)
+    kind = models.CharField(max_length=16, default="other")
+    payload_bytes = models.BinaryField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
+    error_class = models.CharField(max_length=96)
+    error = models.TextField()
+    fingerprint = models.CharField(max_length=16, db_index=True, help_text="Groups letters that failed alike")
+    attempt_count = models.PositiveIntegerField(default=1)
+    dead_at = models.DateTimeField(db_default=Now())
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="dead_letters")
+
+    class Meta:
+        ordering = ["-event_id"]
+        indexes = [models.Index(fields=["message_id", "event_type"], name="dead_letter_message_type")]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.message_id}: {self.error_class}"
+
+
+class LatencyFlush(models.Model):
+    """One process's histogram of one stage over about a second. Insert-only; read by merging, so a repeated flush counts once."""
+
+    minute = models.DateTimeField()
+    stage = models.CharField(max_length=12)
+    provider = models.CharField(max_length=64)
+    process = models.CharField(max_length=64)
+    flush_number = models.BigIntegerField()
+    count = models.BigIntegerField()
+    within_slo_count = models.BigIntegerField(help_text="Exact count at or under 120 ms")
+    sum_us = models.BigIntegerField()
+    max_us = models.BigIntegerField()
+    clamped_count = models.BigIntegerField(default=0, help_text="Longer than the histogram can hold")
+    histogram = models.BinaryField(help_text="HdrHistogram V2, microseconds, 3 digits, compressed")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["minute", "stage", "provider", "process", "flush_number"], name="latency_flush_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.minute:%H:%M} {self.count}"
+
+
+class AckOutcome(models.Model):
+    """How many POSTs got which answer in about a second of one process: the error budget's and the metrics' source."""
+
+    minute = models.DateTimeField()
+    provider = models.CharField(max_length=64)
+    code = models.CharField(max_length=48, help_text="accepted, duplicate, or the problem's code")
+    process = models.CharField(max_length=64)
+    flush_number = models.BigIntegerField()
+    count = models.BigIntegerField()
+    flushed_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["minute", "provider", "code", "process", "flush_number"], name="ack_outcome_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.code} {self.count}"

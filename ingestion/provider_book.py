@@ -1,0 +1,120 @@
+"""The providers as the request path sees them: in memory, complete, re-read in the background when they changed.
+
+The request path never asks PostgreSQL. `ProviderBook.refresh` does, once a second in a thread of the process's own; when it cannot, the last known providers
+stay in force, and `default`, which lives in the environment, works from the first moment.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Max
+
+from autocom.kernel.clock import us_of
+from autocom.kernel.errors import AutocomError
+from ingestion.models import Provider, ProviderSecret
+from ingestion.providers import generic
+from ingestion.providers.adapter import Adapter, Secret
+from ingestion.providers.registry import adapter_of
+from ingestion.secret_box import fingerprint_of, unseal
+
+DEFAULT = "default"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedSecret:
+    secret: Secret
+    not_before_us: int
+    not_after_us: int | None
+
+    def is_valid(self, now_us: int) -> bool:
+        return self.not_before_us <= now_us and (self.not_after_us is None or now_us < self.not_after_us)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownProvider:
+    """One provider with everything that verification needs."""
+
+    name: str
+    adapter: Adapter[Any]
+    options: Any
+    secrets: Sequence[TimedSecret]
+    enabled: bool
+
+    def secrets_at(self, now_us: int) -> list[Secret]:
+        return [timed.secret for timed in self.secrets if timed.is_valid(now_us)]
+
+
+class ProviderBook:
+    """Providers by name. Replaced whole, so that a reader never sees half a change."""
+
+    def __init__(self) -> None:
+        self._providers: dict[str, KnownProvider] = {DEFAULT: environment_default(enabled=True)}
+        self._version: object = None
+        self.is_complete = False  # False until PostgreSQL was read once: an unknown name may then be a known provider
+
+    def named(self, name: str) -> KnownProvider | None:
+        return self._providers.get(name)
+
+    def refresh(self) -> bool:
+        """Reads the providers if they changed; True when they did. Raises django.db.Error when PostgreSQL cannot be asked."""
+        version = (
+            Provider.objects.aggregate(Max("updated_at"), Count("pk")),
+            ProviderSecret.objects.aggregate(Max("created_at"), Max("not_after"), Max("pk"), Count("pk")),
+        )
+        if version == self._version:
+            return False
+        found = {row.name: row for row in Provider.objects.prefetch_related("secrets")}
+        providers = {name: known for name, row in found.items() if (known := _known(row)) is not None}
+        default = found.get(DEFAULT)
+        providers[DEFAULT] = environment_default(enabled=default is None or default.enabled)
+        self._providers, self._version, self.is_complete = providers, version, True
+        return True
+
+
+def environment_default(*, enabled: bool) -> KnownProvider:
+    """The provider `default`: bearer WEBHOOK_BEARER_KEY and the generic signature with WEBHOOK_HMAC_SECRET."""
+    bearer = _secret(settings.AUTOCOM.webhook_bearer_key)
+    return KnownProvider(
+        name=DEFAULT,
+        adapter=generic,
+        options=generic.Options(policy=generic.Policy.BOTH, bearer_keys=(bearer,)),
+        secrets=[TimedSecret(secret=_secret(settings.AUTOCOM.webhook_hmac_secret), not_before_us=0, not_after_us=None)],
+        enabled=enabled,
+    )
+
+
+def _secret(value: str) -> Secret:
+    return Secret(value=value, fingerprint=fingerprint_of(value))
+
+
+def _known(row: Provider) -> KnownProvider | None:
+    """None, and a log line, for a provider that cannot be used: one bad row must not stop the others."""
+    try:
+        adapter = adapter_of(row.scheme)
+        return KnownProvider(
+            name=row.name,
+            adapter=adapter,
+            options=adapter.read_options(row.options),
+            secrets=[
+                TimedSecret(
+                    secret=Secret(value=unseal(secret.ciphertext), fingerprint=secret.fingerprint),
+                    not_before_us=us_of(secret.not_before),
+                    not_after_us=us_of(secret.not_after) if secret.not_after else None,
+                )
+                for secret in row.secrets.all()
+            ],
+            enabled=row.enabled,
+        )
+    except AutocomError as error:
+        log.error("provider_unusable", extra={"provider": row.name, "error": str(error)})
+        return None
+
+
+BOOK = ProviderBook()

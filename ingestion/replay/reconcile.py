@@ -1,0 +1,217 @@
+"""Journal against rows: was every promise kept, and in order? Pure.
+
+The journal says what was sent and what was promised; the rows say what is in PostgreSQL. Events are followed by the id
+in their receipt. What has no receipt is followed by its names, where the plan knows them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from ingestion.replay.findings import Finding, Kind, Place, Reconciliation, StoredRow
+from ingestion.replay.history import History, Receipt, Send
+from ingestion.replay.order import Witness, commit_order_breaks, real_time_breaks, split_keys
+
+NO_ALIASES: Final[Mapping[UUID, UUID]] = {}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Promise:
+    """An event that some answer promised, over all sends of it."""
+
+    receipt: Receipt
+    send: Send
+    sent_ns: int  # the first time that its body went out, whatever became of it
+    ack_ns: int  # the first time that an answer promised it
+    is_fresh: bool  # accepted in this run, not known from an earlier one
+
+
+@dataclass(slots=True)
+class _Case:
+    """The run under examination."""
+
+    history: History
+    rows: Sequence[StoredRow]
+    aliases: Mapping[UUID, UUID]
+    findings: dict[Kind, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    promises: dict[UUID, _Promise] = field(default_factory=dict)
+    rows_by_id: dict[UUID, StoredRow] = field(default_factory=dict)
+
+    def found(self, kind: Kind, subject: str, witness: str) -> None:
+        self.findings[kind].append(Finding(kind, subject, witness))
+
+
+def reconcile(
+    history: History, *, rows: Sequence[StoredRow], aliases: Mapping[UUID, UUID] = NO_ALIASES
+) -> Reconciliation:
+    """What the journal promises and the rows do not keep. `aliases` leads from the id of an event that PostgreSQL knew
+    already to the id under which it is stored."""
+    case = _Case(history, rows, aliases)
+    case.rows_by_id = {row.event_id: row for row in rows}
+    acknowledged = [send for send in history.sends if send.acknowledged]
+    _collect_promises(case, acknowledged)
+    _check_homes(case)
+    _check_rows(case)
+    _check_order(case)
+    return Reconciliation(
+        findings={kind: tuple(found) for kind, found in case.findings.items()},
+        doubts=tuple(_doubts(history)),
+        acknowledged_count=len(acknowledged),
+        stored_count=len(rows),
+        stored_without_ack_count=_stored_without_ack_count(case),
+    )
+
+
+def _doubts(history: History) -> Iterator[str]:
+    """Why the journal cannot be trusted to be whole: sent = acked + rejected, each with an outcome."""
+    if not any(send.attempts for send in history.sends):
+        yield "the history is empty: nothing was sent"
+        return
+    if history.self_check is None:
+        yield "the journal has no end line: the generator died, and its last outcomes are missing"
+        return
+    acked_count = sum(send.acknowledged is not None for send in history.sends)
+    rejected_count = sum(bool(send.attempts) and send.acknowledged is None for send in history.sends)
+    if history.self_check.sent_count != acked_count + rejected_count:
+        yield (
+            f"sent is not acked + rejected: {history.self_check.sent_count} were sent, "
+            f"the journal knows of {acked_count} acked and {rejected_count} rejected"
+        )
+
+
+def _collect_promises(case: _Case, acknowledged: Sequence[Send]) -> None:
+    first_sent_ns: dict[str, int] = {}
+    for send in case.history.sends:
+        for attempt in send.attempts:
+            digest = send.planned.body_sha256
+            first_sent_ns[digest] = min(first_sent_ns.get(digest, attempt.sent_ns), attempt.sent_ns)
+    ids_by_name = {(row.message_id, row.event_type) for row in case.rows}
+    for send in acknowledged:
+        assert send.acknowledged is not None  # noqa: S101 - that is how they were chosen
+        if not send.answer.receipts:
+            case.found(Kind.NO_RECEIPT, _name(send), f"answered {send.acknowledged.status} without a readable receipt")
+            if send.planned.message_id and (send.planned.message_id, send.planned.event_type) not in ids_by_name:
+                case.found(Kind.LOST, _name(send), "answered 2xx, and no row has its message id and type")
+        for receipt in send.answer.receipts:
+            _add_promise(case, send, receipt, sent_ns=first_sent_ns[send.planned.body_sha256])
+
+
+def _add_promise(case: _Case, send: Send, receipt: Receipt, *, sent_ns: int) -> None:
+    assert send.acknowledged is not None  # noqa: S101 - only acknowledged sends have receipts
+    is_fresh = case.history.is_generated or send.answer.status == "accepted"
+    known = case.promises.get(receipt.event_id)
+    if known is None:
+        case.promises[receipt.event_id] = _Promise(
+            receipt=receipt, send=send, sent_ns=sent_ns, ack_ns=send.acknowledged.ack_ns, is_fresh=is_fresh
+        )
+        return
+    if _is_another_event(known.send, send):
+        case.found(
+            Kind.MISTAKEN,
+            _name(send),
+            f"answered with the receipt of {_name(known.send)}, event {receipt.event_id}",
+        )
+    known.sent_ns = min(known.sent_ns, sent_ns)
+    known.ack_ns = min(known.ack_ns, send.acknowledged.ack_ns)
+    known.is_fresh = known.is_fresh or is_fresh
+
+
+def _is_another_event(one: Send, other: Send) -> bool:
+    """Names decide where both are known, else the bodies."""
+    if one.planned.message_id and other.planned.message_id:
+        return one.planned[1:5] != other.planned[1:5]
+    return one.planned.body_sha256 != other.planned.body_sha256 and len(one.answer.receipts) == 1
+
+
+def _check_homes(case: _Case) -> None:
+    for event_id, promise in case.promises.items():
+        row = case.rows_by_id.get(event_id) or case.rows_by_id.get(case.aliases.get(event_id, event_id))
+        if row is None:
+            case.found(Kind.LOST, _name(promise.send), f"promised as event {event_id}; no table has it")
+            continue
+        plan = promise.send.planned
+        if plan.message_id and len(promise.send.answer.receipts) == 1:
+            if (row.message_id, row.event_type) != (plan.message_id, plan.event_type):
+                case.found(Kind.MISTAKEN, _name(promise.send), f"stored as {row.message_id} {row.event_type}")
+                continue
+            if plan.ordering_key != row.ordering_key and case.history.is_generated:
+                case.found(
+                    Kind.CORRUPTED, _name(promise.send), f"ordering key {row.ordering_key!r} is not the one sent"
+                )
+        difference = _difference(case, promise, row)
+        if difference:
+            case.found(Kind.CORRUPTED, _name(promise.send), difference)
+
+
+def _difference(case: _Case, promise: _Promise, row: StoredRow) -> str:
+    """What the row has otherwise than the receipt or the sent body; empty when they agree."""
+    receipt, sent_sha256 = promise.receipt, promise.send.planned.body_sha256
+    if case.history.is_generated and row.body_sha256 != sent_sha256:
+        return f"sent with body digest {sent_sha256}, stored with {row.body_sha256}"
+    if row.event_id != receipt.event_id:
+        return ""  # known from before: an own receipt, the earlier row
+    promised = (receipt.lane, receipt.epoch, receipt.sequence, receipt.body_sha256)
+    stored = (row.lane, row.epoch, row.sequence, row.body_sha256)
+    return "" if promised == stored else f"receipt says lane, epoch, sequence, digest {promised}, the row {stored}"
+
+
+def _check_rows(case: _Case) -> None:
+    kept = [row for row in case.rows if row.place is not Place.QUARANTINE]
+    by_name: dict[tuple[str, str], list[StoredRow]] = defaultdict(list)
+    for row in kept:
+        by_name[row.message_id, row.event_type].append(row)
+    for (message_id, event_type), rows in by_name.items():
+        events_count = sum(row.place is Place.EVENT for row in rows)
+        if events_count > 1 or len({row.event_id for row in rows}) > 1:
+            places = ", ".join(f"{row.place} {row.event_id} (batch {row.batch})" for row in rows[:3])
+            case.found(Kind.DUPLICATED, f"{message_id} {event_type}", f"stored {len(rows)} times: {places}")
+    if not case.history.is_generated:
+        return
+    is_whole = case.history.self_check is not None
+    sent = {send.planned[1:3] for send in case.history.sends if send.attempts or not is_whole}
+    for (message_id, event_type), rows in by_name.items():
+        if (message_id, event_type) not in sent:
+            case.found(Kind.UNEXPECTED, f"{message_id} {event_type}", f"stored as {rows[0].event_id}, never sent")
+
+
+def _check_order(case: _Case) -> None:
+    fresh = [
+        row
+        for row in case.rows
+        if row.place is Place.EVENT
+        and (case.history.is_generated or ((known := case.promises.get(row.event_id)) and known.is_fresh))
+    ]
+    witnesses = [
+        Witness(
+            key=row.ordering_key,
+            name=f"{row.message_id} {row.event_type}",
+            lane=row.lane,
+            accepted=(row.epoch, row.sequence),
+            committed=(row.batch, row.sequence),
+            sent_ns=promise.sent_ns if (promise := case.promises.get(row.event_id)) else None,
+            ack_ns=promise.ack_ns if promise else None,
+        )
+        for row in fresh
+    ]
+    for kind, breaks in (
+        (Kind.SPLIT_KEY, split_keys(witnesses)),
+        (Kind.COMMIT_ORDER, commit_order_breaks(witnesses)),
+        (Kind.REAL_TIME_ORDER, real_time_breaks(witnesses)),
+    ):
+        for subject, witness in breaks:
+            case.found(kind, subject, witness)
+
+
+def _stored_without_ack_count(case: _Case) -> int:
+    """Rows that no answer promised: the connection broke after the service had stored them. Allowed, and told."""
+    if not case.history.is_generated:
+        return 0
+    promised = {case.aliases.get(event_id, event_id) for event_id in case.promises}
+    return sum(row.event_id not in promised for row in case.rows)
+
+
+def _name(send: Send) -> str:
+    plan = send.planned
+    return f"{plan.message_id} {plan.event_type}" if plan.message_id else f"send {plan.n} ({plan.body_sha256[:12]})"

@@ -1,0 +1,72 @@
+"""One canonical line for each request, written once a second by housekeeping: no log I/O on the ack path."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from dataclasses import dataclass
+from typing import TextIO
+
+from autocom.kernel.clock import datetime_of
+
+KEPT_LIMIT_COUNT = 200_000  # above it the oldest lines are dropped, and counted
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    at_us: int
+    request_id: str
+    provider: str
+    status: int
+    code: str
+    ack_us: int
+    body_bytes: str
+    reason: str
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "at": datetime_of(us=self.at_us).isoformat(),
+                "level": "info",
+                "logger": "ingestion.receive",
+                "event": "request_answered",
+                "request_id": self.request_id,
+                "provider": self.provider,
+                "status": self.status,
+                "code": self.code,
+                "ack_us": self.ack_us,
+                "body_bytes": self.body_bytes,
+                "reason": self.reason,
+            },
+            separators=(",", ":"),
+        )
+
+
+class RequestLog:
+    """Appending costs a microsecond; `write` does the rest."""
+
+    def __init__(self, *, stream: TextIO | None = None) -> None:
+        self._lines: deque[RequestLine] = deque()
+        self._dropped_count = 0
+        self._stream = stream
+
+    def append(self, line: RequestLine) -> None:
+        if len(self._lines) >= KEPT_LIMIT_COUNT:
+            self._lines.popleft()
+            self._dropped_count += 1
+        self._lines.append(line)
+
+    def write(self) -> None:
+        """Everything appended so far is on the stream, oldest first."""
+        stream = self._stream or sys.stderr
+        if self._dropped_count:
+            dropped, self._dropped_count = self._dropped_count, 0
+            stream.write(json.dumps({"level": "warning", "event": "request_lines_dropped", "count": dropped}) + "\n")
+        texts = [self._lines.popleft().as_json() for _ in range(len(self._lines))]
+        if texts:
+            stream.write("\n".join(texts) + "\n")
+            stream.flush()
+
+
+REQUEST_LOG = RequestLog()

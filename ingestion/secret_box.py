@@ -1,0 +1,39 @@
+"""Provider secrets at rest: Fernet (AES-128-CBC with HMAC-SHA256, from `cryptography`), keys derived from SECRET_KEY."""
+
+import base64
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+from autocom.kernel.digest import derived_key, key_id
+from autocom.kernel.errors import AutocomError
+
+PURPOSE = "autocom.provider-secrets.v1"
+
+
+class SecretUnreadable(AutocomError):
+    """A stored secret was encrypted under a key that is not configured any more."""
+
+    code = "secret_unreadable"
+
+
+def seal(value: str) -> bytes:
+    return _box().encrypt(value.encode())
+
+
+def unseal(ciphertext: bytes) -> str:
+    """Raises SecretUnreadable."""
+    try:
+        return _box().decrypt(bytes(ciphertext)).decode()
+    except InvalidToken:
+        raise SecretUnreadable("a provider secret does not open with SECRET_KEY: was the key changed?") from None
+
+
+def fingerprint_of(value: str) -> str:
+    """Eight hex digits to tell secrets apart. Keyed, so that a weak secret cannot be guessed from it."""
+    return key_id(derived_key(settings.SECRET_KEY, purpose="autocom.fingerprint.v1") + value.encode())
+
+
+def _box() -> MultiFernet:
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(derived_key(s, purpose=PURPOSE))) for s in secrets])

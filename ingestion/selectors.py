@@ -1,0 +1,149 @@
+"""Every read of ingestion for the console, the API and health. A source that cannot be asked raises; nothing here says zero for unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import redis
+from django.conf import settings
+from django.db.models import QuerySet, Sum
+from rq import Worker
+
+from autocom.kernel.clock import SYSTEM_CLOCK
+from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
+from ingestion.latency import Stage, new_histogram
+from ingestion.latency_store import EDGES_US, counts_by_edge, merge_encoded
+from ingestion.models import AckOutcome, LatencyFlush
+
+SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything
+UNATTENDED_AFTER_MS = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class StageLatency:
+    """One stage over a range. A percentile is None where the sample is too small to show it."""
+
+    stage: str
+    count: int
+    within_slo_count: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    p999_ms: float | None
+    max_ms: float | None
+    buckets: tuple[tuple[float, int], ...]  # upper edge in ms and count; 120.0 is an edge
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    lane: int
+    depth_count: int
+    oldest_age_ms: float | None
+    holder: str
+    state: str  # idle, draining, waiting, backing_off, full, unattended
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    name: str
+    queue: str
+    state: str
+    last_heartbeat: datetime | None
+
+
+def stage_latencies(*, since: datetime, until: datetime, provider: str | None = None) -> list[StageLatency]:
+    """Merged from every process's minutes that overlap the range; never an average of percentiles."""
+    rows = LatencyFlush.objects.filter(minute__gt=since - timedelta(minutes=1), minute__lt=until)
+    if provider is not None:
+        rows = rows.filter(provider=provider)
+    return [_stage_latency(stage, rows.filter(stage=stage)) for stage in Stage]
+
+
+def _stage_latency(stage: Stage, rows: QuerySet[LatencyFlush]) -> StageLatency:
+    histogram = new_histogram()
+    within_slo_count = max_us = 0
+    for blob, within, longest_us in rows.values_list("histogram", "within_slo_count", "max_us").iterator():
+        merge_encoded(histogram, blob)
+        within_slo_count += within
+        max_us = max(max_us, longest_us)
+    count = histogram.total_count
+
+    def percentile_ms(share: float) -> float | None:
+        if count < SAMPLES_PER_TAIL / (1 - share):
+            return None
+        return cast("float", histogram.get_value_at_percentile(share * 100) / 1_000)
+
+    counts = counts_by_edge(histogram, within_slo_count=within_slo_count)
+    edges_ms = (*(edge_us / 1_000 for edge_us in EDGES_US), float("inf"))
+    return StageLatency(
+        stage=stage.value,
+        count=count,
+        within_slo_count=within_slo_count,
+        p50_ms=percentile_ms(0.50),
+        p95_ms=percentile_ms(0.95),
+        p99_ms=percentile_ms(0.99),
+        p999_ms=percentile_ms(0.999),
+        max_ms=max_us / 1_000 if count else None,
+        buckets=tuple(zip(edges_ms, counts, strict=True)),
+    )
+
+
+def lane_states() -> list[LaneState]:
+    """Raises BufferUnavailable."""
+    buffer = lane_buffer()
+    return [_lane_state(buffer.peek(lane)) for lane in range(settings.AUTOCOM.lanes)]
+
+
+def _lane_state(peek: LanePeek) -> LaneState:
+    age_ms = None
+    if peek.oldest_accepted_us is not None:
+        age_ms = max(SYSTEM_CLOCK.now_us() - peek.oldest_accepted_us, 0) / 1_000
+    if peek.depth_count >= settings.AUTOCOM.lane_bound_count:
+        state = "full"
+    elif peek.attempt:
+        state = "backing_off"
+    elif peek.holder:
+        state = "draining"
+    elif not peek.depth_count:
+        state = "idle"
+    elif age_ms is not None and age_ms > UNATTENDED_AFTER_MS:
+        state = "unattended"
+    else:
+        state = "waiting"
+    return LaneState(
+        lane=peek.lane,
+        depth_count=peek.depth_count,
+        oldest_age_ms=age_ms,
+        holder=peek.holder.partition("@")[2],
+        state=state,
+    )
+
+
+def ingest_rate_per_second(*, last: timedelta) -> float | None:
+    """Accepted POSTs a second. Counted by the minute, so a shorter range is read off the newest flushes. None when nobody has ever reported."""
+    newest = AckOutcome.objects.order_by("-pk").values_list("minute", flat=True).first()
+    if newest is None:
+        return None
+    since = datetime.now(UTC) - last
+    rows = AckOutcome.objects.filter(flushed_at__gt=since, code="accepted")
+    return (rows.aggregate(total=Sum("count"))["total"] or 0) / last.total_seconds()
+
+
+def workers() -> Sequence[WorkerState]:
+    """Everybody who reported lately. Raises BufferUnavailable."""
+    try:
+        found = Worker.all(connection=lane_buffer().client)
+        return [
+            WorkerState(
+                name=worker.name,
+                queue=",".join(worker.queue_names()),
+                state=str(worker.get_state()),
+                last_heartbeat=worker.last_heartbeat,
+            )
+            for worker in found
+        ]
+    except redis.RedisError as error:
+        raise BufferUnavailable(str(error)) from error

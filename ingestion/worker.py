@@ -1,0 +1,85 @@
+"""RQ's worker as autocom runs it: one queue, no fork, a warm database connection, and a drain that hears SIGTERM."""
+
+from __future__ import annotations
+
+from typing import Any, override
+
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue, SimpleWorker
+from rq.cron import CronJob, CronScheduler
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from ingestion import jobs
+from ingestion.buffer import keys
+from ingestion.drain import STOP
+
+WORKER_TTL_SECONDS = 30  # asks Redis at least this often: the longest that a cut connection goes unnoticed
+MAINTENANCE_SECONDS = 60
+SWEEP_EVERY_SECONDS = 2
+
+
+class DrainWorker(SimpleWorker):
+    """Runs jobs in its own process: a fork for each would cost more than the batch it commits, and lose the connection."""
+
+    max_connection_wait_time = 2.0  # back within seconds when Redis is, where RQ would sleep for up to a minute
+    log_result_lifespan = False
+    log_job_description = False
+
+    @override
+    def request_stop(self, signum: int, frame: Any) -> None:
+        STOP.set()  # the drain at work ends after the batch in hand
+        super().request_stop(signum, frame)
+
+
+class JsonCronJob(CronJob):
+    """RQ's cron job on a queue that speaks JSON: RQ's own would put a pickle there, and a pickle runs code."""
+
+    @override
+    def enqueue(self, connection: Redis) -> Job:
+        queue = Queue(self.queue_name, connection=connection, serializer=JSONSerializer)
+        return queue.enqueue(self.func, args=self.args, kwargs=self.kwargs, **self.job_options)
+
+
+class Cron(CronScheduler):
+    """One replica only: RQ's scheduler takes no leader lock. Two would only ring twice."""
+
+    def every(self, seconds: int, func: Any) -> None:
+        """Due every so many seconds on the ops queue; a job nobody starts within three rounds goes away."""
+        self._cron_jobs.append(
+            JsonCronJob(
+                queue_name=keys.OPS_QUEUE,
+                func=func,
+                name=func.__name__,
+                interval=seconds,
+                ttl=3 * seconds,
+                result_ttl=0,
+                failure_ttl=3_600,
+            )
+        )
+
+
+def rq_client() -> Redis:
+    """A client of its own for RQ, which raises timeouts of connections not made yet."""
+    return Redis.from_url(settings.AUTOCOM.redis_url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1, protocol=2)
+
+
+def drain_worker(*, queue: str, name: str) -> DrainWorker:
+    client = rq_client()
+    return DrainWorker(
+        [Queue(queue, connection=client, serializer=JSONSerializer)],
+        name=name,
+        connection=client,
+        serializer=JSONSerializer,
+        maintenance_interval=MAINTENANCE_SECONDS,
+        worker_ttl=WORKER_TTL_SECONDS,
+    )
+
+
+def cron() -> Cron:
+    scheduler = Cron(connection=rq_client())
+    scheduler.every(SWEEP_EVERY_SECONDS, jobs.sweep)
+    return scheduler

@@ -1,0 +1,103 @@
+"""Rows for console tests, made as the drain would make them: ids from the kernel, a batch for every event."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from autocom.kernel.clock import us_of
+from autocom.kernel.digest import sha256
+from autocom.kernel.ids import new_request_id
+from ingestion.latency import LatencyRecorder, Stage
+from ingestion.latency_store import store
+from ingestion.models import Batch, DeadLetter, Delivery, Event, Provider
+
+_numbers = count(1)
+
+
+def ago(**length: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**length)
+
+
+def provider_row(name: str = "default", **fields: Any) -> Provider:
+    return Provider.objects.get_or_create(name=name, defaults={"scheme": "generic", **fields})[0]
+
+
+def batch_row(**fields: Any) -> Batch:
+    number = next(_numbers)
+    at = fields.pop("at", None) or ago(seconds=1)
+    given = {
+        "lane": number % 4,
+        "epoch": 1,
+        "first_sequence": number,
+        "last_sequence": number,
+        "event_count": 1,
+        "merkle_root": sha256(b"root"),
+        "worker": "worker-1",
+        "fence": number,
+        "claimed_at": at - timedelta(milliseconds=8),
+        "committed_at": at,
+    }
+    return Batch.objects.create(**{**given, **fields})
+
+
+def _common(received_at: datetime, fields: dict[str, Any]) -> dict[str, Any]:
+    number = next(_numbers)
+    given = {
+        "provider": "default",
+        "message_id": f"msg-{number}",
+        "event_type": "email.delivered",
+        "ordering_key": f"customer-{number % 7}",
+        "identity": sha256(f"identity {number}".encode()),
+        "recipe": "generic/1",
+        "lane": number % 4,
+        "epoch": 1,
+        "sequence": number,
+        "body_sha256": sha256(b"body"),
+        "content_sha256": sha256(b"content"),
+        "received_at": received_at,
+        "accepted_at": received_at + timedelta(milliseconds=3),
+    }
+    return {**given, **fields}
+
+
+def event_row(*, received_at: datetime | None = None, **fields: Any) -> Event:
+    at = received_at or datetime.now(UTC)
+    payload = fields.pop("payload", {"type": "email.delivered", "to": "someone@example.com"})
+    identifier: UUID = fields.pop("id", None) or new_request_id(now_us=us_of(at))
+    batch = fields.pop("batch", None) or batch_row(at=at + timedelta(milliseconds=20))
+    return Event.objects.create(id=identifier, payload=json.dumps(payload), batch=batch, **_common(at, fields))
+
+
+def delivery_row(event: Event, **headers: str) -> Delivery:
+    return Delivery.objects.create(
+        request_id=event.pk,
+        provider=event.provider,
+        received_at=event.received_at,
+        headers=json.dumps(headers),
+        body=b"{}",
+        body_sha256=sha256(b"{}"),
+        event_count=1,
+    )
+
+
+def dead_letter_row(*, received_at: datetime | None = None, **fields: Any) -> DeadLetter:
+    at = received_at or datetime.now(UTC)
+    given = {
+        "event_id": new_request_id(now_us=us_of(at)),
+        "payload_bytes": b'{"amount": NaN}',
+        "error_class": "PayloadUnstorable",
+        "error": "NaN is no JSON number",
+        "fingerprint": "ab12cd34ef56ab12",
+        "batch": fields.pop("batch", None) or batch_row(dead_count=1, event_count=0),
+    }
+    return DeadLetter.objects.create(**{**_common(at, fields), **given, **fields})
+
+
+def latencies(stage: Stage, durations_ms: list[float], *, provider: str = "default") -> None:
+    """As a process that measured these durations just now would have stored them."""
+    recorder = LatencyRecorder(process=f"test-{next(_numbers)}")
+    for duration_ms in durations_ms:
+        recorder.record(stage, provider, round(duration_ms * 1_000))
+    store(recorder.take(), process=recorder.process)
