@@ -9,10 +9,10 @@ def main() -> None:
     if sys.version_info < (3, 12):  # noqa: UP036  (this line is for those who run it with an older one)
         sys.exit(f"autocom needs Python 3.12 or newer, this is {sys.version.split()[0]}")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autocom.settings")
-    if os.environ.get("AUTOCOM_SUPERVISED"):
+    if supervisor := os.environ.get("AUTOCOM_SUPERVISED"):  # the pid of `manage.py up`
         from autocom.processes import die_with_parent
 
-        die_with_parent()
+        die_with_parent(parent=int(supervisor))
     if sys.argv[1:2] == ["ingress"]:
         os.environ["AUTOCOM_PROCESS"] = "ingress"  # before settings are read: no middleware, URLs of its own
     if sys.argv[1:2] == ["up"]:

@@ -1,3 +1,5 @@
+import sys
+
 from django.apps import AppConfig
 
 
@@ -7,6 +9,7 @@ class ProjectConfig(AppConfig):
     name = "autocom"
 
     def ready(self) -> None:
-        from autocom.observability import start_sentry
+        from autocom.observability import start_logging, start_sentry
 
+        start_logging(sys.argv)
         start_sentry()

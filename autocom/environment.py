@@ -93,7 +93,7 @@ class Environment:
             read.mistakes.append(f"CONSOLE_PORT and INGRESS_PORT are both {self.console_port}: they need two ports")
         if self.workers_min > self.workers_max:
             read.mistakes.append(f"WORKERS_MIN is {self.workers_min}, above WORKERS_MAX {self.workers_max}")
-        if self.app_base_url and not urlsplit(self.app_base_url).hostname:
+        if "://" in self.app_base_url and not urlsplit(self.app_base_url).hostname:
             read.mistakes.append("APP_BASE_URL has no host: write it as https://autocom.example.com")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,6 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.metrics import exposition
 from ingestion.selectors import workers
+
+WORKER_SILENT_AT_MOST = timedelta(seconds=60)  # a killed worker stays in RQ's list for longer; a working one speaks sooner
 
 
 @require_safe
@@ -30,7 +34,10 @@ def readyz(_: HttpRequest) -> HttpResponse:
     }
     ready = not any(checks.values())
     body = {"status": "ready" if ready else "not ready", "checks": {name: why or "ok" for name, why in checks.items()}}
-    return JsonResponse(body, status=200 if ready else 503)
+    response = JsonResponse(body, status=200 if ready else 503)
+    # a probe's "not yet" is an answer, no failure of the request: it must not page anybody as an error of django.request
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 @require_safe
@@ -72,7 +79,9 @@ def _lane_trouble() -> str:
 
 def _worker_trouble() -> str:
     try:
-        alive = [worker for worker in workers() if worker.queue == "drain"]
+        drainers = [worker for worker in workers() if worker.queue == "drain"]
     except BufferUnavailable:
         return "unknown: Redis does not answer"
+    spoke_after = datetime.now(UTC) - WORKER_SILENT_AT_MOST
+    alive = [worker for worker in drainers if worker.last_heartbeat and worker.last_heartbeat > spoke_after]
     return "" if alive else "no drain worker is alive"

@@ -1,26 +1,31 @@
-"""Logs as JSON lines on stderr, and Sentry where SENTRY_DSN is set."""
+"""Logs as JSON lines on stderr, the id of the request at hand, and Sentry where SENTRY_DSN is set."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
 from typing import Any, override
 
 import sentry_sdk
 from django.conf import settings
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
-from sentry_sdk.types import Event, Hint
 
-from autocom.kernel.clock import datetime_of
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from autocom.kernel.ids import new_request_id
+from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
+from autocom.scrubbing import SECRET_NAMES, first_line, scrub
 
 STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
-SECRET_NAMES = [
-    *("signature", "hmac", "x-hub-signature", "webhook", "webhook-signature", "x-webhook-signature", "stripe-signature"),
-    *("bearer", "receipt", "payload", "body", "secret", "ciphertext", "dsn", "db_url", "redis_url"),
-]
-REMOVED = "[removed]"
+SERVICES = ("ingress", "console", "worker", "cron")  # commands that run for days and whose stderr is read by machines
+GRANIAN_LOGS: dict[str, Any] = {"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
+
+log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,10 +39,44 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
+        if request_id := REQUEST_ID.get():
+            line["request_id"] = str(request_id)
         line |= {name: value for name, value in record.__dict__.items() if name not in STANDARD_ATTRIBUTES}
+        if isinstance(error := line.get("error"), str):
+            line["error"] = first_line(error)  # below it PostgreSQL quotes the data that it refused
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, separators=(",", ":"))
+
+
+def start_logging(argv: list[str]) -> None:
+    """In a service, warnings and errors that nobody caught become log lines too. A person at a shell gets them as ever."""
+    if argv[1:2] and argv[1] in SERVICES:
+        logging.captureWarnings(True)
+        sys.excepthook = _log_uncaught
+        threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        return
+    log.critical("process_crashed", exc_info=(kind, error or kind(), traceback))
+
+
+def with_request_id(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The WSGI application with an id for each request: in its log lines, its Sentry events and the answer's X-Request-Id."""
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request_id = new_request_id(now_us=SYSTEM_CLOCK.now_us())
+        REQUEST_ID.set(request_id)
+        environ[ENVIRON_KEY] = request_id
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, ("X-Request-Id", str(request_id))], *rest)
+
+        return application(environ, start)
+
+    return serve
 
 
 def start_sentry() -> None:
@@ -56,29 +95,10 @@ def start_sentry() -> None:
         send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
+        max_breadcrumbs=0,  # they would carry other requests' log lines and SQL along
         event_scrubber=EventScrubber(
             denylist=DEFAULT_DENYLIST + SECRET_NAMES, pii_denylist=DEFAULT_PII_DENYLIST, recursive=True
         ),
         before_send=scrub,
         before_send_transaction=scrub,
     )
-
-
-def scrub(event: Event, hint: Hint) -> Event:  # noqa: ARG001  (Sentry's signature)
-    """Takes out what may never leave: bodies, cookies, query strings, and every secret's value wherever it stands."""
-    request = event.get("request")
-    if isinstance(request, dict):
-        for name in ("data", "cookies", "query_string"):
-            request.pop(name, None)
-    extra = event.get("extra")
-    if isinstance(extra, dict) and (request_id := extra.get("request_id")):
-        event.setdefault("tags", {})["request_id"] = str(request_id)
-    environment = settings.AUTOCOM
-    values = [environment.secret_key, environment.webhook_bearer_key, environment.webhook_hmac_secret]
-    text = json.dumps(event, default=str)
-    if any(value in text for value in values):
-        for value in values:
-            text = text.replace(value, REMOVED)
-        cleaned: Event = json.loads(text)
-        return cleaned
-    return event

@@ -1,4 +1,4 @@
-"""A child that outlives its killed parent would hold ports and lanes: on Linux the kernel ends it with the parent."""
+"""What a process of ours does for itself at its start."""
 
 import ctypes
 import os
@@ -8,11 +8,15 @@ import sys
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
-def die_with_parent() -> None:
-    """From now on this process gets SIGTERM when its parent dies. Does nothing where the kernel has no such call."""
+def die_with_parent(*, parent: int | None = None) -> None:
+    """From now on this process gets SIGTERM when its parent dies, or has died already: an orphan would hold ports and lanes.
+
+    `parent` is the pid of whoever started it, for one that may be gone before this call. Does nothing where the kernel
+    has no such call (only Linux does).
+    """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
+    parent = os.getppid() if parent is None else parent
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the call
         os.kill(os.getpid(), signal.SIGTERM)

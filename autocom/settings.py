@@ -1,15 +1,17 @@
 """The one settings module. Values from outside come through `autocom.environment`; nothing else reads the environment."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF, UNSAFE_INLINE
-from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from autocom.environment import environment_or_exit
+from console.theme import UNFOLD  # noqa: F401  (a setting)
 
 # RQ reads its key prefix at import: one hash tag for the lanes and RQ lets one script touch both, in a cluster too
 os.environ.setdefault("RQ_KEY_PREFIX", "{autocom}:rq")
@@ -19,7 +21,8 @@ AUTOCOM = environment_or_exit(os.environ)
 
 SECRET_KEY = AUTOCOM.secret_key
 DEBUG = AUTOCOM.debug
-ALLOWED_HOSTS = ["*"] if AUTOCOM.is_local else [AUTOCOM.app_base_url.split("//")[-1].split("/")[0].split(":")[0] or "localhost"]
+OWN_HOSTS = ["localhost", "127.0.0.1", "[::1]"]  # health probes of the same machine
+ALLOWED_HOSTS = ["*"] if AUTOCOM.is_local else [*OWN_HOSTS, *filter(None, [urlsplit(AUTOCOM.app_base_url).hostname])]
 CSRF_TRUSTED_ORIGINS = [AUTOCOM.app_base_url] if AUTOCOM.app_base_url else []
 BEHIND_TLS = AUTOCOM.app_base_url.startswith("https://")
 
@@ -83,6 +86,8 @@ DATABASES: dict[str, Any] = {
     }
 }
 DATABASES["default"].setdefault("OPTIONS", {}).update({"connect_timeout": 3})
+if AUTOCOM.db_is_local:
+    DATABASES["default"]["PORT"] = "5432"  # names the socket; a PGPORT in somebody's shell would name another
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 RQ_QUEUES = {
@@ -101,6 +106,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -114,9 +120,10 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static-root"
+STATIC_ROOT = BASE_DIR / "static-root"  # filled by collectstatic where a web server wants the files; whitenoise finds them without
 STATICFILES_DIRS = [BASE_DIR / "console" / "static-overrides"]  # found before the theme's own files
 WHITENOISE_USE_FINDERS = True
+warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)  # whitenoise; see STATIC_ROOT
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -158,14 +165,4 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {"django.request": {"level": "ERROR"}, "rq": {"level": "WARNING"}},
-}
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "autocom",
-    "SITE_HEADER": "autocom",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("console/favicon.svg")}],
-    "SHOW_HISTORY": False,
-    "SCRIPTS": [lambda _request: static("console/unfold-csp.js")],
-    "STYLES": [lambda _request: static("console/console.css")],
-    "COMMAND": {"search_models": False, "show_history": False},
 }

@@ -17,15 +17,17 @@ STEADY_SECONDS = 30.0  # a child that ran this long starts again with the first 
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.25
 LOG_LIMIT_BYTES = 100_000_000
+MANAGE = (sys.executable, str(Path(__file__).resolve().parent.parent / "manage.py"))
 
 
 @dataclass(slots=True)
 class Child:
-    """One process, named as people know it. `args` follow `manage.py`."""
+    """One process, named as people know it. `args` follow the program, which is `manage.py`."""
 
     name: str
     args: Sequence[str]
     log_path: Path
+    program: Sequence[str] = MANAGE
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float | None = None
@@ -34,11 +36,11 @@ class Child:
     def start(self) -> None:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).resolve().parent.parent / "manage.py"), *self.args],
+                [*self.program, *self.args],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "AUTOCOM_SUPERVISED": "1"},
+                env={**os.environ, "AUTOCOM_SUPERVISED": str(os.getpid())},
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops everything in order
             )
         self.started_at = time.monotonic()
@@ -77,8 +79,7 @@ class Supervisor:
                 self.say(f"{child.name} started again")
             return
         if child.process is None or child.process.poll() is None:
-            if child.log_path.stat().st_size > LOG_LIMIT_BYTES:
-                os.truncate(child.log_path, 0)  # the child appends, so it simply goes on at the start
+            _limit_log(child.log_path)
             return
         if now - child.started_at > STEADY_SECONDS:
             child.pause_seconds = PAUSE_FIRST_SECONDS
@@ -111,6 +112,14 @@ class Supervisor:
             os.killpg(child.process.pid, number)  # its own workers too
         else:
             child.process.send_signal(number)
+
+
+def _limit_log(path: Path) -> None:
+    try:
+        if path.stat().st_size > LOG_LIMIT_BYTES:
+            os.truncate(path, 0)  # the child appends, so it simply goes on at the start
+    except FileNotFoundError:
+        return  # somebody tidied up; that ends no service
 
 
 def ending(returncode: int) -> str:

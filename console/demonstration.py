@@ -29,7 +29,7 @@ class DemonstrationUser:
 
 
 def create_demonstration_users() -> list[DemonstrationUser]:
-    """Every role has a user afterwards, and there is a superuser. Returns those made now; existing ones keep their password."""
+    """Every role has a user afterwards, and there is a superuser. Returns those made now, no others."""
     sync_roles()
     taken = set(get_user_model().objects.values_list("username", flat=True))
     with transaction.atomic():

@@ -15,7 +15,7 @@ from console.access import Permission
 class GuardedPage(PermissionRequiredMixin, TemplateView):
     """A page for those who hold its permission; everybody else is answered 403. Sign-in is the site's business.
 
-    `raise_exception`, because the default sends a signed-in user without the permission to the login page, which sends them back.
+    `raise_exception`, because the default sends a signed-in user to the login page, which sends them back.
     """
 
     permission: ClassVar[Permission]

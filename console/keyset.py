@@ -1,7 +1,7 @@
 """Pages of a long list by key instead of by number: `?before=<pk>` and `?after=<pk>`, newest first.
 
-A page costs the same wherever it lies: the primary key's index leads to it, nothing is counted and nothing is skipped. Rows that
-come or go meanwhile do not shift it, so a link to a page keeps its meaning.
+A page costs the same wherever it lies: the primary key's index leads to it, nothing is counted and nothing is skipped.
+Rows that come or go meanwhile do not shift it, so a link to a page keeps its meaning.
 
 A condition that no index serves could make PostgreSQL read the whole table to fill one page. Such a page looks through
 the next `SCAN_LIMIT_COUNT` rows only and says so; its link leads on from where it stopped.
@@ -20,7 +20,7 @@ AFTER = "after"
 SCAN_LIMIT_COUNT = 100_000
 
 
-class CursorInvalid(ValueError):
+class CursorInvalid(ValueError):  # noqa: N818  (named by what is wrong, as all our errors)
     """The page's address names a key that cannot be one."""
 
 
@@ -62,7 +62,7 @@ def keyset_page[Row: Model](
     is_indexed: bool,
     scan_limit_count: int = SCAN_LIMIT_COUNT,
 ) -> KeysetPage[Row]:
-    """At most `size_count` rows on the cursor's side. `is_indexed` says that an index or nothing but the key narrows the rows."""
+    """At most `size_count` rows on the cursor's side. `is_indexed`: an index (or nothing) narrows the rows."""
     upwards = cursor.after is not None
     rows = queryset.order_by("pk" if upwards else "-pk")
     if upwards:

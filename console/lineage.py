@@ -47,7 +47,8 @@ def lineage_table(steps: Sequence[Step]) -> SafeString:
         '<th scope="col">Since received</th><th scope="col">What</th></tr></thead><tbody>{}</tbody></table></div>',
         format_html_join(
             "",
-            '<tr><th scope="row">{}</th><td>{}</td><td class="console-number">{}</td><td class="console-number">{}</td><td>{}</td></tr>',
+            '<tr><th scope="row">{}</th><td>{}</td><td class="console-number">{}</td>'
+            '<td class="console-number">{}</td><td>{}</td></tr>',
             rows,
         ),
     )

@@ -1,4 +1,4 @@
-"""What the palette (Ctrl+K) finds: pages by name, events and dead letters by their whole id. Permissions are asked every time."""
+"""What the palette (Ctrl+K) finds: pages by name, events and dead letters by their whole id. Asks for permission."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

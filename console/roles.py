@@ -25,7 +25,7 @@ FIGURES = frozenset(
 )
 OPERATIONS = FIGURES | {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.PROVIDER_READ}
 
-# Leadership decides on figures and needs no payloads, which hold personal data. Accounts are changed by superusers only.
+# Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     Role.DRI: OPERATIONS,
     Role.PLATFORM_OPS: OPERATIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},

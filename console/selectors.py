@@ -6,7 +6,7 @@ COUNTED_AT_MOST = 10_000
 
 
 def open_dead_letter_count() -> int:
-    """Open dead letters, counted up to COUNTED_AT_MOST + 1: beyond that the exact number helps nobody and costs a scan."""
+    """Open dead letters, counted up to COUNTED_AT_MOST + 1: the exact number beyond helps nobody."""
     return DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by()[: COUNTED_AT_MOST + 1].count()
 
 

@@ -1,7 +1,7 @@
 """How values are shown: figures with their unit, times with their zone, bytes as text that can do no harm.
 
-Everything that returns HTML builds it with `format_html`, which escapes its arguments: event types, errors and keys come from
-outside.
+Everything that returns HTML builds it with `format_html`, which escapes its arguments: event types, errors and keys
+come from outside.
 """
 
 import json
@@ -23,11 +23,11 @@ def milliseconds(value_ms: float | None) -> str:
     """Three significant digits: `8.31 ms`, `1.20 s`. UNKNOWN for None."""
     if value_ms is None:
         return UNKNOWN
-    if value_ms >= 1_000:
+    if value_ms >= 999.5:
         return f"{value_ms / 1_000:,.2f} s"
-    if value_ms >= 100:
+    if value_ms >= 99.95:
         return f"{value_ms:.0f} ms"
-    return f"{value_ms:.1f} ms" if value_ms >= 10 else f"{value_ms:.2f} ms"
+    return f"{value_ms:.1f} ms" if value_ms >= 9.995 else f"{value_ms:.2f} ms"
 
 
 def between(start: datetime, end: datetime) -> str:
@@ -70,7 +70,8 @@ def whole_id(value: UUID | str) -> SafeString:
     """The id with a button that copies it; without JavaScript the text can be selected."""
     return format_html(
         '<span class="console-copy"><code class="console-mono">{0}</code>'
-        '<button type="button" class="console-copy-button" data-copy="{0}" aria-label="Copy {0}" hidden>Copy</button></span>',
+        '<button type="button" class="console-copy-button" data-copy="{0}" aria-label="Copy {0}" hidden>Copy</button>'
+        "</span>",
         value,
     )
 

@@ -17,8 +17,8 @@ from console.palette import ids_found, pages_found
 PALETTE_PAGE_COUNT = 50
 
 
-class ConsoleSite(UnfoldAdminSite):
-    """The theme's site with our overview as its first page, our pages, and a palette that asks for permission every time."""
+class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no types
+    """The theme's site with our overview first, our pages, and a palette that asks for permission every time."""
 
     enable_nav_sidebar = True
 
@@ -35,11 +35,12 @@ class ConsoleSite(UnfoldAdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from console.pages.overview import OverviewPage
 
-        return OverviewPage.as_view(site=self)(request)
+        page: HttpResponse = OverviewPage.as_view(site=self)(request)
+        return page
 
     @override
     def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
-        guarded = super().admin_view(view, cacheable)
+        guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
 
         def polled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if is_poll(request) and not self.has_permission(request):

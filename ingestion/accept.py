@@ -6,16 +6,17 @@ The step between the two, one round trip, is made by whoever serves the request:
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import cast
 from uuid import UUID
 
 from django.conf import settings
 
+from autocom.kernel import json_text
 from autocom.kernel.digest import derived_key, sha256
 from ingestion.buffer.append import (
     Appended,
@@ -50,6 +51,11 @@ def promise_keys() -> PromiseKeys:
     return PromiseKeys(
         receipt=ReceiptKey.derived(settings.SECRET_KEY), hop=derived_key(settings.SECRET_KEY, purpose="autocom.hop.v1")
     )
+
+
+@cache
+def lane_count() -> int:
+    return cast("int", settings.AUTOCOM.lanes)  # settings look a name up anew each time: too slow for every request
 
 
 @cache
@@ -100,7 +106,7 @@ def acceptance_of(provider: KnownProvider, inbound: InboundDelivery, *, request_
             position=position,
             body_sha256=body_sha256,
             received_us=inbound.received_us,
-            lane_count=settings.AUTOCOM.lanes,
+            lane_count=lane_count(),
             trace=trace,
         )
         for position, event in enumerate(identified)
@@ -152,4 +158,4 @@ def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: Re
     }
     if len(appended) > 1:
         body |= {"duplicates": counts[Code.DUPLICATE], "quarantined": counts[Code.QUARANTINED]}
-    return Reply(status=policy.success_status, body=json.dumps(body, separators=(",", ":")).encode(), code=status)
+    return Reply(status=policy.success_status, body=json_text.dumps(body), code=status)

@@ -7,21 +7,23 @@ the outcome open; the same entries then come again and the stored ones are recog
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 import psycopg
 from django.db import DataError, Error, IntegrityError, OperationalError, transaction
 
+from autocom.kernel import json_text
 from autocom.kernel.clock import Clock, datetime_of
+from autocom.kernel.digest import sha256
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.merkle import leaf_hash, root_of_hashes
 from ingestion.buffer.append import EntryKind, LaneEntry, hop_mac, original_receipt
 from ingestion.buffer.store import Claim
+from ingestion.bulk_insert import insert_new
 from ingestion.dead_letters import Death, dead_letter
 from ingestion.leaf import DEAD, STORED, leaf_line
 from ingestion.models import (
@@ -34,12 +36,14 @@ from ingestion.models import (
     QuarantinedEvent,
     SuppressedDuplicate,
 )
-from ingestion.poison import why_unstorable
-from ingestion.riding import Riding, read_riding
+from ingestion.poison import storable, why_unstorable
+from ingestion.receipts import Receipt
+from ingestion.riding import Riding, read_doubtful_riding, read_riding
 
 STATEMENT_TOO_COMPLEX_CLASS = "54"  # SQLSTATE class "program limit exceeded": the data's fault, though an OperationalError
 
 DEATHS_LIMIT_COUNT = 10  # dead letters by the database's word in one batch
+RACES_LIMIT_COUNT = 5  # tries of a batch whose identities others keep storing at the same moment
 
 
 class StaleFence(AutocomError):
@@ -91,35 +95,48 @@ class _Sorted:
     duplicates: list[tuple[Riding, UUID, bool]] = field(default_factory=list)  # with the original's id, and found late?
     quarantined: list[tuple[Riding, UUID | None, bytes | None]] = field(default_factory=list)
     dead: list[tuple[Riding, Death]] = field(default_factory=list)
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list[dict[str, Any]] = field(default_factory=list)
     repeated_count: int = 0
 
 
 def settle(entries: Sequence[LaneEntry], *, context: BatchContext) -> Settled:
-    """Settles all entries, in order. A batch that fails for its data is halved until the poison event stands alone.
+    """Settles all entries, in order, in one transaction. What the database refuses for its data becomes a dead letter.
 
-    Raises StaleFence, or django.db.Error when the database is in trouble (then later halves are not settled; earlier ones are).
+    Raises StaleFence, or django.db.Error when the database is in trouble or its refusals look like a fault of ours; then nothing is settled.
     """
-    return _settle(entries, context=context, verdicts={})
-
-
-def _settle(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]) -> Settled:
-    try:
-        return _commit(entries, context=context, verdicts=verdicts)
-    except (Error, ValueError) as error:
-        if not is_fault_of_data(error):
-            raise
-        if len(verdicts) >= DEATHS_LIMIT_COUNT:
-            raise  # so many at once is a fault of ours, such as a half-done deploy: the lane waits and nothing is buried
-        if len(entries) == 1:
-            if entries[0].sequence in verdicts:
-                raise  # even its dead letter cannot be stored: stop the lane rather than drop it
-            verdicts[entries[0].sequence] = Death.of(error)
+    verdicts: dict[int, Death] = {}
+    while True:
+        try:
             return _commit(entries, context=context, verdicts=verdicts)
-    middle = len(entries) // 2
-    settled = _settle(entries[:middle], context=context, verdicts=verdicts)
-    settled.add(_settle(entries[middle:], context=context, verdicts=verdicts))
-    return settled
+        except (Error, ValueError) as error:
+            if not is_fault_of_data(error):
+                raise
+            found = _refused_alone(entries, context=context, verdicts=verdicts)
+            # none is refused alone, or even a dead letter is refused, or too many, as after a half-done deploy: the lane waits, nothing is buried
+            if not found or found.keys() & verdicts.keys() or len(found) + len(verdicts) > DEATHS_LIMIT_COUNT:
+                raise DataError(f"the database refuses the batch and {len(found)} entries by themselves: {error}") from error
+            verdicts |= found
+
+
+def _refused_alone(
+    entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]
+) -> dict[int, Death]:
+    """The entries that fail even by themselves, found by halving. Every try is rolled back; it ends above DEATHS_LIMIT_COUNT."""
+    found: dict[int, Death] = {}
+    pending = [entries]
+    while pending and len(found) <= DEATHS_LIMIT_COUNT:
+        part = pending.pop()
+        try:
+            _commit(part, context=context, verdicts=verdicts, is_rehearsal=True)
+        except (Error, ValueError) as error:
+            if not is_fault_of_data(error):
+                raise
+            if len(part) == 1:
+                found[part[0].sequence] = Death.of(error)
+            else:
+                middle = len(part) // 2
+                pending += [part[middle:], part[:middle]]
+    return found
 
 
 def is_fault_of_data(error: Exception) -> bool:
@@ -131,13 +148,16 @@ def is_fault_of_data(error: Exception) -> bool:
     return isinstance(error, OperationalError) and (sqlstate or "").startswith(STATEMENT_TOO_COMPLEX_CLASS)
 
 
-def _commit(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]) -> Settled:
+def _commit(
+    entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death], is_rehearsal: bool = False
+) -> Settled:
     sorted_ = _sort(entries, context=context, verdicts=verdicts)
-    try:
-        return _write(entries, sorted_, context=context, repeats_are_resolved=False)
-    except _Repeats:
-        _set_repeats_aside(sorted_)
-        return _write(entries, sorted_, context=context, repeats_are_resolved=True)
+    for attempt in range(RACES_LIMIT_COUNT):
+        try:
+            return _write(entries, sorted_, context=context, repeats_are_resolved=attempt > 0, is_rehearsal=is_rehearsal)
+        except _Repeats:
+            _set_repeats_aside(sorted_)
+    raise OperationalError("other lanes keep storing the identities of this batch")
 
 
 def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]) -> _Sorted:
@@ -145,43 +165,66 @@ def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict
     for entry in entries:
         if entry.delivery:
             _add_delivery(sorted_, entry, hop_key=context.hop_key)
-        is_genuine = hop_mac(context.hop_key, entry.meta, entry.payload) == entry.mac or entry.kind is EntryKind.DUPLICATE
-        riding = read_riding(entry, lane=context.claim.lane, epoch=context.claim.epoch)
-        if not is_genuine or riding.is_unreadable:
+        is_genuine = hop_mac(context.hop_key, entry.meta, entry.payload) == entry.mac
+        # a duplicate's MAC covers a payload that the lane does not carry
+        is_believed = is_genuine or entry.kind is EntryKind.DUPLICATE
+        read = read_riding if is_genuine else read_doubtful_riding
+        riding = read(entry, lane=context.claim.lane, epoch=context.claim.epoch)
+        original = None if entry.kind is EntryKind.EVENT else _original(entry)
+        if not is_believed or riding.is_unreadable or (original is None and entry.kind is not EntryKind.EVENT):
             sorted_.dead.append((riding, Death.receipt_mismatch()))
-        elif entry.kind is EntryKind.DUPLICATE:
-            sorted_.duplicates.append((riding, original_receipt(entry.seen).event_id, False))
-        elif entry.kind is EntryKind.QUARANTINED:
-            sorted_.quarantined.append((riding, original_receipt(entry.seen).event_id, entry.seen[:32]))
         elif (death := verdicts.get(entry.sequence)) is not None:
             sorted_.dead.append((riding, death))
-        elif (why := why_unstorable(entry.payload) or riding.why_unstorable) is not None:
-            sorted_.dead.append((riding, Death.poison(why)))
+        elif original is None:
+            why = why_unstorable(entry.payload) or riding.why_unstorable
+            if why is None:
+                sorted_.events.append(riding)
+            else:
+                sorted_.dead.append((riding, Death.poison(why)))
+        elif entry.kind is EntryKind.DUPLICATE:
+            sorted_.duplicates.append((riding, original.event_id, False))
         else:
-            sorted_.events.append(riding)
+            sorted_.quarantined.append((riding, original.event_id, entry.seen[:32]))
     return sorted_
+
+
+def _original(entry: LaneEntry) -> Receipt | None:
+    """The receipt of the event that came first; None where somebody changed it."""
+    try:
+        return original_receipt(entry.seen)
+    except ValueError:
+        return None
 
 
 def _add_delivery(sorted_: _Sorted, entry: LaneEntry, *, hop_key: bytes) -> None:
     if hop_mac(hop_key, entry.delivery) != entry.delivery_mac:
         return  # the event's own MAC still decides over the event; an altered delivery is not kept as evidence
-    header, _, body = entry.delivery.partition(b"\n")
-    facts = json.loads(header)
+    header, _, raw = entry.delivery.partition(b"\n")
+    facts = json_text.loads(header)
+    headers = facts["headers"]
+    if b"\\u" in header:
+        headers = {storable(name): storable(value) for name, value in headers.items()}
+    body = raw or entry.payload
     sorted_.deliveries.append(
-        Delivery(
-            request_id=UUID(facts["request_id"]),
-            provider=facts["provider"],
-            received_at=facts["received_at"],
-            headers=json.dumps(facts["headers"]),
-            body=body or entry.payload,
-            body_sha256=bytes.fromhex(json.loads(entry.meta)["body"]),
-            event_count=facts["events"],
-        )
+        {
+            "request_id": facts["request_id"],
+            "provider": facts["provider"],
+            "received_at": facts["received_at"],
+            "headers": headers,
+            "body": body,
+            "body_sha256": sha256(body),
+            "event_count": facts["events"],
+        }
     )
 
 
 def _write(
-    entries: Sequence[LaneEntry], sorted_: _Sorted, *, context: BatchContext, repeats_are_resolved: bool
+    entries: Sequence[LaneEntry],
+    sorted_: _Sorted,
+    *,
+    context: BatchContext,
+    repeats_are_resolved: bool,
+    is_rehearsal: bool,
 ) -> Settled:
     claim = context.claim
     first, last = entries[0].sequence, entries[-1].sequence
@@ -189,12 +232,9 @@ def _write(
         cursor = _move_cursor(entries, claim=claim)
         if first <= cursor and not repeats_are_resolved:
             raise _Repeats
-        Delivery.objects.bulk_create(sorted_.deliveries, ignore_conflicts=True)
+        insert_new(Delivery, sorted_.deliveries)
         number = _write_batch(sorted_, context=context, first=first, last=last)
-        if sorted_.events:
-            stored = Event.objects.filter(lane=claim.lane, epoch=claim.epoch, sequence__range=(first, last), batch_id=number)
-            if stored.count() != len(sorted_.events):
-                raise _Repeats  # an identity is stored already: Redis's dedupe window had passed, or Redis lost it
+        transaction.set_rollback(is_rehearsal)
     return Settled(
         stored=sorted_.events,
         duplicate_count=len(sorted_.duplicates),
@@ -229,7 +269,8 @@ def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: i
         claimed_at=datetime_of(us=context.claimed_us),
         committed_at=datetime_of(us=context.clock.now_us()),
     )
-    Event.objects.bulk_create([riding.as_event(batch) for riding in sorted_.events], ignore_conflicts=True)
+    if insert_new(Event, [riding.as_event_row(batch.number) for riding in sorted_.events]) != len(sorted_.events):
+        raise _Repeats  # an identity is stored already: Redis's dedupe window had passed, or Redis lost it
     QuarantinedEvent.objects.bulk_create(
         [riding.as_quarantined(batch, original=o, original_content=c) for riding, o, c in sorted_.quarantined],
         ignore_conflicts=True,
@@ -243,7 +284,8 @@ def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: i
 
 def _leaf_hashes(sorted_: _Sorted) -> list[bytes]:
     """Of everything in the batch that a receipt was given for, in sequence order."""
-    kept = [(riding, STORED) for riding in sorted_.events] + [(riding, DEAD) for riding, _ in sorted_.dead]
+    kept = [(riding, STORED) for riding in sorted_.events]
+    kept += [(riding.storable(), DEAD) for riding, _ in sorted_.dead]  # as its row says it
     kept.sort(key=lambda pair: pair[0].sequence)
     return [
         leaf_hash(
@@ -274,6 +316,9 @@ def _move_cursor(entries: Sequence[LaneEntry], *, claim: Claim) -> int:
     row, _ = Lane.objects.select_for_update().get_or_create(number=claim.lane)
     if row.epoch == claim.epoch and claim.fence < row.fence:
         raise StaleFence(f"lane {claim.lane}: fence {claim.fence}, but {row.fence} has committed")
+    if claim.epoch < row.epoch:
+        # read before Redis lost its data, so these are the last copies: they are kept, and the cursor stays the newer epoch's
+        return entries[-1].sequence
     incident = partial(LaneIncident.objects.create, lane=claim.lane, epoch=claim.epoch)
     cursor = row.cursor if row.epoch == claim.epoch else 0
     if row.epoch not in (0, claim.epoch):
@@ -301,30 +346,37 @@ def _set_repeats_aside(sorted_: _Sorted) -> None:
             identity__in=[riding.identity for riding in sorted_.events]
         ).values_list("identity", "id", "content_sha256")
     }
-    buried = set(
-        DeadLetter.objects.filter(event_id__in=[riding.event_id for riding, _ in sorted_.dead]).values_list(
-            "event_id", flat=True
-        )
-    )
+    ridings = [*sorted_.events, *(riding for riding, _ in sorted_.dead)]
+    buried = _known(DeadLetter, ridings)
+    before_count = sum(map(len, (sorted_.events, sorted_.dead, sorted_.duplicates, sorted_.quarantined)))
     new: list[Riding] = []
     for riding in sorted_.events:
         known = stored.get(riding.identity)
+        if riding.event_id in buried or (known is not None and known[0] == riding.event_id):
+            continue
         if known is None:
             new.append(riding)
             stored[riding.identity] = (riding.event_id, riding.content_sha256)
-        elif known[0] == riding.event_id:
-            sorted_.repeated_count += 1
         elif known[1] == riding.content_sha256:
             sorted_.duplicates.append((riding, known[0], True))
         else:
             sorted_.quarantined.append((riding, known[0], known[1]))
     sorted_.events = new
-    sorted_.dead = [(riding, death) for riding, death in sorted_.dead if riding.event_id not in buried]
-    known_quarantined = set(
-        QuarantinedEvent.objects.filter(event_id__in=[r.event_id for r, _, _ in sorted_.quarantined]).values_list(
-            "event_id", flat=True
-        )
+    sorted_.dead = [each for each in sorted_.dead if each[0].event_id not in buried]
+    suppressed = _known(SuppressedDuplicate, [riding for riding, _, _ in sorted_.duplicates])
+    sorted_.duplicates = [each for each in sorted_.duplicates if each[0].event_id not in suppressed]
+    quarantined = _known(QuarantinedEvent, [riding for riding, _, _ in sorted_.quarantined])
+    sorted_.quarantined = [each for each in sorted_.quarantined if each[0].event_id not in quarantined]
+    sorted_.repeated_count += before_count - sum(
+        map(len, (sorted_.events, sorted_.dead, sorted_.duplicates, sorted_.quarantined))
     )
-    sorted_.quarantined = [each for each in sorted_.quarantined if each[0].event_id not in known_quarantined]
 
 
+def _known(
+    model: type[DeadLetter | SuppressedDuplicate | QuarantinedEvent], ridings: Sequence[Riding]
+) -> set[UUID]:
+    """Which of these events the table holds already."""
+    if not ridings:
+        return set()
+    found = model._default_manager.filter(event_id__in=[riding.event_id for riding in ridings])
+    return set(found.values_list("event_id", flat=True))

@@ -8,6 +8,7 @@ from typing import Self
 
 from autocom.kernel.digest import sha256
 from ingestion.models import Batch, DeadLetter
+from ingestion.poison import storable
 from ingestion.riding import Riding
 
 _VARIABLE_PARTS = re.compile(r"0x[0-9a-fA-F]+|\d+|\"[^\"]*\"|'[^']*'")
@@ -42,20 +43,13 @@ class Death:
 
 def dead_letter(riding: Riding, death: Death, *, batch: Batch) -> DeadLetter:
     """The letter, not saved yet. Texts that PostgreSQL cannot hold are written visibly; the bytes stay as they came."""
-    common = riding.common()
-    for name in ("message_id", "event_type", "ordering_key", "provider"):
-        common[name] = _storable(str(common[name]))
     return DeadLetter(
         event_id=riding.event_id,
         kind=riding.kind,
         payload_bytes=riding.payload,
         error_class=death.error_class,
-        error=_storable(death.error),
+        error=storable(death.error),
         fingerprint=death.fingerprint,
         batch=batch,
-        **common,
+        **riding.storable().common(),
     )
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

@@ -7,14 +7,18 @@ import random
 import secrets
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
 from django.db import Error
 
 from autocom.kernel.clock import Clock
+from autocom.kernel.ids import request_id_of
+from autocom.kernel.request_context import REQUEST_ID
 from ingestion.accept import promise_keys
 from ingestion.buffer.append import LaneEntry
 from ingestion.buffer.keys import DRAIN_QUEUE
@@ -22,6 +26,7 @@ from ingestion.buffer.store import Claim, LaneBuffer
 from ingestion.commit import BatchContext, Settled, StaleFence, settle
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.models import Lane
+from ingestion.riding import Riding, read_riding
 
 STOP = threading.Event()  # set by SIGTERM: a drain ends after the batch in hand
 
@@ -87,11 +92,15 @@ class Drainer:
         started_ns = self.clock.monotonic_ns()
         last_work_ns = started_ns
         while True:
-            entries = self.buffer.read(claim.lane, limit_count=self.policy.batch_limit_count)
+            entries = self.buffer.read_claimed(claim, limit_count=self.policy.batch_limit_count)
+            if entries and self._is_worth_gathering(entries):
+                time.sleep(self.policy.gather.total_seconds())
+                entries = self.buffer.read_claimed(claim, limit_count=self.policy.batch_limit_count)
+            if entries is None:  # Redis lost its data under this lease: what came since is for a lease of its own
+                self._hand_back(claim)
+                report.outcome = "lease_lost"
+                return
             if entries:
-                if self._is_worth_gathering(entries):
-                    time.sleep(self.policy.gather.total_seconds())
-                    entries = self.buffer.read(claim.lane, limit_count=self.policy.batch_limit_count)
                 if not self._settle_and_trim(claim, entries, report, job_id=job_id):
                     report.outcome = "lease_lost"
                     return
@@ -102,9 +111,12 @@ class Drainer:
                 report.outcome = "emptied"
                 return
             if self._turn_is_over(started_ns):
-                self.buffer.hand_back(claim, job_id=f"drain-{claim.lane}-{secrets.token_hex(8)}".encode())
+                self._hand_back(claim)
                 report.outcome = "handed_back"
                 return
+
+    def _hand_back(self, claim: Claim) -> None:
+        self.buffer.hand_back(claim, job_id=f"drain-{claim.lane}-{secrets.token_hex(8)}".encode())
 
     def _is_worth_gathering(self, entries: Sequence[LaneEntry]) -> bool:
         if len(entries) >= self.policy.gather_count or STOP.is_set():
@@ -126,6 +138,7 @@ class Drainer:
     def _settle_and_trim(self, claim: Claim, entries: Sequence[LaneEntry], report: DrainReport, *, job_id: str) -> bool:
         """False when the lease was lost: another drainer has the lane now."""
         claimed_us = self.clock.now_us()
+        REQUEST_ID.set(request_id_of(read_riding(entries[0], lane=claim.lane, epoch=claim.epoch).event_id))
         context = BatchContext(
             claim=claim, worker=self.worker, claimed_us=claimed_us, hop_key=promise_keys().hop, clock=self.clock
         )
@@ -152,17 +165,19 @@ class Drainer:
                 "commit_ms": (committed_us - claimed_us) / 1_000,
                 "left": left,
                 "job_id": job_id,
-                "first_request_id": str(settled.stored[0].event_id) if settled.stored else "",
             },
         )
         return left is not None
 
     def _measure(self, settled: Settled, *, claimed_us: int, committed_us: int) -> None:
-        record = self.recorder.record
+        by_provider: dict[str, list[Riding]] = defaultdict(list)
         for riding in settled.stored:
-            record(Stage.QUEUE, riding.provider, claimed_us - riding.accepted_us)
-            record(Stage.COMMIT, riding.provider, committed_us - claimed_us)
-            record(Stage.END_TO_END, riding.provider, committed_us - riding.received_us)
+            by_provider[riding.provider].append(riding)
+        for provider, stored in by_provider.items():
+            record = partial(self.recorder.record_many, provider=provider)
+            record(Stage.QUEUE, durations_us=Counter(claimed_us - riding.accepted_us for riding in stored))
+            record(Stage.COMMIT, durations_us={committed_us - claimed_us: len(stored)})
+            record(Stage.END_TO_END, durations_us=Counter(committed_us - riding.received_us for riding in stored))
 
     def _rest(self, claim: Claim, report: DrainReport, *, error: Exception) -> None:
         """Full jitter: a random time up to a limit that doubles with each attempt, so that lanes do not return as one."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from uuid import UUID
 
+from autocom.kernel import json_text
 from autocom.kernel.digest import framed, sha256
 from autocom.kernel.ids import event_id
 from ingestion.buffer.append import EventToAppend
 from ingestion.lanes import lane_of
 from ingestion.providers.adapter import IdentifiedEvent
 
-TEXT_LIMIT_CHARS = 512  # of message id, type and ordering key: PostgreSQL cannot index a key of several kilobytes
+TEXT_LIMIT_BYTES = 1_024  # of message id, type and ordering key: PostgreSQL cannot index a key of 2.7 kB, and two of them share one
+TEXT_START_CHARS = 200
 
 YEAR_10000_US = 253_402_300_800_000_000
 
@@ -24,9 +25,12 @@ def identity_of(*, provider: str, recipe: str, fields: Sequence[str]) -> bytes:
 
 def short(text: str) -> str:
     """The text, or, when it is too long to index, its start and its digest: still different for different texts."""
-    if len(text) <= TEXT_LIMIT_CHARS:
+    if len(text) * 4 <= TEXT_LIMIT_BYTES:  # no character has more than 4 bytes
         return text
-    return f"{text[:400]}…sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hex()}"
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= TEXT_LIMIT_BYTES:
+        return text
+    return f"{text[:TEXT_START_CHARS]}…sha256:{sha256(encoded).hex()}"
 
 
 def _plausible(occurred_us: int | None) -> int | None:
@@ -72,6 +76,6 @@ def event_to_append(
         lane=lane_of(provider=provider, ordering_key=ordering_key, lane_count=lane_count),
         identity=identity,
         content_sha256=event.content_sha256,
-        meta=json.dumps(meta, separators=(",", ":")).encode(),
+        meta=json_text.dumps(meta),
         payload=event.payload,
     )

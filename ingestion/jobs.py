@@ -10,6 +10,7 @@ from django.db import close_old_connections
 from rq import get_current_job
 
 from autocom.kernel.clock import SYSTEM_CLOCK
+from autocom.kernel.request_context import REQUEST_ID
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.drain import Drainer
 from ingestion.latency import RECORDER
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def drain(lane: int) -> dict[str, Any]:
+    REQUEST_ID.set(None)  # the last batch of the job before is none of this one's
     close_old_connections()  # django-rq resets connections once, before the loop; one killed backend would fail every later job
     job = get_current_job()
     drainer = Drainer(buffer=lane_buffer(), recorder=RECORDER, clock=SYSTEM_CLOCK, worker=RECORDER.process)

@@ -10,7 +10,9 @@ import os
 import socket
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,6 +24,11 @@ LOWEST_US = 1
 HIGHEST_US = 60_000_000
 DIGITS = 3
 SLO_US = 120_000  # an ack at or under this is good; counted exactly, as 120,000 shares a bucket with values up to 120,063
+
+EDGES_US = (
+    *(1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, SLO_US, 200_000, 500_000),
+    *(1_000_000, 2_000_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000),
+)  # Prometheus buckets; a value on an edge belongs below it
 
 
 class Stage(StrEnum):
@@ -44,16 +51,18 @@ class StageCounts:
     sum_us: int = 0
     max_us: int = 0
     clamped_count: int = 0
+    bucket_counts: list[int] = field(default_factory=lambda: [0] * (len(EDGES_US) + 1))  # the last is above all edges
 
-    def add(self, duration_us: int) -> None:
+    def add(self, duration_us: int, count: int = 1) -> None:
         value = max(duration_us, LOWEST_US)
         if value > HIGHEST_US:  # record_value would say False and forget it
-            self.clamped_count += 1
+            self.clamped_count += count
             value = HIGHEST_US
-        self.histogram.record_value(value)
+        self.histogram.record_value(value, count)
         if duration_us <= SLO_US:
-            self.within_slo_count += 1
-        self.sum_us += duration_us
+            self.within_slo_count += count
+        self.bucket_counts[bisect_left(EDGES_US, duration_us)] += count
+        self.sum_us += duration_us * count
         self.max_us = max(self.max_us, duration_us)
 
     @property
@@ -85,13 +94,22 @@ class LatencyRecorder:
         self._flush_number = 0
 
     def record(self, stage: Stage, provider: str, duration_us: int) -> None:
-        minute = _minute()
         with self._lock:
-            key = (minute, stage.value, provider)
-            counts = self._stages.get(key)
-            if counts is None:
-                counts = self._stages[key] = StageCounts()
-            counts.add(duration_us)
+            self._counts(stage, provider).add(duration_us)
+
+    def record_many(self, stage: Stage, provider: str, durations_us: Mapping[int, int]) -> None:
+        """Durations with how often each occurred: a batch's events share most of them."""
+        with self._lock:
+            counts = self._counts(stage, provider)
+            for duration_us, count in durations_us.items():
+                counts.add(duration_us, count)
+
+    def _counts(self, stage: Stage, provider: str) -> StageCounts:
+        key = (_minute(), stage.value, provider)
+        counts = self._stages.get(key)
+        if counts is None:
+            counts = self._stages[key] = StageCounts()
+        return counts
 
     def record_outcome(self, provider: str, code: str) -> None:
         with self._lock:

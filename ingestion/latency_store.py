@@ -12,13 +12,8 @@ from django.db import Error, transaction
 from hdrh.histogram import HdrHistogram
 
 from ingestion.buffer import keys
-from ingestion.latency import SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram
+from ingestion.latency import EDGES_US, SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram
 from ingestion.models import AckOutcome, LatencyFlush
-
-EDGES_US = (
-    *(1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, SLO_US, 200_000, 500_000),
-    *(1_000_000, 2_000_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000),
-)
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +128,7 @@ def add_totals(taken: Taken, *, client: redis.Redis) -> None:
 
 
 def _total_fields(counts: StageCounts) -> Iterator[tuple[str, int]]:
-    by_edge = counts_by_edge(counts.histogram, within_slo_count=counts.within_slo_count)
-    for edge_us, count in zip((*EDGES_US, "inf"), by_edge, strict=True):
+    for edge_us, count in zip((*EDGES_US, "inf"), counts.bucket_counts, strict=True):
         if count:
             yield f"le|{edge_us}", count
     yield "sum_us", counts.sum_us

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import redis
 from django.conf import settings
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -13,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
-from ingestion.latency_store import EDGES_US
+from ingestion.latency import EDGES_US
 from ingestion.selectors import lane_states
 
 type MetricName = Literal[
@@ -40,13 +41,12 @@ class TotalsCollector(Collector):
         up = GaugeMetricFamily(_name("autocom_source_up"), "1 while the source can be asked", labels=["source"])
         try:
             totals = lane_buffer().client.hgetall(keys.METRICS)
-            yield from stage_histograms(totals)
-            yield answers(totals)
-            yield from lane_gauges()
-            up.add_metric(["redis"], 1)
-        except (BufferUnavailable, OSError, ConnectionError):
-            up.add_metric(["redis"], 0)
-        yield up
+            # all of it before any of it: a half-read scrape would pass for a whole one
+            families = [*stage_histograms(totals), answers(totals), *lane_gauges()]
+        except (BufferUnavailable, redis.RedisError):
+            families = []
+        up.add_metric(["redis"], 1 if families else 0)
+        yield from (*families, up)
 
 
 def stage_histograms(totals: dict[bytes, bytes]) -> Iterator[HistogramMetricFamily]:

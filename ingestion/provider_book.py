@@ -7,7 +7,7 @@ stay in force, and `default`, which lives in the environment, works from the fir
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,12 @@ class ProviderBook:
 
     def named(self, name: str) -> KnownProvider | None:
         return self._providers.get(name)
+
+    def secret_values(self) -> Iterator[str]:
+        """Every secret that this process knows of its providers, for taking them out of what leaves it."""
+        for provider in self._providers.values():
+            bearers: Sequence[Secret] = getattr(provider.options, "bearer_keys", ())
+            yield from (secret.value for secret in (*bearers, *(timed.secret for timed in provider.secrets)))
 
     def refresh(self) -> bool:
         """Reads the providers if they changed; True when they did. Raises django.db.Error when PostgreSQL cannot be asked."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from autocom.kernel.clock import SYSTEM_CLOCK, Clock
 from autocom.kernel.ids import new_request_id
+from autocom.kernel.request_context import ENVIRON_KEY
 from ingestion.accept import Acceptance, acceptance_of
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.problems import Problem, Reply, problem_reply
@@ -28,6 +29,8 @@ from ingestion.verify import verify
 CLOCK: Clock = SYSTEM_CLOCK
 GROUP_COMMIT = "autocom.group_commit"  # in environ: this server commits acks as a group, so the view must not ask Redis itself
 RECEIVED_US = "autocom.received_us"
+LENGTH_DIGITS = 18  # of a Content-Length that is looked at: int() refuses thousands of digits with an error
+HEADERS = "autocom.headers"  # in environ: lower-case names and values, where the server has them so
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,8 @@ class Refusal(APIException):
 
 class ReplyResponse(HttpResponse):
     """A Reply as Django's response. `acceptance` is set where the promise is still to be made by the server."""
+
+    _has_been_logged = True  # in the request log: Django's own line for 4xx and 5xx would be I/O on this path, at any sender's will
 
     def __init__(self, reply: Reply | None, *, acceptance: Acceptance | None = None) -> None:
         super().__init__(
@@ -106,11 +111,13 @@ class ReceiveDelivery(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Only authentication: negotiation, versions, permissions and throttles have nothing to decide here."""
+        if request.method != "POST":
+            self.http_method_not_allowed(request)  # before the size and the signature of what no webhook is
         self.perform_authentication(request)
 
     def post(self, request: Request, provider: str = DEFAULT) -> HttpResponse:  # noqa: ARG002
         known, inbound = request.user, request.auth
-        request_id = new_request_id(now_us=inbound.received_us)
+        request_id = request_id_for(request._request)
         if (handshake := known.adapter.handshake(inbound, options=known.options)) is not None:
             return ReplyResponse(
                 Reply(
@@ -123,11 +130,9 @@ class ReceiveDelivery(APIView):
         try:
             acceptance = acceptance_of(known, inbound, request_id=request_id, trace=inbound.headers.get("sentry-trace", ""))
         except ContentTypeUnsupported as error:
-            raise Refusal(Problem.CONTENT_TYPE_UNSUPPORTED, detail=str(error), request_id=str(request_id)) from None
+            raise Refusal(Problem.CONTENT_TYPE_UNSUPPORTED, detail=str(error)) from None
         except BodyInvalid as error:
-            raise Refusal(
-                Problem.BODY_INVALID, detail=str(error), request_id=str(request_id), status=known.adapter.ACK.invalid_status
-            ) from None
+            raise Refusal(Problem.BODY_INVALID, detail=str(error), status=known.adapter.ACK.invalid_status) from None
         if request._request.META.get(GROUP_COMMIT):
             return ReplyResponse(None, acceptance=acceptance)
         return ReplyResponse(commit_alone(acceptance))
@@ -154,8 +159,8 @@ def check_size(http: HttpRequest) -> None:
     length = http.META.get("CONTENT_LENGTH") or ""
     if not (length.isascii() and length.isdigit()):
         raise Refusal(Problem.LENGTH_REQUIRED)
-    if int(length) > settings.AUTOCOM.body_limit_bytes:
-        raise Refusal(Problem.BODY_TOO_LARGE, limit_bytes=settings.AUTOCOM.body_limit_bytes)
+    if len(length) > LENGTH_DIGITS or int(length) > body_limit_bytes():
+        raise Refusal(Problem.BODY_TOO_LARGE, limit_bytes=body_limit_bytes())
     if http.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise Refusal(Problem.CONTENT_ENCODING_UNSUPPORTED)
 
@@ -172,27 +177,50 @@ def known_provider(name: str) -> KnownProvider:
 
 def inbound_delivery(http: HttpRequest, *, provider: str, body: bytes) -> InboundDelivery:
     meta = http.META
-    headers = {name[5:].replace("_", "-").lower(): value for name, value in meta.items() if name.startswith("HTTP_")}
-    headers["content-type"] = meta.get("CONTENT_TYPE", "")
-    base_url = settings.AUTOCOM.app_base_url or f"http://{http.META.get('HTTP_HOST', 'localhost')}"
+    headers = meta.get(HEADERS)
+    if headers is None:
+        headers = {name[5:].replace("_", "-").lower(): value for name, value in meta.items() if name.startswith("HTTP_")}
+        headers["content-type"] = meta.get("CONTENT_TYPE", "")
+    query = meta.get("QUERY_STRING", "")
     return InboundDelivery(
         provider=provider,
         headers=headers,
         body=body,
-        url=base_url.rstrip("/") + http.get_full_path(),
+        url=base_url() + http.path + (f"?{query}" if query else ""),
         received_us=meta.get(RECEIVED_US) or CLOCK.now_us(),
     )
 
 
+@cache
+def base_url() -> str:
+    """The address that providers sign, from configuration; a Host header is anybody's word."""
+    environment = settings.AUTOCOM
+    return (environment.app_base_url or f"http://127.0.0.1:{environment.ingress_port}").rstrip("/")
+
+
+@cache
+def body_limit_bytes() -> int:
+    return cast("int", settings.AUTOCOM.body_limit_bytes)
+
+
 def refuse(error: Exception, context: Any, *, http: HttpRequest) -> HttpResponse:  # noqa: ARG001  (DRF's signature)
     """Every error of this view as problem+json. Nothing of ours leaks: an unexpected one is logged and says only its code."""
+    request_id = str(request_id_for(http))
     match error:
         case Refusal():
-            return ReplyResponse(problem_reply(error.problem, **error.members))
+            return ReplyResponse(problem_reply(error.problem, request_id=request_id, **error.members))
         case MethodNotAllowed():
-            return ReplyResponse(problem_reply(Problem.METHOD_NOT_ALLOWED))
-    request_id: UUID = new_request_id(now_us=CLOCK.now_us())
-    log.error("receive_failed", exc_info=error, extra={"request_id": str(request_id), "path": http.path})
-    return ReplyResponse(problem_reply(Problem.INTERNAL_ERROR, request_id=str(request_id)))
+            return ReplyResponse(problem_reply(Problem.METHOD_NOT_ALLOWED, request_id=request_id))
+    log.error("receive_failed", exc_info=error, extra={"request_id": request_id, "path": http.path})
+    return ReplyResponse(problem_reply(Problem.INTERNAL_ERROR, request_id=request_id))
+
+
+def request_id_for(http: HttpRequest) -> UUID:
+    """The id that the server gave the request, else a new one, which it keeps."""
+    request_id: UUID | None = http.META.get(ENVIRON_KEY)
+    if request_id is None:
+        received_us = http.META.get(RECEIVED_US) or CLOCK.now_us()
+        request_id = http.META[ENVIRON_KEY] = new_request_id(now_us=received_us)
+    return request_id
 
 

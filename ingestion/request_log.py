@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
 from autocom.kernel.clock import datetime_of
 
+log = logging.getLogger(__name__)
+
+WRITE_LIMIT_BYTES = 4_096  # one write of at most this (PIPE_BUF on Linux) is never torn, and ingress processes share a log
 KEPT_LIMIT_COUNT = 200_000  # above it the oldest lines are dropped, and counted
 
 
@@ -27,7 +32,7 @@ class RequestLine:
     def as_json(self) -> str:
         return json.dumps(
             {
-                "at": datetime_of(us=self.at_us).isoformat(),
+                "at": datetime_of(us=self.at_us).isoformat(timespec="microseconds"),
                 "level": "info",
                 "logger": "ingestion.receive",
                 "event": "request_answered",
@@ -62,11 +67,24 @@ class RequestLog:
         stream = self._stream or sys.stderr
         if self._dropped_count:
             dropped, self._dropped_count = self._dropped_count, 0
-            stream.write(json.dumps({"level": "warning", "event": "request_lines_dropped", "count": dropped}) + "\n")
-        texts = [self._lines.popleft().as_json() for _ in range(len(self._lines))]
-        if texts:
-            stream.write("\n".join(texts) + "\n")
+            log.warning("request_lines_dropped", extra={"count": dropped})
+        for block in blocks([self._lines.popleft().as_json() for _ in range(len(self._lines))]):
+            stream.write(block)
             stream.flush()
+
+
+def blocks(lines: Iterable[str]) -> Iterator[str]:
+    """Whole lines in as few writes as possible, none so long that another process's line may end up inside it."""
+    block: list[str] = []
+    size = 0
+    for line in lines:
+        if block and size + len(line) + 1 > WRITE_LIMIT_BYTES:
+            yield "".join(block)
+            block, size = [], 0
+        block.append(line + "\n")
+        size += len(line) + 1  # as_json writes ASCII: a character is a byte
+    if block:
+        yield "".join(block)
 
 
 REQUEST_LOG = RequestLog()

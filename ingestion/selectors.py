@@ -14,8 +14,8 @@ from rq import Worker
 
 from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
-from ingestion.latency import Stage, new_histogram
-from ingestion.latency_store import EDGES_US, counts_by_edge, merge_encoded
+from ingestion.latency import EDGES_US, Stage, new_histogram
+from ingestion.latency_store import counts_by_edge, merge_encoded
 from ingestion.models import AckOutcome, LatencyFlush
 
 SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+from itertools import count
 from typing import Any, override
 
 from django.conf import settings
-from redis import Redis
+from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue, SimpleWorker
@@ -20,6 +23,9 @@ from ingestion.drain import STOP
 WORKER_TTL_SECONDS = 30  # asks Redis at least this often: the longest that a cut connection goes unnoticed
 MAINTENANCE_SECONDS = 60
 SWEEP_EVERY_SECONDS = 2
+NEXT_LIFE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class DrainWorker(SimpleWorker):
@@ -33,6 +39,12 @@ class DrainWorker(SimpleWorker):
     def request_stop(self, signum: int, frame: Any) -> None:
         STOP.set()  # the drain at work ends after the batch in hand
         super().request_stop(signum, frame)
+
+    @override
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()
+        if STOP.is_set():  # asked while it registered
+            self._stop_requested = True
 
 
 class JsonCronJob(CronJob):
@@ -77,6 +89,29 @@ def drain_worker(*, queue: str, name: str) -> DrainWorker:
         maintenance_interval=MAINTENANCE_SECONDS,
         worker_ttl=WORKER_TTL_SECONDS,
     )
+
+
+def work_until_stopped(*, queue: str, name: str) -> None:
+    """Runs jobs until SIGTERM or SIGINT.
+
+    RQ's worker gives up when Redis goes away while it does its books. A new one takes over here, under a name of its own, as nobody could
+    strike the old name off Redis's list; it goes by itself.
+    """
+    for life in count():
+        _hear_stop()
+        try:
+            drain_worker(queue=queue, name=f"{name}.{life}" if life else name).work(logging_level="WARNING")
+        except RedisError as error:
+            log.warning("worker_without_redis", extra={"error": str(error)})
+        finally:
+            _hear_stop()  # in place of the handlers of a worker that has ended
+        if STOP.wait(NEXT_LIFE_SECONDS):
+            return
+
+
+def _hear_stop() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: STOP.set())
 
 
 def cron() -> Cron:

@@ -7,7 +7,6 @@ import io
 import logging
 import time
 from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
@@ -15,14 +14,18 @@ from django.core.signals import request_finished, request_started
 from django.http import HttpResponse
 
 from autocom.ingress.group_commit import GroupCommit, Unavailable
+from autocom.kernel.ids import new_request_id
+from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from ingestion.housekeeping import Housekeeping
 from ingestion.latency import RECORDER, Stage
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK
 from ingestion.request_log import REQUEST_LOG, RequestLine
-from ingestion.receive import GROUP_COMMIT, RECEIVED_US, ReplyResponse
+from ingestion.receive import GROUP_COMMIT, HEADERS, LENGTH_DIGITS, RECEIVED_US, ReplyResponse
 
 BODY_DEADLINE_SECONDS = 5.0
+FINISH_LIMIT_TIMES = 16  # of a body that is too large, so many times the limit is read and thrown away
+DJANGO_READS = (("host", "HTTP_HOST"), ("content-encoding", "HTTP_CONTENT_ENCODING"), ("accept-encoding", "HTTP_ACCEPT_ENCODING"))
 WEBHOOKS = "/webhooks"
 
 log = logging.getLogger("autocom.ingress")
@@ -30,6 +33,8 @@ log = logging.getLogger("autocom.ingress")
 
 class RsgiProtocol(Protocol):
     """The part of granian's HTTP protocol that is used here."""
+
+    async def __call__(self) -> bytes: ...
 
     def __aiter__(self) -> Any: ...
 
@@ -60,8 +65,14 @@ class IngressApplication:
             return
         received_ns = time.monotonic_ns()
         environ = environ_of(scope)
-        environ[RECEIVED_US] = time.time_ns() // 1_000
-        reply, provider, request_id = await self._reply(environ, protocol)
+        received_us = environ[RECEIVED_US] = time.time_ns() // 1_000
+        environ[ENVIRON_KEY] = new_request_id(now_us=received_us)
+        try:
+            reply, provider = await self._reply(environ, protocol)
+        except Exception:
+            request_id = str(environ[ENVIRON_KEY])
+            log.exception("ingress_failed", extra={"request_id": request_id})
+            reply, provider = problem_reply(Problem.INTERNAL_ERROR, request_id=request_id), ""
         answer(protocol, reply)
         duration_us = (time.monotonic_ns() - received_ns) // 1_000
         RECORDER.record_outcome(provider, reply.code)
@@ -69,8 +80,8 @@ class IngressApplication:
             RECORDER.record(Stage.ACK, provider, duration_us)
         REQUEST_LOG.append(
             RequestLine(
-                at_us=environ[RECEIVED_US],
-                request_id=request_id,
+                at_us=received_us,
+                request_id=str(environ[ENVIRON_KEY]),
                 provider=provider,
                 status=reply.status,
                 code=reply.code,
@@ -79,25 +90,27 @@ class IngressApplication:
                 reason=environ.get("autocom.reason", ""),
             )
         )
+        if reply.code == Problem.BODY_TOO_LARGE:
+            await self._let_finish(protocol)
 
-    async def _reply(self, environ: dict[str, Any], protocol: RsgiProtocol) -> tuple[Reply, str, str]:
-        """The reply, the provider's name as far as it is known, and the request id."""
+    async def _reply(self, environ: dict[str, Any], protocol: RsgiProtocol) -> tuple[Reply, str]:
+        """The reply, and the provider's name as far as it is known."""
         refusal = await self._read_body(environ, protocol)
         if refusal is not None:
-            return refusal, "", ""
+            return refusal, ""
         request = WSGIRequest(environ)
+        REQUEST_ID.set(environ[ENVIRON_KEY])  # holds up to the next await: what the view logs bears it
         response = self._django.get_response(request)
         match response:
             case ReplyResponse(acceptance=acceptance) if acceptance is not None:
-                request_id = str(acceptance.delivery.request_id)
                 try:
                     assert self._group is not None  # noqa: S101  (granian calls __rsgi_init__ first)
-                    return acceptance.reply(await self._group.commit(acceptance.words())), acceptance.provider, request_id
+                    return acceptance.reply(await self._group.commit(acceptance.words())), acceptance.provider
                 except Unavailable:
-                    return acceptance.unavailable(), acceptance.provider, request_id
+                    return acceptance.unavailable(), acceptance.provider
             case ReplyResponse(reply=reply) if reply is not None:
-                return reply, known_name(environ), ""
-        return reply_of(response), "", ""
+                return reply, known_name(environ)
+        return reply_of(response), ""
 
     async def _read_body(self, environ: dict[str, Any], protocol: RsgiProtocol) -> Reply | None:
         """Puts the body into the environ, or gives the refusal. A slow body holds no thread; a long one is cut off at the limit."""
@@ -106,24 +119,30 @@ class IngressApplication:
             return None  # the view answers 405
         if not (length.isascii() and length.isdigit()):
             return problem_reply(Problem.LENGTH_REQUIRED)
-        if int(length) > self._body_limit_bytes:
+        if len(length) > LENGTH_DIGITS or int(length) > self._body_limit_bytes:
             return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
-        chunks: list[bytes] = []
-        size_bytes = 0
         try:
             async with asyncio.timeout(BODY_DEADLINE_SECONDS):
-                async for chunk in protocol:
-                    chunks.append(bytes(chunk))
-                    size_bytes += len(chunk)
-                    if size_bytes > self._body_limit_bytes:
-                        return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
+                body = await protocol()  # at most Content-Length bytes: that is how HTTP/1.1 frames it
         except TimeoutError:
             return problem_reply(Problem.BODY_TIMEOUT)
         except Exception as error:  # noqa: BLE001  (granian raises its own types when a sender breaks off)
             log.info("body_broken_off", extra={"error": str(error)})
             return problem_reply(Problem.BODY_INCOMPLETE)
-        environ["wsgi.input"] = io.BytesIO(b"".join(chunks))
+        environ["wsgi.input"] = io.BytesIO(body)
         return None
+
+    async def _let_finish(self, protocol: RsgiProtocol) -> None:
+        """Reads on, after the answer, for a while: a connection closed on unread bytes is reset, and the sender never sees the answer."""
+        left_bytes = self._body_limit_bytes * FINISH_LIMIT_TIMES
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_SECONDS):
+                async for chunk in protocol:
+                    left_bytes -= len(chunk)
+                    if left_bytes < 0:
+                        return
+        except Exception as error:  # noqa: BLE001  (answered already; granian raises its own types when a sender breaks off)
+            log.debug("body_not_finished", extra={"error": str(error)})
 
     async def _serve_apart(self, scope: Any, protocol: RsgiProtocol) -> None:
         """Health and metrics may wait for PostgreSQL: in a thread, away from the acks."""
@@ -144,7 +163,7 @@ def environ_of(scope: Any) -> dict[str, Any]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope.path).decode("latin-1"),
+        "PATH_INFO": scope.path.encode().decode("latin-1"),  # granian has undone the percent signs already
         "QUERY_STRING": scope.query_string or "",
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
         "SERVER_NAME": "ingress",
@@ -155,15 +174,16 @@ def environ_of(scope: Any) -> dict[str, Any]:
         "wsgi.errors": io.StringIO(),
         GROUP_COMMIT: True,
     }
+    headers: dict[str, str] = {}
     for name, value in scope.headers.items():
-        if name == "content-type":
-            environ["CONTENT_TYPE"] = value
-        elif name == "content-length":
-            # two lengths never agree on where a body ends: joined they are no number, hence 411
-            environ["CONTENT_LENGTH"] = f"{environ['CONTENT_LENGTH']},{value}" if "CONTENT_LENGTH" in environ else value
-        else:
-            key = "HTTP_" + name.upper().replace("-", "_")
-            environ[key] = f"{environ[key]}, {value}" if key in environ else value
+        # joined as HTTP allows; two lengths joined are no number any more, hence 411
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    environ[HEADERS] = headers
+    environ["CONTENT_TYPE"] = headers.get("content-type", "")
+    environ["CONTENT_LENGTH"] = headers.get("content-length", "")
+    for name, key in DJANGO_READS:
+        if name in headers:
+            environ[key] = headers[name]
     return environ
 
 

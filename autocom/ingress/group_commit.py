@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import hiredis
-from redis.connection import SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
 from ingestion.buffer.append import script
 
 CONNECT_TIMEOUT_SECONDS = 0.3
 ANSWER_TIMEOUT_SECONDS = 0.8  # with the rest of the request this is an answer within a second
 RECONNECT_PAUSE_SECONDS = 0.1
+WATCH_EVERY_SECONDS = 0.05
+GROUP_LIMIT_BYTES = 4_000_000  # what Redis works off well within the answer timeout; the rest waits for the next group
 WAITING_LIMIT_COUNT = 20_000  # requests in memory; above it the process sheds load instead of growing
 
 log = logging.getLogger(__name__)
@@ -56,16 +58,28 @@ class Address:
             path=options.get("path") if kind is UnixDomainSocketConnection else None,
             host=options.get("host", "localhost"),
             port=int(options.get("port", 6379)),
-            tls=ssl.create_default_context() if kind is SSLConnection else None,
+            tls=_tls(options) if kind is SSLConnection else None,
             greeting=tuple(greeting),
         )
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext:
+    """As every other client of REDIS_URL understands its ssl_… options."""
+    given = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    context: ssl.SSLContext = SSLConnection(**given).ssl_context.get()
+    return context
 
 
 @dataclass(slots=True)
 class _Waiting:
     words: Sequence[bytes]
     answer: asyncio.Future[Any]
+    due_at: float  # of the loop's clock
     was_reloaded: bool = False
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(Unavailable(str(error)))
 
 
 class _Wire(asyncio.Protocol):
@@ -76,6 +90,7 @@ class _Wire(asyncio.Protocol):
         self._reader = hiredis.Reader()
 
     def data_received(self, data: bytes) -> None:
+        self._owner.heard(self)
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
@@ -92,22 +107,27 @@ class GroupCommit:
 
     def __init__(self, url: str) -> None:
         self._address = Address.parse(url)
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
+        self._again_count = 0  # how many of the waiting, at the front, were sent before and go again
         self._in_flight: deque[_Waiting] = deque()
         self._transport: asyncio.WriteTransport | None = None
         self._wire: _Wire | None = None
         self._flush_is_due = False
         self._connecting: asyncio.Task[None] | None = None
-        self._sent_at = 0.0
+        self._heard_at = 0.0
+        self._lost_at = -RECONNECT_PAUSE_SECONDS
         self._watchdog: asyncio.TimerHandle | None = None
+        self._outage_is_logged = False
 
     async def commit(self, words: Sequence[bytes]) -> Any:
         """The server's reply to these words. Raises Unavailable within about a second, whatever Redis does."""
         loop = asyncio.get_running_loop()
         if len(self._waiting) + len(self._in_flight) >= WAITING_LIMIT_COUNT:
             raise Unavailable(f"{WAITING_LIMIT_COUNT} acks wait already")
-        waiting = _Waiting(words, loop.create_future())
+        waiting = _Waiting(words, loop.create_future(), loop.time() + ANSWER_TIMEOUT_SECONDS)
         self._waiting.append(waiting)
+        if self._watchdog is None:
+            self._watchdog = loop.call_at(waiting.due_at, self._watch)
         if self._transport is None:
             if self._connecting is None:
                 self._connecting = loop.create_task(self._connect())
@@ -118,32 +138,48 @@ class GroupCommit:
         return await waiting.answer
 
     def _flush(self) -> None:
+        """Sends the next group, in the order of arrival, without those given up while waiting: nothing of them is stored."""
         self._flush_is_due = False
-        if self._transport is None or not self._waiting:
+        if self._transport is None:
             return
-        group, self._waiting = self._waiting, []
-        self._transport.write(b"".join([hiredis.pack_command(tuple(each.words)) for each in group]))
-        self._in_flight.extend(group)
-        loop = asyncio.get_running_loop()
-        self._sent_at = loop.time()
-        if self._watchdog is None:
-            self._watchdog = loop.call_later(ANSWER_TIMEOUT_SECONDS, self._watch)
+        packed: list[bytes] = []
+        size_bytes = 0
+        while self._waiting and size_bytes < GROUP_LIMIT_BYTES:
+            each = self._waiting.popleft()
+            self._again_count = max(self._again_count - 1, 0)
+            if each.answer.done():
+                continue
+            packed.append(hiredis.pack_command(tuple(each.words)))
+            size_bytes += len(packed[-1])
+            self._in_flight.append(each)
+        if packed:
+            self._transport.write(b"".join(packed))
+            self._heard_at = asyncio.get_running_loop().time()
 
     def _watch(self) -> None:
-        """Gives up the connection when the oldest group is overdue."""
+        """Gives up what is overdue: a request that waits too long, and the connection when Redis is silent."""
         self._watchdog = None
-        if not self._in_flight:
-            return
         loop = asyncio.get_running_loop()
-        overdue_at = self._sent_at + ANSWER_TIMEOUT_SECONDS
-        if loop.time() >= overdue_at:
-            self.lost(self._wire, TimeoutError("Redis did not answer in time"))
-        else:
-            self._watchdog = loop.call_at(overdue_at, self._watch)
+        now = loop.time()
+        overdue = TimeoutError("Redis did not answer in time")
+        if self._in_flight and self._transport is not None and now >= self._heard_at + ANSWER_TIMEOUT_SECONDS:
+            self.lost(self._wire, overdue)
+        pending = [each for each in (*self._in_flight, *self._waiting) if not each.answer.done()]
+        for each in pending:
+            if each.due_at <= now:
+                each.fail(overdue)  # its reply, should it still come, goes to nobody: the retry finds a duplicate
+        if pending or self._in_flight:
+            first_due_at = min((each.due_at for each in pending if each.due_at > now), default=now)
+            self._watchdog = loop.call_at(max(first_due_at, now + WATCH_EVERY_SECONDS), self._watch)
+
+    def heard(self, wire: _Wire) -> None:
+        """Redis lives and works: the connection is kept."""
+        if wire is self._wire:
+            self._heard_at = asyncio.get_running_loop().time()
 
     def replied(self, wire: _Wire, reply: Any) -> None:
         if wire is not self._wire or not self._in_flight:
-            return  # a greeting's OK, or an old connection's last words
+            return  # an old connection's last words
         waiting = self._in_flight.popleft()
         if isinstance(reply, hiredis.ReplyError):
             self._refused(waiting, reply)
@@ -154,40 +190,48 @@ class GroupCommit:
 
     def _refused(self, waiting: _Waiting, error: Exception) -> None:
         if str(error).startswith("NOSCRIPT") and not waiting.was_reloaded and self._transport is not None:
-            # nobody was answered yet, so going again behind the others breaks no promised order
+            # nobody was answered yet, so going again before those who came later keeps the order of arrival
             waiting.was_reloaded = True
-            self._waiting.append(_Waiting((b"SCRIPT", b"LOAD", script("append").source), _ignored()))
-            self._waiting.append(waiting)
+            if not self._again_count:
+                self._go_again(_Waiting((b"SCRIPT", b"LOAD", script("append").source), _ignored(), waiting.due_at))
+            self._go_again(waiting)
             return
-        if not waiting.answer.done():
-            waiting.answer.set_exception(Unavailable(str(error)))
+        waiting.fail(error)
+        if str(error).startswith("READONLY"):
+            self.lost(self._wire, error)  # no longer the primary: the address may lead to the new one
+
+    def _go_again(self, waiting: _Waiting) -> None:
+        self._waiting.insert(self._again_count, waiting)
+        self._again_count += 1
 
     def lost(self, wire: _Wire | None, error: Exception) -> None:
         if wire is not self._wire:
             return
         transport, self._transport, self._wire = self._transport, None, None
+        self._lost_at = asyncio.get_running_loop().time()
         if transport is not None:
             transport.abort()
             log.warning("buffer_connection_lost", extra={"error": str(error), "in_flight": len(self._in_flight)})
-        self._fail_all(error)
-
-    def _fail_all(self, error: Exception) -> None:
-        doomed = [*self._in_flight, *self._waiting]
-        self._in_flight.clear()
-        self._waiting = []
-        for each in doomed:
-            if not each.answer.done():
-                each.answer.set_exception(Unavailable(str(error)))
+        _fail_each(self._in_flight, error)
+        if self._waiting and self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())  # nothing of them was sent
 
     async def _connect(self) -> None:
-        """Connects once. While it fails, requests are refused at once instead of piling up behind it."""
+        """Connects once. Where it fails, all who waited for it are refused; who comes later starts the next attempt."""
         try:
+            # a server that takes connections and drops them must not be asked for a new one with each request
+            await asyncio.sleep(max(self._lost_at + RECONNECT_PAUSE_SECONDS - asyncio.get_running_loop().time(), 0))
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await self._open()
-        except (OSError, TimeoutError, Unavailable) as error:
-            self._fail_all(error)
-            await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
-            self._fail_all(error)
+        except Exception as error:  # noqa: BLE001  (whatever it is, nobody may wait for ever behind it)
+            self._lost_at = asyncio.get_running_loop().time()
+            if not self._outage_is_logged:  # once: ten lines a second would tell no more
+                log.warning("buffer_not_connected", extra={"error": f"{type(error).__name__}: {error}"})
+            self._outage_is_logged = True
+            self._again_count = 0
+            _fail_each(self._waiting, error)
+        else:
+            self._outage_is_logged = False
         finally:
             self._connecting = None
         if self._transport is not None:
@@ -205,12 +249,16 @@ class GroupCommit:
         if not isinstance(transport, asyncio.WriteTransport):
             transport = _as_write_transport(transport)
         self._wire = wire
-        greeting = [_Waiting(tuple(word.encode() for word in words), loop.create_future()) for words in address.greeting]
-        greeting.append(_Waiting((b"SCRIPT", b"LOAD", script("append").source), loop.create_future()))
+        commands = [tuple(word.encode() for word in words) for words in address.greeting]
+        commands.append((b"SCRIPT", b"LOAD", script("append").source))
+        due_at = loop.time() + ANSWER_TIMEOUT_SECONDS
+        greeting = [_Waiting(words, loop.create_future(), due_at) for words in commands]
         self._in_flight.extend(greeting)
         transport.write(b"".join([hiredis.pack_command(tuple(each.words)) for each in greeting]))
         try:
             await asyncio.gather(*(each.answer for each in greeting))
+            if self._wire is not wire:
+                raise ConnectionError("Redis closed the connection after the greeting")
         except BaseException:
             self._wire = None
             self._in_flight.clear()
@@ -221,6 +269,12 @@ class GroupCommit:
 
 def _as_write_transport(transport: asyncio.BaseTransport) -> Any:
     return transport  # uvloop's transports have the methods without the base class
+
+
+def _fail_each(doomed: deque[_Waiting], error: Exception) -> None:
+    """Each has its refusal afterwards, and the queue is empty."""
+    while doomed:
+        doomed.popleft().fail(error)
 
 
 def _ignored() -> asyncio.Future[Any]:

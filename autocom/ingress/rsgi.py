@@ -9,9 +9,11 @@ import django
 django.setup()
 
 from autocom.ingress.application import IngressApplication
+from autocom.kernel.memory import settle_memory
 from autocom.processes import die_with_parent
 from ingestion.latency import RECORDER, process_name
 
 die_with_parent()
 RECORDER.process = process_name("ingress")
 app = IngressApplication()
+settle_memory()

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+# stands for a value whose file was a mistake, which is told once; compared by identity, so no file's content can pass for it
+UNREADABLE = "unreadable"
+
 
 @dataclass(slots=True)
 class EnvReader:
@@ -24,13 +27,15 @@ class EnvReader:
                 self.mistakes.append(f"{name} is not set: give it a value, or a file with the value as {name}_FILE")
                 return ""
             return default
+        if value is UNREADABLE:
+            return ""
         if len(value) < at_least_length:
             self.mistakes.append(f"{name} has {len(value)} characters: at least {at_least_length} are needed")
         return value
 
     def integer(self, name: str, *, default: int, at_least: int, at_most: int) -> int:
         value = self._raw(name)
-        if value is None:
+        if value is None or value is UNREADABLE:
             return default
         try:
             number = int(value)
@@ -43,7 +48,7 @@ class EnvReader:
 
     def flag(self, name: str, *, default: bool) -> bool:
         value = self._raw(name)
-        if value is None:
+        if value is None or value is UNREADABLE:
             return default
         match value.lower():
             case "1" | "true" | "yes" | "on":
@@ -55,7 +60,7 @@ class EnvReader:
 
     def url(self, name: str, *, schemes: tuple[str, ...], default: str = "") -> str:
         value = self._raw(name)
-        if value is None:
+        if value is None or value is UNREADABLE:
             return default
         try:
             scheme = urlsplit(value).scheme
@@ -74,8 +79,8 @@ class EnvReader:
                 value = Path(path).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 self.mistakes.append(f"{name}_FILE cannot be read: {error}")
-                return "unreadable"
+                return UNREADABLE
             if not value:
                 self.mistakes.append(f"{name}_FILE names an empty file")
-            return value or "unreadable"
+            return value or UNREADABLE
         return self.environ.get(name, "").strip() or None

@@ -39,9 +39,7 @@ def make_cluster(data_dir: Path, *, program: Runnable, site: Site) -> None:
     """Afterwards the directory holds an empty cluster. A crash on the way leaves only `<name>.init`."""
     unfinished = data_dir.with_name(f"{data_dir.name}.init")
     if unfinished.exists():
-        shutil.rmtree(
-            unfinished
-        )  # nothing was ever stored in it: only a finished one gets the name under which it is used
+        shutil.rmtree(unfinished)  # nothing was ever stored in it: only finished ones get the name that is used
     make_private_dir(unfinished, owner=site.owner)
     command = [
         str(program.path.with_name("initdb")),

@@ -87,10 +87,7 @@ class PostgresServer(LocalServer):
     def spawn(self, log_fd: int) -> subprocess.Popen[bytes]:
         durability = "on" if self.site.durable else "off"
         settings = SETTINGS | dict.fromkeys(DURABILITY, durability)
-        sockets = (
-            '"' + str(self.site.run).replace('"', '""') + '"'
-        )  # the option takes a list; quoted, blanks are just blanks
-        command = [str(self.program.path), "-D", str(self.data_dir), "-k", sockets]
+        command = [str(self.program.path), "-D", str(self.data_dir), "-k", str(self.site.run)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         return self.popen(command, log_fd=log_fd, extra_environ=self._way_round_stale_pid())

@@ -27,7 +27,7 @@ class Outage:
 
     since_seconds: float
     retry_at_seconds: float
-    pause_seconds: float = RETRY_FIRST_SECONDS
+    pause_seconds: float
     is_announced: bool = False
 
 
@@ -82,7 +82,9 @@ class LocalServers:
         now = time.monotonic()
         for server in self.each():
             if server.title not in self._outages and not server.is_alive():
-                self._outages[server.title] = Outage(since_seconds=now, retry_at_seconds=now)
+                self._outages[server.title] = Outage(
+                    since_seconds=now, retry_at_seconds=now, pause_seconds=RETRY_FIRST_SECONDS
+                )
         due = [server for server in self.each() if self._is_due(server)]
         if not due or not self._lock.try_take():  # whoever holds the lock is bringing them back
             return []

@@ -14,6 +14,7 @@ from ingestion.models import Batch
 
 @admin.register(Batch)
 class BatchAdmin(KeysetAdmin):
+    empty_sentence = "No batch was committed yet."
     list_display = (
         *("number", "lane", "sequences", "event_count", "duplicate_count", "quarantined_count", "dead_count"),
         *("took", "worker", "committed"),

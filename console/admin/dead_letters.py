@@ -44,6 +44,7 @@ class DeadLetterAdmin(KeysetAdmin):
         *("event_id", "state", "error_class", "event_type", "message_id", "provider", "attempt_count", "dead_at"),
     )
     list_filter = (StateFilter, ProviderFilter)
+    empty_sentence = "Nothing has failed for good yet."
     search_fields = ("event_id",)
     search_help_text = SEARCH_HELP
     fieldsets = (

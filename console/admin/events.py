@@ -34,6 +34,7 @@ class EventAdmin(KeysetAdmin):
     )
     list_filter = (ProviderFilter,)
     list_select_related = ("batch",)
+    empty_sentence = "No events yet. Send one: manage.py up prints a signed curl command to paste."
     search_fields = ("id",)  # non-empty, so that the field is drawn; `matched` does the work
     search_help_text = SEARCH_HELP
     fieldsets = (

@@ -14,6 +14,7 @@ from ingestion.models import LaneIncident
 
 @admin.register(LaneIncident)
 class LaneIncidentAdmin(KeysetAdmin):
+    empty_sentence = "No incident: every lane is without a gap."
     list_display = ("id", "kind", "lane", "epoch", "sequences", "seen")
     list_columns: ClassVar[Sequence[str]] = (
         "id",

@@ -108,8 +108,8 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
         if not rows:
             return _without(provider)
         return format_html(
-            '<div class="console-scroll" tabindex="0" role="region" aria-label="Secrets"><table class="console-table"><thead>'
-            '<tr><th scope="col">Fingerprint</th><th scope="col">Valid from</th><th scope="col">Valid to</th>'
+            '<div class="console-scroll" tabindex="0" role="region" aria-label="Secrets"><table class="console-table">'
+            '<thead><tr><th scope="col">Fingerprint</th><th scope="col">Valid from</th><th scope="col">Valid to</th>'
             '<th scope="col">Last used</th></tr></thead><tbody>{}</tbody></table></div>',
             format_html_join(
                 "", '<tr><th scope="row" class="console-mono">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>', rows
@@ -147,4 +147,4 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
 def _without(provider: Provider) -> str:
     if provider.name == "default":
         return "from the environment: WEBHOOK_BEARER_KEY and WEBHOOK_HMAC_SECRET"
-    return f"none yet: `manage.py provider rotate {provider.name}` makes one"
+    return f"none yet: manage.py provider rotate {provider.name} makes one"

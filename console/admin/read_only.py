@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from console.keyset import AFTER, BEFORE, Cursor, CursorInvalid, KeysetPage, keyset_page
+from console.keyset import AFTER, BEFORE, SCAN_LIMIT_COUNT, Cursor, CursorInvalid, KeysetPage, keyset_page
 from console.search import Matched
 
 PAGE_SIZE_COUNT = 50
@@ -55,11 +55,12 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
             self.cursor = Cursor.from_parameters(given, model=self.model)
         except CursorInvalid as error:
             raise IncorrectLookupParameters(str(error)) from error
-        queryset = super().get_queryset(request, exclude_parameters)
+        queryset: QuerySet[Model] = super().get_queryset(request, exclude_parameters)
         self.matched = self.model_admin.matched(self.query, queryset)
         if self.matched.condition is not None:
             queryset = queryset.filter(self.matched.condition)
-        return queryset.only(*self.model_admin.list_columns)
+        columns: Sequence[str] = self.model_admin.list_columns
+        return queryset.only(*columns)
 
     @override
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Model]) -> list[str]:
@@ -72,7 +73,8 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
             self.queryset,
             cursor=self.cursor,
             size_count=self.list_per_page,
-            is_indexed=self.matched.is_indexed or not is_narrowed,
+            is_indexed=self.matched.is_indexed if self.matched.condition else not is_narrowed,
+            scan_limit_count=self.model_admin.scan_limit_count,
         )
         self.result_list = self.keyset.rows
         self.result_count = self.full_result_count = len(self.keyset.rows)  # of this page: nobody counted the others
@@ -80,7 +82,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
 
     def _link(self, parameters: Mapping[str, Any]) -> str:
-        return self.get_query_string({name: str(value) for name, value in parameters.items()})
+        return str(self.get_query_string({name: str(value) for name, value in parameters.items()}))
 
     @property
     def older_link(self) -> str | None:
@@ -107,8 +109,10 @@ class KeysetAdmin(ReadOnlyAdmin):
 
     change_list_template = "console/keyset_list.html"
     list_columns: ClassVar[Sequence[str]] = ()  # read for the list; big columns are for the detail alone
+    empty_sentence: ClassVar[str] = "Nothing yet."
+    scan_limit_count: ClassVar[int] = SCAN_LIMIT_COUNT
 
-    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
+    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:  # noqa: ARG002  (for those who search)
         """What the search term means for this model. Without a search of its own: nothing."""
         return Matched()
 

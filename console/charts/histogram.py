@@ -12,7 +12,8 @@ TOP = 22.0  # room for the objective's label
 BOTTOM = 24.0  # room for the axis labels
 SIDE = 14.0
 BAR_HEIGHT_AT_LEAST = 2.0  # one slow event among thousands must still be seen
-LABELS_APART = 34.0
+LABELS_APART = 6.0
+LABEL_CHARACTER_WIDTH = 6.4  # of the widest digits at 11 px
 _TICKS_MS = tuple(base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5))
 
 
@@ -80,6 +81,8 @@ class _Bucket:
     def label(self) -> str:
         if math.isinf(self.upper_ms):
             return f"over {milliseconds_label(self.lower_ms)}"
+        if not self.lower_ms:
+            return f"up to {milliseconds_label(self.upper_ms)}"
         return f"{milliseconds_label(self.lower_ms)} to {milliseconds_label(self.upper_ms)}"
 
 
@@ -152,12 +155,19 @@ def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float, widt
 
 
 def _ticks(x: Callable[[float], float], *, low_ms: float, high_ms: float, width: float) -> list[Tick]:
+    """As many round values as fit without their labels meeting."""
     ticks: list[Tick] = []
+    free_from = 0.0
     for value_ms in _TICKS_MS:
-        if low_ms <= value_ms <= high_ms:
-            at = x(value_ms)
-            if not ticks or at - ticks[-1].x >= LABELS_APART:
-                ticks.append(Tick(at, milliseconds_label(value_ms), _anchor(at, width)))
+        if not low_ms <= value_ms <= high_ms:
+            continue
+        at, label = x(value_ms), milliseconds_label(value_ms)
+        anchor = _anchor(at, width)
+        label_width = len(label) * LABEL_CHARACTER_WIDTH
+        left = at - {"start": 0.0, "middle": label_width / 2, "end": label_width}[anchor]
+        if left >= free_from:
+            ticks.append(Tick(at, label, anchor))
+            free_from = left + label_width + LABELS_APART
     return ticks
 
 

@@ -1,9 +1,9 @@
-"""Is it healthy? Rate, backlog, latency, dead letters and workers; every figure says where it leads and how old it is."""
+"""Is it healthy? Rate, backlog, latency, dead letters and workers, each with where it leads and how old it is."""
 
 from typing import Any, override
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from console.access import Permission
 from console.guards import GuardedPage
@@ -33,12 +33,6 @@ class OverviewFigures(GuardedPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {"figures": self.figures(), **super().get_context_data(**kwargs)}
 
-    @override
-    def render_to_response(self, context: dict[str, Any], **response_kwargs: Any) -> HttpResponse:
-        response = super().render_to_response(context, **response_kwargs)
-        response["Cache-Control"] = "no-store"
-        return response
-
     def figures(self) -> OverviewFiguresContent:
         may_see = self.request.user.has_perm
         return figures_of(SNAPSHOTS.snapshot(asked_window(self.request)), may_see=may_see)
@@ -52,14 +46,14 @@ class OverviewPage(OverviewFigures):
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         assert self.site is not None  # noqa: S101  (set by the site that routes here)
-        self.request.current_app = self.site.name  # type: ignore[attr-defined]
+        self.request.current_app = self.site.name
         asked = asked_window(self.request)
         return {
             **self.site.each_context(self.request),
             **super().get_context_data(**kwargs),
             "title": "Overview",
             "subtitle": None,
-            "windows": [(window.value, window.title, window is asked) for window in Window],
+            "windows": [(window.value, window.span, window is asked) for window in Window],
             "asked_window": asked.value,
             "poll_seconds": POLL_SECONDS,
         }

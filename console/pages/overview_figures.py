@@ -1,4 +1,4 @@
-"""A snapshot as sentences and figures for the overview's template. Pure: what is not known is UNKNOWN, with the reason."""
+"""A snapshot as sentences and figures for the overview's template. What is not known is UNKNOWN, with the reason."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) ->
     return OverviewFiguresContent(
         read_at=snapshot.read_at.astimezone(UTC),
         stages_read_at=snapshot.stages_read_at.astimezone(UTC),
-        window_title=snapshot.window.title,
+        window_title=snapshot.window.span,
         status="; ".join(complaints) if complaints else "Nothing needs attention",
         needs_attention=bool(complaints),
         is_empty=snapshot.has_events.value is False,
@@ -149,7 +149,8 @@ def _backlog_card(lanes: Reading[Sequence[LaneState]], *, link: str) -> Card:
     depth_count = sum(lane.depth_count for lane in lanes.value)
     ages = [lane.oldest_age_ms for lane in lanes.value if lane.oldest_age_ms is not None]
     waiting = sum(1 for lane in lanes.value if lane.depth_count)
-    detail = f"oldest {age(timedelta(milliseconds=max(ages)))}, in {waiting} lanes" if ages else "no event waits"
+    where = f"{waiting} lane{'s' if waiting != 1 else ''}"
+    detail = f"oldest {age(timedelta(milliseconds=max(ages)))}, in {where}" if ages else "no event waits"
     stuck = any(lane.state in STUCK_STATES for lane in lanes.value)
     return Card("backlog", "Backlog", "inventory_2", f"{depth_count:,}", detail, is_bad=stuck, link=link)
 
@@ -188,7 +189,7 @@ def _worker_card(reading: Reading[Sequence[WorkerState]], rows: Sequence[WorkerR
     late_count = len(rows) - alive_count
     detail = f"{late_count} with an old heartbeat" if late_count else "every heartbeat is fresh"
     if not alive_count:
-        detail = "nothing drains the lanes: start one with `manage.py worker`"
+        detail = "nothing drains the lanes: start one with manage.py worker"
     return Card(
         "workers", "Workers alive", "memory", f"{alive_count}", detail, is_bad=not alive_count or late_count > 0
     )
@@ -208,7 +209,7 @@ def _complaints(snapshot: OverviewSnapshot, workers: Sequence[WorkerRow]) -> lis
 
 
 def _readings(snapshot: OverviewSnapshot) -> Sequence[Reading[object]]:
-    readings: Sequence[Reading[object]] = (  # type: ignore[assignment]  # only their problems are read
+    readings: Sequence[Reading[object]] = (
         snapshot.rate_10s,
         snapshot.lanes,
         snapshot.workers,
@@ -250,11 +251,11 @@ def _chart(name: str, stage: StageLatency | None, snapshot: OverviewSnapshot) ->
         chart = histogram(
             name=name,
             title=f"{title}: distribution of {stage.count:,} durations",
-            description=f"{within} within 120 ms, P95 {milliseconds(stage.p95_ms)}, longest {milliseconds(stage.max_ms)}.",
+            description=f"{within} within 120 ms, P95 {milliseconds(stage.p95_ms)}, max {milliseconds(stage.max_ms)}.",
             buckets=stage.buckets,
             objective_ms=OBJECTIVE_MS,
         )
-    nothing = snapshot.stages.problem or f"No event in the last {snapshot.window.title}."
+    nothing = snapshot.stages.problem or f"No event in the last {snapshot.window.span}."
     return ChartPart(name, title, chart, nothing)
 
 

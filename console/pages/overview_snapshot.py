@@ -1,4 +1,4 @@
-"""What the overview knows at one moment. Every source is asked by itself, so that one that is silent takes no other with it."""
+"""What the overview knows at one moment. Sources are asked one by one: a silent one silences no other."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -37,8 +37,8 @@ class Window(StrEnum):
         return _LENGTH[self]
 
     @property
-    def title(self) -> str:
-        return _TITLE[self]
+    def span(self) -> str:
+        return _SPAN[self]
 
     @property
     def stages_fresh_for(self) -> timedelta:
@@ -47,7 +47,7 @@ class Window(StrEnum):
 
 
 _LENGTH = {Window.MINUTES: timedelta(minutes=5), Window.QUARTER: timedelta(minutes=15), Window.HOUR: timedelta(hours=1)}
-_TITLE = {Window.MINUTES: "5 minutes", Window.QUARTER: "15 minutes", Window.HOUR: "hour"}
+_SPAN = {Window.MINUTES: "5 minutes", Window.QUARTER: "15 minutes", Window.HOUR: "hour"}
 
 
 @dataclass(frozen=True, slots=True)

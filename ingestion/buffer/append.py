@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +10,7 @@ from hashlib import sha1
 from importlib.resources import files
 from uuid import UUID
 
+from autocom.kernel import json_text
 from autocom.kernel.clock import datetime_of
 from autocom.kernel.digest import framed, hmac_sha256
 from ingestion.buffer import keys
@@ -98,20 +98,17 @@ def append_args(delivery: DeliveryToAppend, *, limits: AppendLimits, hop_key: by
     words += [keys.seen(event.identity) for event in delivery.events]
     key_count = len(words)
     delivery_blob = delivery.header + b"\n" + delivery.body
-    job_args_count = len(drain_job_fields(lanes[0]))
     words += [
         b"%d" % len(lanes),
         b"%d" % len(delivery.events),
         b"%d" % limits.lane_bound_count,
         b"%d" % limits.lane_bound_bytes,
         b"%d" % WAKE_MS,
-        b"%d" % job_args_count,
         delivery_blob,
         hop_mac(hop_key, delivery_blob),
     ]
     for lane, job_id in zip(lanes, job_ids, strict=True):
-        words.append(job_id)
-        words += drain_job_fields(lane)
+        words += (job_id, _packed_job(lane))
     window = b"%d" % delivery.dedupe_window_seconds
     stem_tail = delivery.body_sha256 + receipt_key_id.encode()
     for event in delivery.events:
@@ -125,6 +122,12 @@ def append_args(delivery: DeliveryToAppend, *, limits: AppendLimits, hop_key: by
             window,
         )
     return [b"EVALSHA", script("append").sha, b"%d" % key_count, *words]
+
+
+@cache
+def _packed_job(lane: int) -> bytes:
+    """The drain job in one word: dozens of words would cost more on the way than the append itself."""
+    return framed(drain_job_fields(lane))
 
 
 @cache
@@ -181,6 +184,9 @@ class EntryKind(Enum):
     QUARANTINED = b"Q"
 
 
+_KINDS = {kind.value: kind for kind in EntryKind}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneEntry:
     """One entry read from a lane, unparsed: `meta` is JSON text, `delivery` is JSON, a line end, and the raw body or nothing."""
@@ -202,10 +208,16 @@ class LaneEntry:
 
     @classmethod
     def read(cls, entry_id: bytes, fields: Mapping[bytes, bytes]) -> LaneEntry:
+        """Never raises: an entry that `append.lua` did not write so must reach the dead letters, not stop its lane."""
+        kind, accepted_us = _KINDS.get(fields.get(b"k", b"")), fields.get(b"t", b"")
+        sequence = int(entry_id.partition(b"-")[0])
+        if kind is None or not (accepted_us.isdigit() and len(accepted_us) < 17) or not fields.keys() >= {b"m", b"h"}:
+            found = b"\n".join(name + b"=" + value for name, value in fields.items())
+            return cls.foreign(sequence, found)
         return cls(
-            sequence=int(entry_id.partition(b"-")[0]),
-            kind=EntryKind(fields[b"k"]),
-            accepted_us=int(fields[b"t"]),
+            sequence=sequence,
+            kind=kind,
+            accepted_us=int(accepted_us),
             meta=fields[b"m"],
             payload=fields.get(b"p", b""),
             mac=fields[b"h"],
@@ -214,18 +226,32 @@ class LaneEntry:
             delivery_mac=fields.get(b"g", b""),
         )
 
+    @classmethod
+    def foreign(cls, sequence: int, found: bytes) -> LaneEntry:
+        """An entry of unknown make, whose empty MAC fits nothing."""
+        return cls(
+            sequence=sequence,
+            kind=EntryKind.EVENT,
+            accepted_us=0,
+            meta=b"",
+            payload=found,
+            mac=b"",
+            seen=b"",
+            delivery=b"",
+            delivery_mac=b"",
+        )
+
 
 def delivery_header(
     *, request_id: UUID, provider: str, received_us: int, headers: Mapping[str, str], event_count: int
 ) -> bytes:
     """The JSON half of a delivery: enough, with the raw body, to verify its signature again."""
-    return json.dumps(
+    return json_text.dumps(
         {
             "request_id": str(request_id),
             "provider": provider,
             "received_at": datetime_of(us=received_us).isoformat(),
             "headers": dict(headers),
             "events": event_count,
-        },
-        separators=(",", ":"),
-    ).encode()
+        }
+    )

@@ -20,6 +20,8 @@ from ingestion.doorbell import drain_job_fields
 
 SOCKET_TIMEOUT_SECONDS = 0.8  # a stalled Redis is a 503 within a second
 CONNECT_TIMEOUT_SECONDS = 0.3
+READ_LIMIT_BYTES = 8 * 1_048_576  # of one batch: a lane may hold hundreds of megabytes
+SLICE_COUNT = 32  # entries asked for at once where a lane holds more than the limit
 LAYOUT_VERSION = b"1"
 
 
@@ -103,9 +105,50 @@ class LaneBuffer:
     def epoch(self, lane: int) -> int:
         return int(self._ask("HGET", keys.state(lane), "epoch") or 0)
 
-    def read(self, lane: int, *, limit_count: int) -> list[LaneEntry]:
-        """The oldest entries of the lane. Reading changes nothing."""
-        raw = self._ask("XRANGE", keys.stream(lane), "-", "+", "COUNT", limit_count)
+    def read(self, lane: int, *, limit_count: int, limit_bytes: int = READ_LIMIT_BYTES) -> list[LaneEntry]:
+        """The oldest entries of the lane, no more than fit into the limits, but one at least. Reading changes nothing."""
+        return self._read(lane, epoch=None, limit_count=limit_count, limit_bytes=limit_bytes) or []
+
+    def read_claimed(
+        self, claim: Claim, *, limit_count: int, limit_bytes: int = READ_LIMIT_BYTES
+    ) -> list[LaneEntry] | None:
+        """As `read`, or None when the lane's epoch is not the claim's any more: Redis lost its data and the entries are of another count."""
+        return self._read(claim.lane, epoch=claim.epoch, limit_count=limit_count, limit_bytes=limit_bytes)
+
+    def _read(self, lane: int, *, epoch: int | None, limit_count: int, limit_bytes: int) -> list[LaneEntry] | None:
+        """Asks for one entry and the lane's size, then for all at once, or by slices where the lane holds more than the limit."""
+        entries: list[LaneEntry] = []
+        size_bytes = 0
+        slice_count = 1
+        while True:
+            found_epoch, waiting_bytes, found = self._slice(lane, after=entries, count=slice_count)
+            if found and epoch is not None and found_epoch != epoch:
+                return entries or None
+            for entry in found:
+                size_bytes += entry.size_bytes
+                if entries and size_bytes > limit_bytes:
+                    return entries
+                entries.append(entry)
+            if len(found) < slice_count or len(entries) >= limit_count:
+                return entries
+            room_count = limit_count - len(entries)
+            slice_count = room_count if waiting_bytes <= limit_bytes else min(room_count, SLICE_COUNT)
+
+    def _slice(self, lane: int, *, after: Sequence[LaneEntry], count: int) -> tuple[int, int, list[LaneEntry]]:
+        """The lane's epoch and size, and entries of that epoch: one transaction, as Redis may come back empty between two commands."""
+        start = f"({after[-1].sequence}-0" if after else "-"
+        try:
+            with self.client.pipeline(transaction=True) as pipe:
+                pipe.execute_command("HMGET", keys.state(lane), "epoch", "bytes")
+                pipe.execute_command("XRANGE", keys.stream(lane), start, "+", "COUNT", count)
+                (epoch, size_bytes), raw = pipe.execute()
+        except redis.RedisError as error:
+            raise BufferUnavailable(f"{type(error).__name__}: {error}") from error
+        return int(epoch or 0), int(size_bytes or 0), [LaneEntry.read(entry_id, fields) for entry_id, fields in raw]
+
+    def read_after(self, lane: int, *, sequence: int, limit_count: int) -> list[LaneEntry]:
+        """The oldest entries of the lane above the sequence. Reading changes nothing."""
+        raw = self._ask("XRANGE", keys.stream(lane), f"{sequence + 1}-0", "+", "COUNT", limit_count)
         return [LaneEntry.read(entry_id, fields) for entry_id, fields in raw]
 
     def trim(self, claim: Claim, *, through_sequence: int, freed_bytes: int) -> int | None:
@@ -161,7 +204,7 @@ class LaneBuffer:
             lane=lane,
             depth_count=depth,
             size_bytes=int(state.get(b"bytes", 0)),
-            oldest_accepted_us=int(oldest[0][1][b"t"]) if oldest else None,
+            oldest_accepted_us=LaneEntry.read(*oldest[0]).accepted_us if oldest else None,
             sequence=int(state.get(b"sequence", 0)),
             holder=(holder or b"").decode(errors="replace"),
             is_due=bool(due),

@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from autocom.kernel import json_text
 from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery
 
 TOO_DEEP = object()  # valid so far as anybody can tell, but nested deeper than a parser goes: accepted, then a dead letter
+
+EXACT_FLOAT_LIMIT = 2**53
 
 
 def check_json_content_type(delivery: InboundDelivery) -> None:
@@ -21,13 +24,21 @@ def parse(body: bytes) -> object:
     if not body.strip():
         raise BodyInvalid("the body is empty: send a JSON object")
     try:
-        return json.loads(body.decode())  # RFC 8259: UTF-8 and nothing else; json would take UTF-16 bytes too
+        value = json_text.loads(body)
+        return json_text.loads_exactly(body) if is_batch(value) else value
     except RecursionError:
         return TOO_DEEP
     except UnicodeDecodeError:
         raise BodyInvalid("the body is not UTF-8") from None
     except ValueError as error:
         raise BodyInvalid(f"the body is not JSON: {error}") from None
+
+
+def is_batch(value: object) -> bool:
+    """True where the elements of a list will be written again, each for itself: then no digit of a number may change."""
+    if isinstance(value, dict):
+        return any(isinstance(found, list) and found and isinstance(found[0], dict) for found in value.values())
+    return isinstance(value, list)
 
 
 def value_at(value: object, path: Sequence[str]) -> object:
@@ -43,12 +54,14 @@ def value_at(value: object, path: Sequence[str]) -> object:
 
 
 def text_at(value: object, path: Sequence[str]) -> str:
-    """A string or a number at the path as text, else the empty string (also for true, false and null)."""
+    """A string or an exact number at the path as text, else the empty string (also for true, false, null and what was rounded)."""
     found = value_at(value, path)
     if isinstance(found, str):
         return found
     if isinstance(found, bool) or not isinstance(found, int | float):
         return ""
+    if isinstance(found, float) and abs(found) >= EXACT_FLOAT_LIMIT:
+        return ""  # an integer beyond 64 bits arrives rounded: two different ids would become one
     return str(found)
 
 

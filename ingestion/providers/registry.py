@@ -3,12 +3,39 @@
 from typing import Any
 
 from autocom.kernel.errors import ConfigurationError
-from ingestion.providers import generic, standard
+from ingestion.providers import (
+    brevo,
+    generic,
+    github,
+    mailgun,
+    mandrill,
+    postmark,
+    sendgrid,
+    ses,
+    shopify,
+    slack,
+    standard,
+    stripe,
+    svix,
+    twilio,
+)
 from ingestion.providers.adapter import Adapter
 
 ADAPTERS: dict[str, Adapter[Any]] = {
+    brevo.SCHEME: brevo,
     generic.SCHEME: generic,
+    github.SCHEME: github,
+    mailgun.SCHEME: mailgun,
+    mandrill.SCHEME: mandrill,
+    postmark.SCHEME: postmark,
+    sendgrid.SCHEME: sendgrid,
+    ses.SCHEME: ses,
+    shopify.SCHEME: shopify,
+    slack.SCHEME: slack,
     standard.SCHEME: standard,
+    stripe.SCHEME: stripe,
+    svix.SCHEME: svix,
+    twilio.SCHEME: twilio,
 }
 
 

@@ -104,11 +104,11 @@ def _event(
     detail = message.get(shape.key)
     mail_id = text_at(message, ("mail", "messageId"))
     moment = (shape.key, "timestamp") if text_at(detail, ("timestamp",)) else ("mail", "timestamp")
-    said = [text_at(detail, (name,)) for name in shape.core] if shape.core else detail
+    said = [text_at(detail, (name,)) for name in shape.core] if shape.core and entry is not None else detail
     content = content_digest([event_type, entry, said])
     fields: tuple[str, ...] = (mail_id, event_type, recipient, text_at(message, moment), text_at(detail, ("link",)))
     if not mail_id:
-        fields += (content.hex(),)
+        fields += (content_digest(message).hex(),)
     message_id = event_message_id(mail_id, fields=fields)
     return IdentifiedEvent(
         message_id=message_id,

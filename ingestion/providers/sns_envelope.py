@@ -161,6 +161,7 @@ def public_key(pem: str) -> RSAPublicKey:
     return key
 
 
+@lru_cache(maxsize=8)
 def private_key(pem: str) -> RSAPrivateKey | None:
     """The key that a test provider signs with, if the PEM has one beside the certificate. Raises ConfigurationError."""
     found = _PRIVATE_KEY.search(pem)

@@ -66,7 +66,7 @@ class Verdict:
 
 def judge(figures: Figures, reconciliation: Reconciliation | None, *, gate: Gate = Gate.A) -> Verdict:
     """The verdict of a run. Without a reconciliation (no database to read) nothing that it would prove can pass."""
-    criteria = (_accepted(figures), _ack_p95(figures), *_proved(reconciliation, sent_count=figures.sent))
+    criteria = (_accepted(figures), _ack_p95(figures), *_proved(reconciliation, promised_count=figures.acknowledged))
     doubts = reconciliation.doubts if reconciliation else ("the database could not be read: nothing was reconciled",)
     return Verdict(gate=gate, outcome=_overall(criteria, has_doubts=bool(doubts)), criteria=criteria, doubts=doubts)
 
@@ -132,10 +132,13 @@ def _ack_p95(figures: Figures) -> Criterion:
 
 
 def _pace_reason(figures: Figures) -> str:
-    return f"the generator did not keep the pace: {figures.rate_achieved:.0f}/s of {figures.rate_offered:.0f}/s"
+    reached = f"{figures.rate_achieved:.0f}/s of {figures.rate_offered:.0f}/s"
+    if figures.was_on_time:
+        return f"only {reached} went out: every connection was busy"
+    return f"the generator did not keep the pace or was stopped: {reached}"
 
 
-def _proved(reconciliation: Reconciliation | None, *, sent_count: int) -> tuple[Criterion, ...]:
+def _proved(reconciliation: Reconciliation | None, *, promised_count: int) -> tuple[Criterion, ...]:
     """What must be zero. The last three are part of "every ack in PostgreSQL exactly once with the same digest"."""
     found = reconciliation
     counts: tuple[tuple[str, str, int | None], ...] = (
@@ -146,12 +149,12 @@ def _proved(reconciliation: Reconciliation | None, *, sent_count: int) -> tuple[
         ("unexpected", "unexpected", found.count(Kind.UNEXPECTED) if found else None),
         ("2xx without receipt", "without_receipt", found.count(Kind.NO_RECEIPT) if found else None),
     )
-    return tuple(_zero(name, metric, count, sent_count) for name, metric, count in counts)
+    return tuple(_zero(name, metric, count, promised_count) for name, metric, count in counts)
 
 
-def _zero(name: str, metric: str, actual: int | None, sent_count: int) -> Criterion:
-    """Nothing found where nothing was looked at is not zero."""
-    known = actual if sent_count else None
+def _zero(name: str, metric: str, actual: int | None, promised_count: int) -> Criterion:
+    """Nothing found where nothing was promised is not zero."""
+    known = actual if promised_count else None
     return Criterion(
         name=name,
         metric=metric,
@@ -160,5 +163,5 @@ def _zero(name: str, metric: str, actual: int | None, sent_count: int) -> Criter
         actual=known,
         unit="events",
         outcome=decide(operator=Operator.EQUAL, threshold=0, actual=known),
-        reason="" if known is not None else "nothing was reconciled",
+        reason="" if known is not None else "there was nothing to reconcile",
     )

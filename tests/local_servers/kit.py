@@ -17,6 +17,7 @@ from autocom.local_servers.servers import LocalServers
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = START_TIMEOUT
+PROC = Path("/proc")
 
 
 @dataclass(slots=True)
@@ -80,19 +81,17 @@ def pid_of(server: LocalServer | None) -> int:
 
 def processes_of(base: Path) -> list[int]:
     """Live processes with the base in their command line or work directory: postmaster, its children, Valkey."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True
-    )
-    found = []
-    for line in listed.stdout.splitlines():
-        pid, state, command = line.split(maxsplit=2)
-        if not state.startswith("Z") and (f"{base}/" in command or _works_in(int(pid), base)):
-            found.append(int(pid))
-    return found
+    if not PROC.exists():
+        listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+        return [int(line.split()[0]) for line in listed.stdout.splitlines() if f"{base}/" in line]
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _belongs_to(entry, base)]
 
 
-def _works_in(pid: int, base: Path) -> bool:
+def _belongs_to(process: Path, base: Path) -> bool:
     try:
-        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(base)
+        command = (process / "cmdline").read_bytes()  # empty for a zombie
+        return bool(command) and (
+            os.fsencode(f"{base}/") in command or (process / "cwd").readlink().is_relative_to(base)
+        )
     except OSError:
         return False

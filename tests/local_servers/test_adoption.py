@@ -7,13 +7,16 @@ import threading
 from datetime import timedelta
 
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from autocom.local_servers import addresses
 from autocom.local_servers.errors import LocalServerError
 from autocom.local_servers.lock import BaseLock
-from autocom.local_servers.server import LocalServer
+from autocom.local_servers.server import LocalServer, answers, wait_until
 from autocom.local_servers.servers import LocalServers
-from tests.local_servers.kit import Kit, connected, keys, pid_of
+from tests.local_servers.kit import PATIENCE, Kit, connected, keys, pid_of
 
 SHORT = timedelta(seconds=0.7)
 
@@ -117,16 +120,19 @@ def test_a_valkey_that_is_still_loading_is_waited_for(kit: Kit) -> None:
         for number in range(400):
             pipe.set(f"key-{number}", os.urandom(8192).hex())
         pipe.execute()
+        client.bgrewriteaof()  # into one file of keys: the delay below is for those
+        assert wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, within=PATIENCE)
     server.stop()
     slow = subprocess.Popen(
-        [*valkey._command(), "--key-load-delay", "2500"],
+        [*valkey._command(), "--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"],
         stdout=subprocess.DEVNULL,
         cwd="/",
         **server.site.owner.spawn_options(),
     )
     try:
-        while not addresses.valkey_socket(server.site.run).exists():
-            assert slow.poll() is None
+        assert wait_until(lambda: answers(addresses.valkey_socket(server.site.run)), within=PATIENCE)
+        with pytest.raises(redis.BusyLoadingError):
+            redis.Redis.from_url(server.redis_url, retry=Retry(NoBackoff(), 0)).ping()
         adopted = kit.start(postgres=False)
         assert pids(adopted) == [slow.pid]
         assert keys(adopted).dbsize() == 400

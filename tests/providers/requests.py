@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -53,9 +54,7 @@ class Sent:
         return {name.lower(): value for name, value in self.headers.items()}
 
     def delivery(self, *, url: str = "https://hooks.example/webhooks/p", received_us: int = NOW_US) -> InboundDelivery:
-        return InboundDelivery(
-            provider="p", headers=self.lowered(), body=self.body, url=url, received_us=received_us
-        )
+        return InboundDelivery(provider="p", headers=self.lowered(), body=self.body, url=url, received_us=received_us)
 
 
 def secret(value: str) -> Secret:
@@ -65,7 +64,9 @@ def secret(value: str) -> Secret:
 def signed(adapter: Adapter[Any], body: bytes, *, key: str, options: Any = None, now_us: int = NOW_US) -> Sent:
     """What the adapter's own `sign` makes of a body."""
     chosen = adapter.read_options({}) if options is None else options
-    headers, sent_body = adapter.sign(body, secret=secret(key), options=chosen, url="https://hooks.example/", now_us=now_us)
+    headers, sent_body = adapter.sign(
+        body, secret=secret(key), options=chosen, url="https://hooks.example/", now_us=now_us
+    )
     return Sent(headers=headers, body=sent_body)
 
 
@@ -77,7 +78,9 @@ def verified_by(
     return adapter.verify(sent.delivery(), secrets=[secret(key) for key in keys], options=chosen, now_us=now_us)
 
 
-def accepts(adapter: Adapter[Any], sent: Sent, *, keys: Sequence[str], options: Any = None, now_us: int = NOW_US) -> bool:
+def accepts(
+    adapter: Adapter[Any], sent: Sent, *, keys: Sequence[str], options: Any = None, now_us: int = NOW_US
+) -> bool:
     try:
         verified_by(adapter, sent, keys=keys, options=options, now_us=now_us)
     except Refused:
@@ -139,26 +142,29 @@ latin1_text = st.text(st.characters(max_codepoint=255), max_size=60)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-def malformed(names: Sequence[str], *, near: Sequence[str] = ()) -> st.SearchStrategy[Sent]:
-    """Requests of arbitrary headers and bodies, with the names (and now and then the values) that the adapter looks for."""
-    values = latin1_text | st.sampled_from([*near, "", "application/json", "application/x-www-form-urlencoded"])
-    headers = st.dictionaries(st.sampled_from([*names, "content-type", "x-other"]), values)
-    bodies = st.binary(max_size=80) | json_values.map(lambda value: json.dumps(value).encode()) | _shaped_bodies(names)
-    return st.builds(Sent, headers=headers, body=bodies)
-
-
 _FIELD_NAMES = (
-    "id type event events data object created ts_event email to items message-id RecordType MessageID ID Type payload "
-    "repository issue number ref event_id event_time team_id channel trigger_id timestamp created_at FromFull challenge"
-).split()
+    *("id", "type", "event", "events", "data", "object", "created", "ts_event", "email", "to", "items", "message-id"),
+    *("RecordType", "MessageID", "ID", "Type", "payload", "repository", "issue", "number", "ref", "event_id"),
+    *("event_time", "team_id", "channel", "trigger_id", "timestamp", "created_at", "FromFull", "challenge"),
+)
+_CONTENT_TYPES = ("application/json", "application/json", "application/x-www-form-urlencoded", "text/plain", "")
 
 
-def _shaped_bodies(_: Sequence[str]) -> st.SearchStrategy[bytes]:
-    """Objects (and forms of them) under names that adapters read, with values of any type."""
-    objects = st.dictionaries(st.sampled_from(_FIELD_NAMES), json_values | st.dictionaries(st.sampled_from(_FIELD_NAMES), json_values), max_size=6)
-    return objects.map(lambda value: json.dumps(value).encode()) | objects.map(
-        lambda value: b"payload=" + json.dumps(value).encode()
-    )
+def malformed(names: Sequence[str], *, near: Sequence[str] = ()) -> st.SearchStrategy[Sent]:
+    """Requests of arbitrary headers and bodies, under names and (now and then) of values that the adapter looks for."""
+    values = latin1_text | st.sampled_from([*near, ""])
+    headers = st.dictionaries(st.sampled_from([*names, "content-type", "x-other"]), values)
+    typed = st.builds(lambda found, kind: {**found, "content-type": kind}, headers, st.sampled_from(_CONTENT_TYPES))
+    return st.builds(Sent, headers=headers | typed, body=_bodies())
+
+
+def _bodies() -> st.SearchStrategy[bytes]:
+    """Any bytes, any JSON, and objects (and forms of them) under names that adapters read, with values of any type."""
+    names = st.sampled_from(_FIELD_NAMES)
+    objects = st.dictionaries(names, json_values | st.dictionaries(names, json_values), max_size=6)
+    texts_of_json = (json_values | objects).map(lambda value: json.dumps(value).encode())
+    forms = objects.map(lambda value: b"payload=" + quote_plus(json.dumps(value)).encode())
+    return st.one_of(st.binary(max_size=80), texts_of_json, texts_of_json, forms)
 
 
 type Spoiling = Callable[[Sent], Sent]
@@ -168,7 +174,9 @@ def spoilings(names: Sequence[str], *, timestamp: str = "") -> st.SearchStrategy
     """Changes to a signed request: of one header, of the time, of the body; some leave it as valid as it was."""
     of_header = st.builds(_spoil_header, st.sampled_from(list(names)), _text_changes())
     of_body = st.builds(_spoil_body, _bytes_changes())
-    harmless = st.builds(lambda name: lambda sent: sent.with_header(name, "1"), st.sampled_from(["x-other", "user-agent"]))
+    harmless = st.builds(
+        lambda name: lambda sent: sent.with_header(name, "1"), st.sampled_from(["x-other", "user-agent"])
+    )
     choices = [of_header, of_body, harmless, st.just(lambda sent: sent)]
     choices += [st.builds(_drop_header, st.sampled_from(list(names)))]
     if timestamp:
@@ -196,7 +204,9 @@ def _text_changes() -> st.SearchStrategy[Callable[[str], str]]:
 
     return st.one_of(
         st.builds(replaced, st.integers(0, 200), character),
-        st.builds(lambda new: lambda text: text + new, st.sampled_from([" ", ",", "=", "==", "0", "A", "\xe9", ",v1=0"])),
+        st.builds(
+            lambda new: lambda text: text + new, st.sampled_from([" ", ",", "=", "==", "0", "A", "\xe9", ",v1=0"])
+        ),
         st.builds(lambda new: lambda text: new + text, st.sampled_from([" ", "v1,", "v2,x ", "sha256=", "v0=", "0"])),
         st.sampled_from([str.upper, str.lower, str.swapcase, lambda text: text[:-1], lambda text: text + " " + text]),
         st.just(lambda _: ""),
@@ -206,13 +216,17 @@ def _text_changes() -> st.SearchStrategy[Callable[[str], str]]:
 def _digit_changes() -> st.SearchStrategy[Callable[[str], str]]:
     return st.one_of(
         st.integers(-400, 400).map(lambda by: lambda text: str(int(text) + by) if text.isdigit() else text),
-        st.sampled_from([lambda text: text + "0", lambda text: text[:-1], lambda text: " " + text, lambda text: f"0{text}"]),
+        st.sampled_from(
+            [lambda text: text + "0", lambda text: text[:-1], lambda text: " " + text, lambda text: f"0{text}"]
+        ),
     )
 
 
 def _bytes_changes() -> st.SearchStrategy[Callable[[bytes], bytes]]:
     return st.one_of(
-        st.integers(0, 400).map(lambda at: lambda body: body[: at % (len(body) + 1)] + b"x" + body[at % (len(body) + 1) :]),
+        st.integers(0, 400).map(
+            lambda at: lambda body: body[: at % (len(body) + 1)] + b"x" + body[at % (len(body) + 1) :]
+        ),
         st.sampled_from([b"\n", b"\r\n", b" ", b"\xff", b"{}", b"\x00"]).map(lambda tail: lambda body: body + tail),
         st.sampled_from([bytes.strip, lambda body: body[:-1], lambda body: b"", lambda body: body.replace(b" ", b"")]),
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from autocom.kernel.errors import ConfigurationError
 from ingestion.providers import generic
-from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, Kind, Reason
+from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, IdentifiedEvent, Kind, Reason
 from ingestion.providers.generic import Encoding, Options, Policy
 from tests.providers.requests import (
     NOW_SECONDS,
@@ -81,7 +81,10 @@ def with_bearer(sent: Sent, token: str = BEARER) -> Sent:
 
 @needs_openssl
 @bounded
-@given(body=st.binary(max_size=60), key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=24, max_size=64))
+@given(
+    body=st.binary(max_size=60),
+    key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=24, max_size=64),
+)
 def test_what_openssl_signs_is_accepted(body: bytes, key: str) -> None:
     assert accepts(generic, openssl_signs(body, key=key), keys=[key])
 
@@ -136,7 +139,9 @@ def test_a_missing_header_is_named(name: str) -> None:
     assert refusal(generic, signed(generic, BODY, key=KEY).without_header(name), keys=[KEY]) is Reason.MISSING_HEADER
 
 
-@pytest.mark.parametrize("change", [str.upper, lambda text: text[:-2], lambda text: text + "00", lambda text: text + " "])
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda text: text[:-2], lambda text: text + "00", lambda text: text + " "]
+)
 def test_a_signature_in_another_spelling_is_malformed(change: object) -> None:
     sent = signed(generic, BODY, key=KEY)
     hexadecimal = sent.lowered()["x-webhook-signature"].removeprefix("sha256=")
@@ -170,7 +175,9 @@ def test_where_the_bearer_is_asked_for_it_alone_is_enough() -> None:
 
 def test_no_secret_at_all_refuses() -> None:
     assert refusal(generic, signed(generic, BODY, key=KEY), keys=[]) is Reason.WRONG_SIGNATURE
-    assert refusal(generic, with_bearer(Sent(headers=JSON, body=BODY)), keys=[], options=replace(ONLY_BEARER, bearer_keys=()))
+    assert refusal(
+        generic, with_bearer(Sent(headers=JSON, body=BODY)), keys=[], options=replace(ONLY_BEARER, bearer_keys=())
+    )
 
 
 def test_wrong_length_and_wrong_content_take_the_same_path() -> None:
@@ -179,6 +186,14 @@ def test_wrong_length_and_wrong_content_take_the_same_path() -> None:
     for candidate in (bytes(32), bytes(31), bytes(64), b""):
         spoilt = sent.with_header("x-webhook-signature", "sha256=" + base64.b64encode(candidate).decode())
         assert refusal(generic, spoilt, keys=[KEY], options=options) is Reason.WRONG_SIGNATURE
+
+
+def test_none_of_a_thousand_wrong_signatures_passes() -> None:
+    """A comparison of less than the whole digest would let some through."""
+    sent = signed(generic, BODY, key=KEY)
+    for number in range(1_000):
+        spoilt = sent.with_header("x-webhook-signature", f"sha256={number:064x}")
+        assert not accepts(generic, spoilt, keys=[KEY])
 
 
 # --- options ---
@@ -284,7 +299,7 @@ def test_depths_around_the_parsers_limit_never_escape() -> None:
 
 
 def test_every_fixture_verifies_and_its_events_are_distinct() -> None:
-    found = []
+    found: list[IdentifiedEvent] = []
     for body, _ in fixtures("generic"):
         sent = signed(generic, body, key=KEY)
         assert accepts(generic, sent, keys=[KEY])

@@ -8,7 +8,7 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -73,7 +73,7 @@ def library_accepts(sent: Sent, *, url: str = URL, key: str = TOKEN) -> bool:
     try:
         pairs = parse_qsl(sent.body.decode(), keep_blank_values=True, errors="strict")
         params = Fields(pairs) if is_form else sent.body.decode()
-        return RequestValidator(key).validate(url, params, headers.get("x-twilio-signature", ""), algorithm)
+        return bool(RequestValidator(key).validate(url, params, headers.get("x-twilio-signature", ""), algorithm))
     except (ValueError, TypeError, AttributeError):
         return False
 
@@ -96,7 +96,13 @@ def json_signed(body: bytes, *, url: str = "https://hooks.example/webhooks/twili
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
 forms = st.lists(st.tuples(words.filter(bool), words), max_size=6)
-STATUS: Pairs = [("MessageSid", "SM1"), ("MessageStatus", "sent"), ("To", "+15555550100"), ("Body", " a b "), ("ApiVersion", "")]
+STATUS: Pairs = [
+    ("MessageSid", "SM1"),
+    ("MessageStatus", "sent"),
+    ("To", "+15555550100"),
+    ("Body", " a b "),
+    ("ApiVersion", ""),
+]
 
 
 # --- against the library ---
@@ -123,7 +129,9 @@ def test_every_form_that_the_library_signs_is_accepted(pairs: Pairs, algorithm: 
 @bounded
 @given(pairs=forms)
 def test_every_form_that_we_sign_is_accepted_by_the_library(pairs: Pairs) -> None:
-    headers, body = twilio.sign(urlencode(pairs).encode(), secret=secret(TOKEN), options=OPTIONS, url=URL, now_us=NOW_US)
+    headers, body = twilio.sign(
+        urlencode(pairs).encode(), secret=secret(TOKEN), options=OPTIONS, url=URL, now_us=NOW_US
+    )
     assert library_accepts(Sent(headers=headers, body=body))
 
 
@@ -165,7 +173,9 @@ _headers = st.sampled_from(
         lambda text: "",
     ]
 )
-_settings = st.sampled_from(["", "key=1", "algorithm=HMAC_SHA1", "algorithm=hmac_sha256", "algorithm=MD5", "algorithm="])
+_settings = st.sampled_from(
+    ["", "key=1", "algorithm=HMAC_SHA1", "algorithm=hmac_sha256", "algorithm=MD5", "algorithm="]
+)
 
 
 @bounded
@@ -271,7 +281,9 @@ def test_what_the_scheme_cannot_tell_a_name_and_its_value_may_be_cut_elsewhere()
 def test_while_a_token_rotates_either_verifies_and_the_one_that_matched_is_told() -> None:
     secrets = [secret(TOKEN), secret(OLD_TOKEN)]
     for key in (TOKEN, OLD_TOKEN):
-        matched = twilio.verify(library_signs(STATUS, key=key).delivery(url=URL), secrets=secrets, options=OPTIONS, now_us=0)
+        matched = twilio.verify(
+            library_signs(STATUS, key=key).delivery(url=URL), secrets=secrets, options=OPTIONS, now_us=0
+        )
         assert matched is not None
         assert matched.value == key
 
@@ -312,13 +324,18 @@ def events(*forms_of_fields: Pairs) -> list[IdentifiedEvent]:
 
 
 def call(status: str, number: str, sid: str = "CA1") -> Pairs:
-    return [("CallSid", sid), ("CallStatus", status), ("SequenceNumber", number), ("CallbackSource", "call-progress-events")]
+    return [
+        ("CallSid", sid),
+        ("CallStatus", status),
+        ("SequenceNumber", number),
+        ("CallbackSource", "call-progress-events"),
+    ]
 
 
 def test_each_status_of_a_message_is_an_event_and_a_repeated_one_a_duplicate() -> None:
     sent, delivered = events(STATUS, [("MessageSid", "SM1"), ("MessageStatus", "delivered")])
     (again,) = events(list(reversed(STATUS)))
-    assert sent == again
+    assert (sent.identity_fields, sent.content_sha256) == (again.identity_fields, again.content_sha256)
     assert len(identities([sent, delivered])) == 2
     assert (sent.event_type, sent.ordering_key, sent.kind) == ("message.sent", "SM1", Kind.SENT)
     assert sent.occurred_us is None
@@ -331,13 +348,20 @@ def test_one_message_status_with_other_content_is_the_same_identity_with_another
 
 
 def test_calls_that_return_to_a_status_are_told_apart_by_their_sequence_number() -> None:
-    found = events(call("in-progress", "1"), call("in-progress", "3"), call("completed", "4"), call("completed", "4", "CA2"))
+    found = events(
+        call("in-progress", "1"), call("in-progress", "3"), call("completed", "4"), call("completed", "4", "CA2")
+    )
     assert len(identities(found)) == 4
     assert {event.ordering_key for event in found} == {"CA1", "CA2"}
 
 
 def test_a_recording_of_a_call_is_not_taken_for_the_call() -> None:
-    recording = [("CallSid", "CA1"), ("RecordingSid", "RE1"), ("RecordingStatus", "completed"), ("CallStatus", "completed")]
+    recording = [
+        ("CallSid", "CA1"),
+        ("RecordingSid", "RE1"),
+        ("RecordingStatus", "completed"),
+        ("CallStatus", "completed"),
+    ]
     found = events(recording, call("completed", "4"))
     assert [event.event_type for event in found] == ["recording.completed", "call.completed"]
     assert len(identities(found)) == 2
@@ -356,13 +380,21 @@ def test_an_unknown_callback_is_kept_and_known_by_its_content() -> None:
 
 
 def test_the_time_of_a_call_is_rfc_2822_and_a_wrong_one_is_none() -> None:
-    told, broken = events([*call("completed", "4"), ("Timestamp", "Wed, 31 Dec 2025 23:59:00 +0000")], [("Timestamp", "soon")])
+    told, broken = events(
+        [*call("completed", "4"), ("Timestamp", "Wed, 31 Dec 2025 23:59:00 +0000")], [("Timestamp", "soon")]
+    )
     assert told.occurred_us == NOW_US - 60_000_000
     assert broken.occurred_us is None
 
 
 def test_cloud_events_in_an_array_are_known_by_source_and_id() -> None:
-    one = {"specversion": "1.0", "type": "com.twilio.messaging.message.delivered", "source": "/a", "id": "EZ1", "data": {}}
+    one = {
+        "specversion": "1.0",
+        "type": "com.twilio.messaging.message.delivered",
+        "source": "/a",
+        "id": "EZ1",
+        "data": {},
+    }
     body = json.dumps([one, {**one, "id": "EZ2", "data": {"messageSid": "SM1"}}, {**one, "source": "/b"}]).encode()
     found = events_of(twilio, Sent(headers={"Content-Type": "application/json"}, body=body))
     assert len(identities(found)) == 3
@@ -433,6 +465,6 @@ def test_no_request_raises_anything_but_the_adapters_errors(sent: Sent) -> None:
 def test_no_url_raises_anything_but_a_refusal(url: str) -> None:
     digest = hmac.digest(TOKEN.encode(), url.encode(), "sha1")
     sent = Sent(headers={"Content-Type": FORM, "X-Twilio-Signature": base64.b64encode(digest).decode()}, body=b"")
-    if "bodySHA256" not in url:
+    if url.startswith("https://hooks.example/") and "bodySHA256" not in url:
         assert accepts(sent, url=url)
-    assert not accepts(sent, url=url + quote("/other"))
+    assert not accepts(sent, url=url + "other")

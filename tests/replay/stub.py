@@ -111,6 +111,9 @@ async def _serve(service: StubService, reader: asyncio.StreamReader, writer: asy
                     writer.write(
                         f"HTTP/1.1 {status} X\r\n{headers}Content-Length: {len(content)}\r\n\r\n".encode() + content
                     )
+                    if "close" in headers:
+                        await writer.drain()
+                        return
     except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
         pass
     finally:

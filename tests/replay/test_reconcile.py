@@ -184,6 +184,12 @@ def test_two_events_that_share_one_receipt_are_an_idempotency_violation(run: Run
     assert result.idempotency_violations == 1
 
 
+def test_a_body_changed_before_it_was_promised_is_corrupted_though_receipt_and_row_agree() -> None:
+    text = answer(0, 1).replace(digest(0), digest(5))
+    result = Run([planned(0)], [attempt(0, 0, MS, text)], [row(0, 1, body_sha256=digest(5))]).reconciled()
+    assert only(result, Kind.CORRUPTED)
+
+
 def test_an_event_stored_under_the_names_of_another_is_an_idempotency_violation() -> None:
     run = Run([planned(0)], [attempt(0, 0, MS, answer(0, 1))], [row(0, 1, event_type="email.bounced")])
     result = run.reconciled()

@@ -95,7 +95,7 @@ def test_a_single_finding_of_any_kind_fails(kind: Kind) -> None:
 
 
 def test_a_generator_that_did_not_keep_the_pace_cannot_pass_a_service() -> None:
-    verdict = judge(figures(kept_pace=False), CLEAN)
+    verdict = judge(figures(kept_pace=False, was_on_time=False), CLEAN)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "did not keep the pace" in next(criterion.reason for criterion in verdict.criteria)
 
@@ -123,6 +123,12 @@ def test_unsent_sends_of_a_run_at_full_pace_count_as_not_accepted() -> None:
 def test_a_database_that_could_not_be_read_and_a_doubtful_journal_are_inconclusive() -> None:
     assert judge(figures(), None).outcome is Outcome.INCONCLUSIVE
     assert judge(figures(), replace(CLEAN, doubts=("something",))).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_run_without_a_single_promise_proves_nothing_about_promises() -> None:
+    verdict = judge(figures(accepted=0, rejected=1_000, acknowledged=0), CLEAN)
+    assert outcome_of(verdict, "lost") is Outcome.INCONCLUSIVE
+    assert verdict.outcome is Outcome.FAIL
 
 
 def test_an_empty_history_is_inconclusive_in_every_criterion() -> None:

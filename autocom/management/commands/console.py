@@ -6,6 +6,8 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
+from autocom.observability import GRANIAN_LOGS
+
 
 class Command(BaseCommand):
     help = "Serve the console, its API, health and metrics on CONSOLE_PORT."
@@ -20,6 +22,7 @@ class Command(BaseCommand):
             workers=1,
             blocking_threads=4,  # granian's default is hundreds, each with a database connection
             log_level=LogLevels.warning,
+            log_dictconfig=GRANIAN_LOGS,
             respawn_failed_workers=True,
             workers_kill_timeout=10,
         ).serve()

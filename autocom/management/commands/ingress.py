@@ -7,6 +7,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
+from autocom.observability import GRANIAN_LOGS
 from ingestion.buffer.store import BufferUnavailable, LaneCountChanged, lane_buffer
 
 HEADER_READ_TIMEOUT_MS = 10_000
@@ -35,6 +36,7 @@ class Command(BaseCommand):
             loop=Loops.uvloop,
             websockets=False,
             log_level=LogLevels.warning,
+            log_dictconfig=GRANIAN_LOGS,
             respawn_failed_workers=True,
             respawn_interval=0.5,
             workers_kill_timeout=10,

@@ -45,9 +45,10 @@ class Command(BaseCommand):
             _check_free(name, getattr(environment, name.lower()))
         # before anything is started: a Ctrl-C during the start must stop what is there so far
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        servers = self._local_servers()
+        servers: LocalServers | None = None
         supervisor = Supervisor(children=self._children(), say=self._say)
         try:
+            servers = self._local_servers()
             self._prepare_database()
             supervisor.start()
             self._wait_until_ready(supervisor)
@@ -64,9 +65,15 @@ class Command(BaseCommand):
             supervisor.stop()
             connections.close_all()
             if servers:
-                servers.stop(adopted_too=True)
+                self._stop_servers(servers)
             lock.close()
-            self._say("stopped, nothing is left running")
+            self._say("stopped")
+
+    def _stop_servers(self, servers: LocalServers) -> None:
+        try:
+            servers.stop(adopted_too=True)
+        except LocalServerError as error:
+            self._say(f"a local server did not stop: {error}")
 
     def _only_one(self, path: Path) -> TextIO:
         lock = path.open("w")

@@ -4,10 +4,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
+from autocom.kernel.memory import settle_memory
 from ingestion.buffer import keys
 from ingestion.housekeeping import Housekeeping
 from ingestion.latency import RECORDER, process_name
-from ingestion.worker import drain_worker
+from ingestion.worker import work_until_stopped
 
 STATEMENT_TIMEOUT_MS = 30_000  # a stuck database becomes an error, and the lane rests instead of holding its worker
 
@@ -25,7 +26,8 @@ class Command(BaseCommand):
         connection.close()
         housekeeping = Housekeeping(recorder=RECORDER, book=None)
         housekeeping.start()
+        settle_memory()
         try:
-            drain_worker(queue=queue, name=RECORDER.process).work(logging_level="WARNING")
+            work_until_stopped(queue=queue, name=RECORDER.process)
         finally:
             housekeeping.stop()

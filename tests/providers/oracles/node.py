@@ -17,15 +17,16 @@ import pytest
 from tests.providers.requests import Sent
 
 _HERE = Path(__file__).parent
+MAIL_LIBRARIES = ("sendgrid", "sns")  # their judge replaces https.get, which the others must not see
 
 
 @functools.cache
-def _process() -> subprocess.Popen[str]:
+def _process(script: str) -> subprocess.Popen[str]:
     node = shutil.which("node")
     if node is None or not (_HERE / "node_modules").is_dir():
-        pytest.skip("the npm judges are not installed: run `npm ci --prefix tests/providers/oracles` (Node 20 or newer)")
+        pytest.fail("the npm judges are not installed: run `npm ci --prefix tests/providers/oracles` (Node 20 or newer)")
     process = subprocess.Popen(
-        [node, "judge.mjs"], cwd=_HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+        [node, script], cwd=_HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     )
     atexit.register(_stop, process)
     return process
@@ -37,7 +38,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _ask(question: Mapping[str, object], body: bytes) -> dict[str, Any]:
-    process = _process()
+    process = _process("judge_mail.mjs" if question["library"] in MAIL_LIBRARIES else "judge.mjs")
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps({**question, "body_base64": base64.b64encode(body).decode()}) + "\n")
@@ -48,13 +49,13 @@ def _ask(question: Mapping[str, object], body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def node_accepts(library: str, sent: Sent, *, secrets: Sequence[str], now_seconds: int) -> bool:
-    """The library's verdict; an exception of the library is a refusal."""
+def node_accepts(library: str, sent: Sent, *, secrets: Sequence[str], now_seconds: int = 0) -> bool:
+    """The library's verdict; an exception of the library is a refusal. `now_seconds` is for those that look at a clock."""
     question = {
         "library": library,
         "action": "verify",
         "secrets": list(secrets),
-        "headers": dict(sent.headers),
+        "headers": sent.lowered(),
         "now_seconds": now_seconds,
     }
     return bool(_ask(question, sent.body)["accepted"])

@@ -1,0 +1,181 @@
+"""What is known of one event's way, as steps with times. Pure: rows and lane entries in, traces out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from autocom.kernel.clock import datetime_of
+from autocom.kernel.ids import request_id_of
+from ingestion.buffer.append import EntryKind, LaneEntry, original_receipt
+from ingestion.buffer.store import LanePeek
+from ingestion.models import Batch, DeadLetter, Event, EventFields, QuarantinedEvent, SuppressedDuplicate
+from ingestion.riding import Riding
+
+NO_TRACE = "no trace: it was never accepted here, or retention removed it"
+
+
+class Fate(StrEnum):
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    DEAD_LETTER = "dead_letter"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the way. `took` is the time since the step before; below zero only where two machines' clocks disagree."""
+
+    name: str
+    at: datetime
+    took: timedelta | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTrace:
+    """One event: what became of it, and how it came there. Texts are empty and places None where nothing is known."""
+
+    event_id: UUID
+    fate: Fate
+    what: str
+    provider: str = ""
+    message_id: str = ""
+    event_type: str = ""
+    ordering_key: str = ""
+    original_event_id: UUID | None = None
+    lane: int | None = None
+    epoch: int | None = None
+    sequence: int | None = None
+    batch: int | None = None
+    worker: str = ""
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def request_id(self) -> UUID:
+        return request_id_of(self.event_id)
+
+
+def steps(times: Sequence[tuple[str, datetime, str]]) -> tuple[Step, ...]:
+    """Steps from names, times and words, each with the time since the one before."""
+    before = [None, *(at for _, at, _ in times)]
+    return tuple(
+        Step(name=name, at=at, took=None if earlier is None else at - earlier, what=what)
+        for (name, at, what), earlier in zip(times, before, strict=False)
+    )
+
+
+def of_event(row: Event, *, repeats_count: int) -> EventTrace:
+    again = f"; came again {counted(repeats_count, 'time')}" if repeats_count else ""
+    return _committed(row, event_id=row.id, batch=row.batch, fate=Fate.STORED, what=f"stored in batch {row.batch_id}{again}")
+
+
+def of_dead_letter(row: DeadLetter) -> EventTrace:
+    what = f"dead letter ({row.state}): {row.error_class}: {row.error}"
+    return _committed(row, event_id=row.event_id, batch=row.batch, fate=Fate.DEAD_LETTER, what=what)
+
+
+def of_quarantined(row: QuarantinedEvent) -> EventTrace:
+    original = row.original_event_id
+    what = f"quarantined: the identity of {original or 'an event that is gone'} with other content; both are kept"
+    trace = _committed(row, event_id=row.event_id, batch=row.batch, fate=Fate.QUARANTINED, what=what)
+    return replace(trace, original_event_id=original)
+
+
+def of_duplicate(row: SuppressedDuplicate) -> EventTrace:
+    how = "found by PostgreSQL after Redis's window" if row.late else "answered with the original's receipt"
+    return EventTrace(
+        event_id=row.event_id,
+        fate=Fate.DUPLICATE,
+        what=f"duplicate of {row.original_event_id}: {how}, nothing was stored for it",
+        provider=row.provider,
+        message_id=row.message_id,
+        event_type=row.event_type,
+        original_event_id=row.original_event_id,
+        steps=steps([_received(row.received_at)]),
+    )
+
+
+def of_entry(entry: LaneEntry, riding: Riding, *, peek: LanePeek) -> EventTrace:
+    """Of an entry that is on its lane still."""
+    original = None if entry.kind is EntryKind.EVENT else original_receipt(entry.seen).event_id
+    place = f"lane {riding.lane}, epoch {riding.epoch}, sequence {entry.sequence}"
+    match entry.kind:
+        case EntryKind.EVENT:
+            fate, what = Fate.WAITING, f"waiting on {place}: {_why_waiting(peek)}"
+        case EntryKind.DUPLICATE:
+            fate, what = Fate.DUPLICATE, f"duplicate of {original}; the note of it waits on {place}"
+        case EntryKind.QUARANTINED:
+            fate, what = Fate.QUARANTINED, f"quarantined: the identity of {original} with other content; waits on {place}"
+    return EventTrace(
+        event_id=riding.event_id,
+        fate=fate,
+        what=what,
+        provider=riding.provider,
+        message_id=riding.message_id,
+        event_type=riding.event_type,
+        ordering_key=riding.ordering_key,
+        original_event_id=original,
+        lane=riding.lane,
+        epoch=riding.epoch,
+        sequence=entry.sequence,
+        steps=steps(
+            [
+                _received(datetime_of(us=riding.received_us)),
+                ("accepted", datetime_of(us=entry.accepted_us), f"{place}, by Redis's clock"),
+            ]
+        ),
+    )
+
+
+def untraced(event_id: UUID) -> EventTrace:
+    return EventTrace(event_id=event_id, fate=Fate.UNKNOWN, what=NO_TRACE)
+
+
+def _committed(row: EventFields, *, event_id: UUID, batch: Batch, fate: Fate, what: str) -> EventTrace:
+    place = f"lane {row.lane}, epoch {row.epoch}, sequence {row.sequence}"
+    return EventTrace(
+        event_id=event_id,
+        fate=fate,
+        what=what,
+        provider=row.provider,
+        message_id=row.message_id,
+        event_type=row.event_type,
+        ordering_key=row.ordering_key,
+        lane=row.lane,
+        epoch=row.epoch,
+        sequence=row.sequence,
+        batch=batch.number,
+        worker=batch.worker,
+        steps=steps(
+            [
+                _received(row.received_at),
+                ("accepted", row.accepted_at, f"{place}, by Redis's clock"),
+                ("claimed", batch.claimed_at, f"by {batch.worker} for batch {batch.number}"),
+                ("committed", batch.committed_at, f"{counted(batch.event_count, 'event')} in the batch, fence {batch.fence}"),
+            ]
+        ),
+    )
+
+
+def counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def _received(at: datetime) -> tuple[str, datetime, str]:
+    return "received", at, "first byte at the ingress"
+
+
+def _why_waiting(peek: LanePeek) -> str:
+    if peek.attempt:
+        until = f" until {datetime_of(us=peek.retry_at_us):%H:%M:%S} UTC" if peek.retry_at_us is not None else ""
+        return f"the lane rests{until} after attempt {peek.attempt}: {peek.error.partition(chr(10))[0]}"
+    holder = peek.holder.partition("@")[2]
+    if holder:
+        return f"{holder} is at work on the lane"
+    return "its drain job is due" if peek.is_due else "nobody is at work on the lane; the sweeper will ring"

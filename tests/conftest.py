@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from autocom.kernel.clock import SYSTEM_CLOCK
+from ingestion.buffer.store import LaneBuffer, lane_buffer
+from ingestion.drain import STOP, Drainer, DrainPolicy
+from ingestion.latency import LatencyRecorder
+
+
+@pytest.fixture
+def buffer() -> Iterator[LaneBuffer]:
+    """The lanes, empty before and after."""
+    buffer = lane_buffer()
+    buffer.client.flushdb()
+    yield buffer
+    buffer.client.flushdb()
+
+
+@pytest.fixture
+def drainer(buffer: LaneBuffer) -> Drainer:
+    """A drain in this process that neither gathers nor lingers."""
+    STOP.clear()
+    policy = DrainPolicy(gather=timedelta(0), linger=timedelta(0))
+    return Drainer(
+        buffer=buffer, recorder=LatencyRecorder(process="test"), clock=SYSTEM_CLOCK, worker="test", policy=policy
+    )

@@ -1,0 +1,329 @@
+"""The console in a real Chromium: silent, WCAG 2.2 AA, by keys alone, at 390 px, without script, live and stale."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from console.pages import overview
+from console.roles import Role
+from ingestion.latency import Stage
+from ingestion.models import Lane, LaneIncident, ProviderSecret
+from tests.console.conftest import OpenPage, faults
+from tests.console.rows import dead_letter_row, delivery_row, event_row, latencies, provider_row
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+# Django's two-list permission picker; this list may only shrink
+KNOWN_FAULTS = {"user": {"aria-prohibited-attr"}, "group": {"aria-prohibited-attr"}}
+
+
+@pytest.fixture
+def stocked(transactional_db: None) -> dict[str, str]:
+    """Something on every page. Returns the pages' addresses by name."""
+    provider = provider_row("default")
+    billing = provider_row("billing", scheme="standard", enabled=False)
+    ProviderSecret.objects.create(provider=billing, ciphertext=b"x", fingerprint="1f0c33ab")
+    events = [event_row(event_type='"><script>alert(1)</script>' if n == 3 else "email.delivered") for n in range(60)]
+    delivery_row(events[0], **{"x-webhook-signature": "sha256=feed"})
+    letter = dead_letter_row()
+    Lane.objects.create(number=0, epoch=1, cursor=7, fence=1)
+    incident = LaneIncident.objects.create(
+        lane=0, kind="gap", epoch=1, first_sequence=1, last_sequence=2, detail="missing"
+    )
+    latencies(Stage.ACK, [4.0] * 500 + [150.0])
+    latencies(Stage.END_TO_END, [30.0] * 500)
+
+    def change(row: Any) -> str:
+        return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+    return {
+        "overview": reverse("admin:index"),
+        "events": "/admin/ingestion/event/",
+        "search": "/admin/ingestion/event/?q=type:email.delivered&provider=default",
+        "nothing": "/admin/ingestion/event/?q=nothing-like-it",
+        "event": change(events[0]),
+        "letters": "/admin/ingestion/deadletter/?state=open",
+        "letter": change(letter),
+        "providers": "/admin/ingestion/provider/",
+        "provider": change(provider),
+        "provider_add": "/admin/ingestion/provider/add/",
+        "lanes": "/admin/ingestion/lane/",
+        "batches": "/admin/ingestion/batch/",
+        "batch": change(events[0].batch),
+        "incidents": "/admin/ingestion/laneincident/",
+        "incident": change(incident),
+        "app": "/admin/ingestion/",
+        "users": "/admin/auth/user/",
+        "user": change(User.objects.create_user("subject", is_staff=True)),
+        "user_add": "/admin/auth/user/add/",
+        "groups": "/admin/auth/group/",
+        "group": change(Group.objects.create(name="Subject")),
+        "password": "/admin/password_change/",
+    }
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_every_page_is_silent_accessible_and_no_wider_than_the_screen(
+    open_page: OpenPage, stocked: dict[str, str], width: int, scheme: str
+) -> None:
+    page = open_page(superuser=True, width=width, scheme=scheme)
+    found: dict[str, set[str]] = {}
+    told: list[str] = []
+    for name, address in stocked.items():
+        visit(page, name, address)
+        told += (here := faults(page))
+        if here:
+            found[name] = {fault.partition(":")[0] for fault in here}
+    assert found == KNOWN_FAULTS, told
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])
+def test_every_page_is_silent_and_no_wider_than_the_screen_in_the_other_colours_too(
+    open_page: OpenPage, stocked: dict[str, str], width: int, scheme: str
+) -> None:
+    page = open_page(superuser=True, width=width, scheme=scheme)
+    for name, address in stocked.items():
+        visit(page, name, address)
+
+
+def visit(page: Page, name: str, address: str) -> None:
+    page.goto(address)
+    page.wait_for_function("document.documentElement.hasAttribute('x-cloak') === false")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} scrolls sideways"
+
+
+def test_palette_filters_menu_and_help_open_without_a_fault(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI)
+    page.goto(stocked["events"])
+    page.get_by_text("Filters").click()
+    expect(page.locator("#changelist-filter")).to_be_visible()
+    assert faults(page) == []
+    page.locator("#changelist-filter-close").click(position={"x": 20, "y": 20})
+    page.locator("#user-menu-button").click()
+    expect(page.locator("#user-menu")).to_be_visible()
+    assert faults(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("#user-menu")).to_be_hidden()
+    page.keyboard.press("?")
+    page.keyboard.press("?")
+    page.keyboard.press("Control+k")
+    page.locator("#search-input-command").press_sequentially("dead")
+    expect(page.locator("#command-results-list li")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#command-results-list li.active")).to_have_count(1)
+    assert faults(page) == []
+
+
+def test_the_sidebar_folds_and_resizes(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI)
+    page.goto(stocked["overview"])
+    expect(page.locator("#nav-sidebar")).to_have_css("width", "288px")
+    page.mouse.move(287, 400)
+    page.mouse.down()
+    page.mouse.move(320, 400)
+    page.mouse.move(330, 400)
+    page.mouse.up()
+    expect(page.locator("#nav-sidebar")).to_have_css("width", "330px")
+    page.keyboard.press("[")
+    expect(page.locator("#nav-sidebar")).to_be_hidden()
+
+
+def test_the_theme_switch_darkens_the_page(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI)
+    page.goto(stocked["overview"])
+    page.locator("#user-menu-button").click()
+    page.get_by_text("Dark", exact=True).click()
+    expect(page.locator("html")).to_have_class(re.compile(r"\bdark\b"))
+    assert faults(page) == []
+
+
+def test_enter_in_the_palette_opens_the_event_of_a_whole_id(open_page: OpenPage, transactional_db: None) -> None:
+    event = event_row(event_type="invoice.paid")
+    page = open_page(Role.DRI)
+    page.goto("/admin/")
+    page.keyboard.press("Control+k")
+    page.locator("#search-input-command").press_sequentially(str(event.pk))
+    expect(page.locator("#command-results-list li")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/ingestion/event/{event.pk}/change/$"))
+
+
+def test_tab_reaches_the_content_first_and_keys_alone_log_out(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI)
+    page.goto(stocked["overview"])
+    page.keyboard.press("Tab")
+    expect(page.locator(".console-skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#content$"))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.getElementById('content').contains(document.activeElement)")
+    page.locator("#user-menu-button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#user-menu")).to_be_visible()
+    page.get_by_role("button", name="Log out").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/admin/logout/"))
+
+
+def test_g_then_o_leads_to_the_overview_but_not_while_typing(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI)
+    page.goto(stocked["events"])
+    page.locator("#searchbar").press_sequentially("go")
+    expect(page.locator("#searchbar")).to_have_value("go")
+    page.locator("#searchbar").blur()
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    expect(page).to_have_url(re.compile("/admin/$"))
+
+
+def test_a_payload_opens_and_closes_without_script(open_page: OpenPage, transactional_db: None) -> None:
+    event = event_row(payload={"invoice": "x-1"})
+    page = open_page(Role.DRI, script=False)
+    page.goto(f"/admin/ingestion/event/{event.pk}/change/")
+    page.get_by_text("Show payload").click()
+    expect(page.locator(".console-pre")).to_contain_text('"invoice": "x-1"')
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_overview_is_complete_without_script(open_page: OpenPage, stocked: dict[str, str], width: int) -> None:
+    page = open_page(Role.DRI, script=False, width=width)
+    page.goto(stocked["overview"])
+    expect(page.locator("#card-ack")).to_contain_text("99.80 % of 501 within 120 ms")
+    expect(page.get_by_text("Reload for new figures")).to_be_visible()
+    expect(page.locator(f"#nav-sidebar a[href='{stocked['incidents']}']")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_copy_button_selects_the_id_where_no_clipboard_may_be_written(
+    open_page: OpenPage, transactional_db: None
+) -> None:
+    event = event_row()
+    page = open_page(Role.DRI)
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.goto(f"/admin/ingestion/event/{event.pk}/change/")
+    page.locator("[data-copy]").first.click()
+    assert page.evaluate("window.getSelection().toString()") == str(event.pk)
+
+
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "POLL_SECONDS", 1)
+
+
+def test_new_figures_arrive_by_themselves_and_leave_the_focus_where_it_is(
+    open_page: OpenPage, stocked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast(monkeypatch)
+    page = open_page(Role.DRI)
+    page.goto(stocked["overview"])
+    expect(page.locator("#card-dead_letters")).to_contain_text("1")
+    page.get_by_role("link", name="Open dead letters").focus()
+    page.locator("summary").first.click()
+    page.get_by_role("link", name="Open dead letters").focus()
+    dead_letter_row()
+    expect(page.locator("#card-dead_letters")).to_contain_text("2")
+    expect(page.locator("#overview-status")).to_contain_text("2 open dead letters")
+    expect(page.get_by_role("link", name="Open dead letters")).to_be_focused()
+    expect(page.locator("details").first).to_have_attribute("open", "")
+
+
+def test_the_stale_banner_comes_with_the_time_of_the_figures_and_goes(
+    open_page: OpenPage, stocked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast(monkeypatch)
+    page = open_page(Role.DRI, watched=False)
+    page.goto(stocked["overview"])
+    expect(page.locator("#stale-banner")).to_be_hidden()
+    for cut in (lambda route: route.abort(), lambda route: route.fulfill(status=500)):
+        page.route("**/overview/figures/**", cut)
+        expect(page.locator("#stale-banner")).to_be_visible()
+        shown = page.locator("#overview-read-at").inner_text().strip()
+        expect(page.locator("#stale-since")).to_have_text(shown)
+        page.unroute("**/overview/figures/**")
+        expect(page.locator("#stale-banner")).to_be_hidden()
+
+
+def test_a_hidden_tab_is_silent(open_page: OpenPage, stocked: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    fast(monkeypatch)
+    page = open_page(Role.DRI)
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url) if "figures" in request.url else None)
+    page.goto(stocked["overview"])
+    hide(page, hidden=True)
+    polls.clear()
+    page.wait_for_timeout(2_500)
+    assert polls == []
+    hide(page, hidden=False)
+    with page.expect_request("**/overview/figures/**"):
+        pass
+
+
+def hide(page: Page, *, hidden: bool) -> None:
+    page.evaluate("hidden => Object.defineProperty(document, 'hidden', {value: hidden, configurable: true})", hidden)
+
+
+def test_a_poll_after_the_session_ended_leads_to_the_login_and_back(
+    open_page: OpenPage, stocked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast(monkeypatch)
+    page = open_page(Role.DRI, watched=False)
+    page.goto(f"{stocked['overview']}?last=15m")
+    Session.objects.all().delete()
+    expect(page).to_have_url(re.compile(r"/admin/login/\?next=%2Fadmin%2F%3Flast%3D15m$"))
+
+
+def test_the_login_page_is_silent_and_accessible(open_page: OpenPage, live_server: Any) -> None:
+    page = open_page(Role.DRI)
+    page.context.clear_cookies()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.goto("/admin/login/")
+        expect(page.locator("input[name=username]")).to_be_visible()
+        assert faults(page) == []
+
+
+def test_a_refusal_and_a_missing_page_are_accessible(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.LEADERSHIP, watched=False)  # the browser itself reports a 403 and a 404 as errors
+    page.goto(stocked["events"])
+    expect(page.get_by_text("ingestion.view_event")).to_be_visible()
+    assert faults(page) == []
+    page.goto("/nowhere")
+    expect(page.get_by_text("Nothing here")).to_be_visible()
+    assert faults(page) == []
+
+
+def test_print_shows_the_content_alone_on_white(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI, scheme="dark")
+    page.goto(stocked["overview"])
+    page.emulate_media(media="print")
+    expect(page.locator("#nav-sidebar")).to_be_hidden()
+    expect(page.locator("#card-ack")).to_be_visible()
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.console-card')).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
+    assert page.evaluate("getComputedStyle(document.querySelector('.console-bar')).fill") == "rgb(74, 140, 199)"
+
+
+def test_a_provider_is_added_by_hand_and_switched_by_an_action(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.PLATFORM_OPS)
+    page.goto(stocked["provider_add"])
+    page.locator("input[name=name]").fill("acme")
+    page.locator("select[name=scheme]").select_option("generic")
+    page.locator("textarea[name=options]").fill('{"policy": "nonsense"}')
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("policy is both, bearer or signature")).to_be_visible()
+    page.locator("textarea[name=options]").fill('{"policy": "both"}')
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page).to_have_url(re.compile("/ingestion/provider/$"))
+    row = page.locator("tr", has=page.get_by_text("acme"))
+    row.locator("input.action-select").check()
+    page.locator("select[name=action]").select_option("disable")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("Disabled: acme")).to_be_visible()
+    expect(row.get_by_text("disabled")).to_be_visible()

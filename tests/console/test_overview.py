@@ -1,0 +1,220 @@
+"""The overview says what it knows and UNKNOWN for the rest; a silent source silences no other."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.urls import reverse
+
+from console.pages.overview_figures import OverviewFiguresContent, figures_of, share_within
+from console.pages.overview_snapshot import OverviewSources, SnapshotCache, Window
+from console.roles import Role
+from ingestion.buffer.store import BufferUnavailable
+from ingestion.latency import Stage
+from ingestion.selectors import LaneState, StageLatency, WorkerState
+from tests.console.rows import dead_letter_row, event_row, latencies
+
+NOW = datetime(2026, 5, 3, 10, 0, tzinfo=UTC)
+
+
+def stage(name: str, **fields: Any) -> StageLatency:
+    given: dict[str, Any] = {
+        "stage": name,
+        "count": 4_000,
+        "within_slo_count": 3_999,
+        "p50_ms": 4.0,
+        "p95_ms": 11.25,
+        "p99_ms": 20.0,
+        "p999_ms": None,
+        "max_ms": 140.0,
+        "buckets": ((10.0, 3_000), (120.0, 999), (200.0, 1), (float("inf"), 0)),
+    }
+    return StageLatency(**{**given, **fields})
+
+
+def sources(**others: Any) -> OverviewSources:
+    well = OverviewSources(
+        stage_latencies=lambda **_: [stage(name) for name in ("ack", "queue", "commit", "end_to_end")],
+        lane_states=lambda: [LaneState(0, 0, None, "", "idle"), LaneState(1, 7, 1_500.0, "w1", "draining")],
+        ingest_rate_per_second=lambda *, last: 812.4 if last.total_seconds() == 10 else 790.0,
+        workers=lambda: [WorkerState("w1", "drain", "busy", NOW - timedelta(seconds=5))],
+        open_dead_letter_count=lambda: 0,
+        has_events=lambda: True,
+    )
+    return replace(well, **others)
+
+
+def content(**others: Any) -> OverviewFiguresContent:
+    cache = SnapshotCache(sources=sources(**others), now=lambda: NOW)
+    return figures_of(cache.snapshot(Window.MINUTES), may_see=lambda _: True)
+
+
+def card(figures: OverviewFiguresContent, key: str) -> Any:
+    return next(card for card in figures.cards if card.key == key)
+
+
+def raising(error: Exception) -> Any:
+    def source(**_: Any) -> Any:
+        raise error
+
+    return source
+
+
+def test_a_healthy_system_needs_no_attention() -> None:
+    figures = content()
+    assert (figures.status, figures.needs_attention) == ("Nothing needs attention", False)
+    assert card(figures, "rate").figure == "812/s"
+    assert (card(figures, "backlog").figure, card(figures, "backlog").detail) == ("7", "oldest 1 s, in 1 lane")
+    assert card(figures, "ack").figure == "11.2 ms"
+    assert card(figures, "ack").detail == "99.97 % of 4,000 within 120 ms"
+    assert not any(card.is_bad for card in figures.cards)
+
+
+def test_redis_down_makes_backlog_and_workers_unknown_and_leaves_the_rest() -> None:
+    down = raising(BufferUnavailable("down"))
+    figures = content(lane_states=down, workers=down)
+    for key in ("backlog", "workers"):
+        assert card(figures, key).figure == "UNKNOWN"
+        assert card(figures, key).detail == "Redis cannot be asked"
+    assert figures.lanes_problem == figures.workers_problem == "Redis cannot be asked"
+    assert card(figures, "ack").figure == "11.2 ms"
+    assert figures.needs_attention
+    assert "Redis cannot be asked" in figures.status
+
+
+def test_postgresql_down_makes_its_figures_unknown_and_never_zero() -> None:
+    down = raising(OperationalError("down"))
+    figures = content(stage_latencies=down, ingest_rate_per_second=down, open_dead_letter_count=down, has_events=down)
+    for key in ("rate", "ack", "end_to_end", "dead_letters"):
+        assert card(figures, key).figure == "UNKNOWN", key
+    assert figures.stages == []
+    assert not figures.is_empty, "nobody knows whether there are events"
+    assert card(figures, "backlog").figure == "7"
+
+
+def test_an_unknown_rate_is_unknown() -> None:
+    assert card(content(ingest_rate_per_second=lambda **_: None), "rate").figure == "UNKNOWN"
+
+
+def test_a_sample_too_small_for_a_percentile_shows_none() -> None:
+    few = [stage("ack", count=12, within_slo_count=12, p95_ms=None, p99_ms=None)]
+    figures = content(stage_latencies=lambda **_: few)
+    assert (card(figures, "ack").figure, card(figures, "ack").detail) == ("UNKNOWN", "12 events: too few")
+
+
+@pytest.mark.parametrize("state", ["full", "unattended", "backing_off"])
+def test_a_stuck_lane_is_named(state: str) -> None:
+    figures = content(lane_states=lambda: [LaneState(3, 9, 60_000.0, "", state)])
+    assert f"Lane 3 {state.replace('_', ' ')}" in figures.status
+    assert card(figures, "backlog").is_bad
+    assert figures.lanes[0].is_stuck
+
+
+def test_workers_without_a_fresh_heartbeat_are_not_alive() -> None:
+    old = [
+        WorkerState("w1", "drain", "busy", NOW - timedelta(seconds=91)),
+        WorkerState("w2", "drain", "idle", None),
+        WorkerState("w3", "drain", "idle", NOW - timedelta(seconds=89)),
+    ]
+    assert card(content(workers=lambda: old), "workers").figure == "1"
+    assert "No worker is alive" in content(workers=lambda: old[:2]).status
+    assert "No worker is alive" in content(workers=list).status
+
+
+def test_a_p95_above_the_objective_is_bad_and_one_at_it_is_not() -> None:
+    assert card(content(stage_latencies=lambda **_: [stage("ack", p95_ms=120.0)]), "ack").is_bad is False
+    assert card(content(stage_latencies=lambda **_: [stage("ack", p95_ms=120.1)]), "ack").is_bad is True
+
+
+def test_a_share_is_all_only_when_it_is_all() -> None:
+    assert share_within(999_999, 1_000_000) == "99.99 %"
+    assert share_within(1_000_000, 1_000_000) == "100.00 %"
+    assert share_within(0, 5) == "0.00 %"
+    assert share_within(0, 0) == "UNKNOWN"
+
+
+def test_a_reader_gets_links_only_to_pages_that_open() -> None:
+    cache = SnapshotCache(sources=sources(), now=lambda: NOW)
+    assert not any(card.link for card in figures_of(cache.snapshot(Window.HOUR), may_see=lambda _: False).cards)
+
+
+def counting(asked: list[int]) -> Any:
+    def has_events() -> bool:
+        asked.append(1)
+        return True
+
+    return has_events
+
+
+def test_many_tabs_in_one_second_ask_each_source_once() -> None:
+    asked: list[int] = []
+    cache = SnapshotCache(sources=sources(has_events=counting(asked)), now=lambda: NOW)
+    tabs = [threading.Thread(target=cache.snapshot, args=(Window.MINUTES,)) for _ in range(8)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    assert len(asked) == 1
+
+
+def test_figures_are_read_again_after_a_second_and_when_the_clock_was_set_back() -> None:
+    asked: list[int] = []
+    times = [NOW, NOW + timedelta(seconds=0.9), NOW + timedelta(seconds=1), NOW - timedelta(hours=1)]
+    moments = iter(times)
+    cache = SnapshotCache(sources=sources(has_events=counting(asked)), now=lambda: next(moments))
+    counts = []
+    for _ in times:
+        cache.snapshot(Window.MINUTES)
+        counts.append(len(asked))
+    assert counts == [1, 1, 2, 3]
+
+
+def test_percentiles_are_merged_less_often_but_a_failed_reading_is_repeated_at_once() -> None:
+    asked: list[datetime] = []
+    answers = iter([OperationalError("down"), None, None])
+
+    def latencies_now(*, since: datetime, until: datetime) -> list[StageLatency]:
+        asked.append(until)
+        if isinstance(answer := next(answers), Exception):
+            raise answer
+        return [stage("ack")]
+
+    seconds = [0, 2, 4, 6, 8]
+    moments = iter([NOW + timedelta(seconds=second) for second in seconds])
+    cache = SnapshotCache(sources=sources(stage_latencies=latencies_now), now=lambda: next(moments))
+    for _ in seconds:
+        cache.snapshot(Window.MINUTES)
+    assert [(moment - NOW).seconds for moment in asked] == [0, 2, 8]
+
+
+@pytest.mark.django_db
+def test_the_page_and_its_poll_show_what_is_stored(signed_in: Any) -> None:
+    event_row()
+    dead_letter_row()
+    latencies(Stage.ACK, [5.0] * 300 + [130.0])
+    client = signed_in(Role.DRI)
+    page = client.get(reverse("admin:index"))
+    poll = client.get(reverse("admin:overview_figures"))
+    for response in (page, poll):
+        text = response.content.decode()
+        assert "99.66 % of 301 within 120 ms" in text
+        assert "1 open dead letter" in text
+        assert "120 ms to 200 ms (over 120 ms)" in text
+    assert "no-store" in poll["Cache-Control"]
+    assert "<html" not in poll.content.decode()
+
+
+@pytest.mark.django_db
+def test_an_empty_system_says_what_to_do(signed_in: Any) -> None:
+    assert "No events yet." in signed_in(Role.DRI).get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("last", ["", "nonsense", "1h", "15m", "\x00"])
+def test_an_odd_window_is_the_shortest_one(signed_in: Any, last: str) -> None:
+    response = signed_in(Role.DRI).get(reverse("admin:index"), {"last": last})
+    assert response.status_code == 200
+    assert response.context["asked_window"] == (last if last in ("1h", "15m") else "5m")

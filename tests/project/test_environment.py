@@ -1,0 +1,232 @@
+"""The environment: what is taken, what is refused, and that a refusal names the variable and shows no secret."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autocom.environment import Environment
+from autocom.first_run import prepare_first_run
+from autocom.kernel.errors import ConfigurationError
+from autocom.local_servers import addresses
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRETS = {
+    "SECRET_KEY": "k9" * 20,
+    "WEBHOOK_BEARER_KEY": "b7" * 20,
+    "WEBHOOK_HMAC_SECRET": "h5" * 20,
+}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> dict[str, str]:
+    return {**SECRETS, "AUTOCOM_DATA_DIR": str(tmp_path)}
+
+
+def mistakes(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        Environment.from_environ(environ)
+    return str(refused.value).splitlines()
+
+
+def test_three_secrets_are_enough_and_the_servers_are_then_local(base: dict[str, str], tmp_path: Path) -> None:
+    environment = Environment.from_environ(base)
+    assert environment.db_is_local
+    assert environment.redis_is_local
+    assert environment.is_local
+    assert environment.db_url == addresses.db_url(tmp_path)
+    assert environment.redis_url == addresses.redis_url(tmp_path)
+    assert (environment.console_port, environment.ingress_port, environment.lanes) == (8000, 8001, 4)
+    assert environment.evidence_root == tmp_path / "evidence"
+    assert (environment.sentry_dsn, environment.app_base_url, environment.debug) == ("", "", False)
+
+
+GIVEN = {
+    "SECRET_KEY": ("a2" * 20, "secret_key", "a2" * 20),
+    "WEBHOOK_BEARER_KEY": ("a3" * 20, "webhook_bearer_key", "a3" * 20),
+    "WEBHOOK_HMAC_SECRET": ("a4" * 20, "webhook_hmac_secret", "a4" * 20),
+    "DB_URL": ("postgresql://db.example.com/x", "db_url", "postgresql://db.example.com/x"),
+    "REDIS_URL": ("rediss://redis.example.com/1", "redis_url", "rediss://redis.example.com/1"),
+    "SENTRY_DSN": ("https://key@sentry.example.com/1", "sentry_dsn", "https://key@sentry.example.com/1"),
+    "SENTRY_ENVIRONMENT": ("staging", "sentry_environment", "staging"),
+    "APP_BASE_URL": ("https://autocom.example.com", "app_base_url", "https://autocom.example.com"),
+    "EVIDENCE_ROOT": ("/srv/evidence", "evidence_root", Path("/srv/evidence")),
+    "EVIDENCE_ENDPOINT": ("https://evidence.example.com", "evidence_endpoint", "https://evidence.example.com"),
+    "CONSOLE_PORT": ("9000", "console_port", 9000),
+    "INGRESS_PORT": ("9001", "ingress_port", 9001),
+    "INGRESS_HOST": ("0.0.0.0", "ingress_host", "0.0.0.0"),
+    "INGRESS_WORKERS": ("3", "ingress_workers", 3),
+    "WORKERS_MIN": ("3", "workers_min", 3),
+    "WORKERS_MAX": ("9", "workers_max", 9),
+    "LANES": ("16", "lanes", 16),
+    "LANE_BOUND": ("500", "lane_bound_count", 500),
+    "BODY_LIMIT_BYTES": ("2048", "body_limit_bytes", 2048),
+    "DEBUG": ("true", "debug", True),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_value_is_taken_from_its_variable_and_from_its_file(base: dict[str, str], name: str, tmp_path: Path) -> None:
+    text, attribute, expected = GIVEN[name]
+    assert getattr(Environment.from_environ({**base, name: text}), attribute) == expected
+    file = tmp_path / "value"
+    file.write_text(f"{text}\n")
+    without = {key: value for key, value in base.items() if key != name}
+    assert getattr(Environment.from_environ({**without, f"{name}_FILE": str(file)}), attribute) == expected
+
+
+def test_each_variable_but_the_data_directory_is_among_those_tried_here() -> None:
+    assert variables_read() == set(GIVEN) | {"AUTOCOM_DATA_DIR"}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_missing_secret_is_one_line_that_names_it(base: dict[str, str], name: str) -> None:
+    del base[name]
+    assert mistakes(base) == [f"{name} is not set: give it a value, or a file with the value as {name}_FILE"]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("value", ["tooshort0123", "changeme-0123456789-0123456789", "Insecure-0123456789-0123456789"])
+def test_a_weak_secret_is_refused_without_being_shown(base: dict[str, str], name: str, value: str) -> None:
+    lines = mistakes({**base, name: value})
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{name} ")
+    assert value not in lines[0]
+
+
+WRONG = [
+    ("DB_URL", "mysql://user:hunter2hunter2@db/x", "postgresql://"),
+    ("REDIS_URL", "http://user:hunter2hunter2@redis", "redis://"),
+    ("SENTRY_DSN", "hunter2hunter2", "https://"),
+    ("APP_BASE_URL", "autocom.example.com", "https://"),
+    ("APP_BASE_URL", "https://", "no host"),
+    ("EVIDENCE_ENDPOINT", "ftp://evidence", "https://"),
+    ("CONSOLE_PORT", "0", "from 1 to 65535"),
+    ("CONSOLE_PORT", "65536", "from 1 to 65535"),
+    ("CONSOLE_PORT", "8001", "two ports"),
+    ("INGRESS_PORT", "http", "from 1 to 65535"),
+    ("INGRESS_WORKERS", "0", "from 1 to 64"),
+    ("WORKERS_MIN", "-1", "from 1 to 64"),
+    ("WORKERS_MIN", "5", "above WORKERS_MAX 4"),
+    ("WORKERS_MAX", "65", "from 1 to 64"),
+    ("LANES", "four", "from 1 to 256"),
+    ("LANE_BOUND", "99", "from 100 to"),
+    ("BODY_LIMIT_BYTES", "1e6", "from 1024 to"),
+    ("DEBUG", "maybe", "true or false"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "hint"), WRONG)
+def test_a_wrong_value_is_one_line_that_names_the_variable_and_what_is_right(
+    base: dict[str, str], name: str, value: str, hint: str
+) -> None:
+    lines = mistakes({**base, name: value})
+    assert len(lines) == 1
+    assert name in lines[0]
+    assert hint in lines[0]
+    assert "hunter2hunter2" not in lines[0]
+
+
+def test_every_mistake_is_told_at_once(base: dict[str, str]) -> None:
+    del base["SECRET_KEY"]
+    lines = mistakes({**base, "LANES": "0", "DEBUG": "maybe", "DB_URL": "sqlite:///x", "WEBHOOK_BEARER_KEY": "short"})
+    assert sorted(line.split()[0] for line in lines) == ["DB_URL", "DEBUG", "LANES", "SECRET_KEY", "WEBHOOK_BEARER_KEY"]
+
+
+def test_a_file_that_is_missing_empty_binary_or_given_beside_the_value_is_named(
+    base: dict[str, str], tmp_path: Path
+) -> None:
+    empty, binary, good = tmp_path / "empty", tmp_path / "binary", tmp_path / "good"
+    empty.write_text("\n")
+    binary.write_bytes(b"\xff\xfe")
+    good.write_text("postgresql://db.example.com/x")
+    assert mistakes({**base, "DB_URL_FILE": str(tmp_path / "none")})[0].startswith("DB_URL_FILE cannot be read")
+    assert mistakes({**base, "DB_URL_FILE": str(binary)})[0].startswith("DB_URL_FILE cannot be read")
+    assert mistakes({**base, "DB_URL_FILE": str(empty)})[0] == "DB_URL_FILE names an empty file"
+    both = mistakes({**base, "DB_URL_FILE": str(good), "DB_URL": "postgresql://db.example.com/y"})
+    assert both == ["DB_URL and DB_URL_FILE are both set: keep one"]
+
+
+def test_one_wrong_file_of_a_number_or_a_secret_is_one_line(base: dict[str, str], tmp_path: Path) -> None:
+    assert len(mistakes({**base, "LANES_FILE": str(tmp_path / "none")})) == 1
+    del base["SECRET_KEY"]
+    assert len(mistakes({**base, "SECRET_KEY_FILE": str(tmp_path / "none")})) == 1
+
+
+def test_an_empty_value_counts_as_absent(base: dict[str, str]) -> None:
+    environment = Environment.from_environ({**base, "DB_URL": " ", "LANES": "", "DEBUG": ""})
+    assert environment.db_is_local
+    assert environment.lanes == 4
+
+
+def test_the_local_secrets_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
+    environ = {"AUTOCOM_DATA_DIR": str(tmp_path)}
+    prepare_first_run(environ)
+    first = Environment.from_environ(environ)
+    prepare_first_run(environ)
+    again = Environment.from_environ(environ)
+    files = sorted((tmp_path / "secrets").iterdir())
+    assert [file.name for file in files] == sorted(SECRETS)
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert first == again
+    assert len({first.secret_key, first.webhook_bearer_key, first.webhook_hmac_secret}) == 3
+
+
+def test_a_production_start_neither_makes_nor_finds_local_secrets(tmp_path: Path) -> None:
+    local = {"AUTOCOM_DATA_DIR": str(tmp_path / "local")}
+    prepare_first_run(local)
+    production = {**local, "DB_URL": "postgresql://db.example.com/x"}
+    assert [line.split()[0] for line in mistakes(production)] == list(SECRETS)
+    elsewhere = {**production, "AUTOCOM_DATA_DIR": str(tmp_path / "production")}
+    prepare_first_run(elsewhere)
+    assert not (tmp_path / "production").exists()
+
+
+def test_a_secret_of_the_users_own_wins_over_the_generated_one(tmp_path: Path) -> None:
+    environ = {"AUTOCOM_DATA_DIR": str(tmp_path)}
+    prepare_first_run(environ)
+    own = Environment.from_environ({**environ, "WEBHOOK_HMAC_SECRET": SECRETS["WEBHOOK_HMAC_SECRET"]})
+    assert own.webhook_hmac_secret == SECRETS["WEBHOOK_HMAC_SECRET"]
+
+
+def test_a_process_with_mistakes_ends_with_2_and_a_line_for_each(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=PROJECT,
+        env={"PATH": os.environ["PATH"], "AUTOCOM_DATA_DIR": str(tmp_path), "LANES": "0", **SECRETS, "SECRET_KEY": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("autocom: SECRET_KEY is not set")
+    assert lines[1].startswith("autocom: LANES is '0'")
+    assert "manage.py up" in lines[2]
+    assert len(lines) == 3
+    assert not done.stdout
+
+
+class Recording(dict[str, str]):
+    """Remembers which names were asked for."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: object = None) -> object:  # type: ignore[override]
+        self.asked.add(name)
+        return super().get(name, default)  # type: ignore[call-overload]
+
+
+def variables_read() -> set[str]:
+    """Every variable that a start looks at, `NAME_FILE` counted as `NAME`."""
+    environ = Recording({**SECRETS, "AUTOCOM_DATA_DIR": "/nowhere", "DB_URL": "postgresql://db.example.com/x"})
+    Environment.from_environ(environ)
+    return {name.removesuffix("_FILE") for name in environ.asked}

@@ -1,0 +1,42 @@
+"""A pytest plugin, loaded before Django's settings: a PostgreSQL and a Valkey of the tests' own, never the user's.
+
+They run from their wheels in a temporary directory and are gone when the tests end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from autocom.local_servers.servers import LocalServers
+
+OUTSIDE = ("DB_URL", "REDIS_URL", "SENTRY_DSN", "APP_BASE_URL", "DEBUG", "AUTOCOM_PROCESS", "AUTOCOM_SUPERVISED", "EVIDENCE_ROOT")
+BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))
+BASE.chmod(0o755)  # the servers' own user must get through to its directories below
+PROCESS = os.getpid()
+
+for name in OUTSIDE:
+    os.environ.pop(name, None)
+    os.environ.pop(f"{name}_FILE", None)
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "autocom.settings",
+    "AUTOCOM_DATA_DIR": str(BASE),
+    "SECRET_KEY": "for-tests-only-0123456789abcdef0123456789abcdef",
+    "WEBHOOK_BEARER_KEY": "bearer-for-tests-0123456789abcdef",
+    "WEBHOOK_HMAC_SECRET": "hmac-for-tests-0123456789abcdef",
+    "LANES": "4",
+}
+SERVERS = LocalServers.start(BASE, durable=False)
+
+
+def _stop() -> None:
+    if os.getpid() != PROCESS:  # a forked child must not stop its parent's servers
+        return
+    SERVERS.stop()
+    shutil.rmtree(BASE, ignore_errors=True)
+
+
+atexit.register(_stop)
