@@ -1,4 +1,7 @@
-"""Is it alive, is it ready, and what does it measure: for load balancers and Prometheus, without a login and without secrets."""
+"""Is it alive, is it ready, and what does it measure.
+
+For load balancers and Prometheus, without a login and without secrets.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.metrics import exposition
 from ingestion.selectors import workers
 
-WORKER_SILENT_AT_MOST = timedelta(seconds=60)  # a killed worker stays in RQ's list for longer; a working one speaks sooner
+WORKER_SILENT_AT_MOST = timedelta(
+    seconds=60
+)  # a killed worker stays in RQ's list for longer; a working one speaks sooner
 
 
 @require_safe
@@ -25,7 +30,10 @@ def healthz(_: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(_: HttpRequest) -> HttpResponse:
-    """200 when Redis and PostgreSQL answer, every lane is below its bound and a drain worker is alive; else 503 with what is not."""
+    """200 when Redis and PostgreSQL answer, every lane is below its bound and a drain worker is alive.
+
+    Else 503 with what is not.
+    """
     checks = {
         "redis": _redis_trouble(),
         "postgresql": _postgresql_trouble(),
@@ -35,7 +43,8 @@ def readyz(_: HttpRequest) -> HttpResponse:
     ready = not any(checks.values())
     body = {"status": "ready" if ready else "not ready", "checks": {name: why or "ok" for name, why in checks.items()}}
     response = JsonResponse(body, status=200 if ready else 503)
-    # a probe's "not yet" is an answer, no failure of the request: it must not page anybody as an error of django.request
+    # a probe's "not yet" is an answer, no failure of the request: it must not page anybody as an error of
+    # django.request
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 

@@ -21,7 +21,11 @@ from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from autocom.scrubbing import SECRET_NAMES, first_line, scrub
 
-STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
+STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+}
 SERVICES = ("ingress", "console", "worker", "cron")  # commands that run for days and whose stderr is read by machines
 GRANIAN_LOGS: dict[str, Any] = {"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
@@ -50,7 +54,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def start_logging(argv: list[str]) -> None:
-    """In a service, warnings and errors that nobody caught become log lines too. A person at a shell gets them as ever."""
+    """In a service, warnings and errors that nobody caught become log lines too.
+
+    A person at a shell gets them as ever.
+    """
     if argv[1:2] and argv[1] in SERVICES:
         logging.captureWarnings(True)
         sys.excepthook = _log_uncaught
@@ -64,7 +71,10 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceb
 
 
 def with_request_id(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """The WSGI application with an id for each request: in its log lines, its Sentry events and the answer's X-Request-Id."""
+    """The WSGI application with an id for each request.
+
+    In its log lines, its Sentry events and the answer's X-Request-Id.
+    """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request_id = new_request_id(now_us=SYSTEM_CLOCK.now_us())

@@ -9,7 +9,8 @@ PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 def die_with_parent(*, parent: int | None = None) -> None:
-    """From now on this process gets SIGTERM when its parent dies, or has died already: an orphan would hold ports and lanes.
+    """From now on this process gets SIGTERM when its parent dies, or has died already: an orphan would hold ports and
+    lanes.
 
     `parent` is the pid of whoever started it, for one that may be gone before this call. Does nothing where the kernel
     has no such call (only Linux does).

@@ -1,6 +1,7 @@
 """What may leave for Sentry: names, places and sentences; never a body, a secret, a signature or a receipt.
 
-Three nets, because no single one is sure: keys that name secrets are blanked (Sentry's own scrubber, with our names), requests keep a short list of
+Three nets, because no single one is sure: keys that name secrets are blanked (Sentry's own scrubber, with our names),
+requests keep a short list of
 headers, and every text loses what looks like data and each secret that this process knows.
 """
 
@@ -17,7 +18,15 @@ from sentry_sdk.types import Event, Hint
 from autocom.kernel.request_context import REQUEST_ID
 
 SECRET_NAMES = [
-    *("signature", "hmac", "x-hub-signature", "webhook", "webhook-signature", "x-webhook-signature", "stripe-signature"),
+    *(
+        "signature",
+        "hmac",
+        "x-hub-signature",
+        "webhook",
+        "webhook-signature",
+        "x-webhook-signature",
+        "stripe-signature",
+    ),
     *("bearer", "receipt", "payload", "body", "secret", "ciphertext", "dsn", "db_url", "redis_url"),
 ]
 REMOVED = "[removed]"
@@ -51,7 +60,7 @@ def scrub(event: Event, hint: Hint) -> Event:  # noqa: ARG001  (Sentry's signatu
         entry["value"] = without_data(str(entry.get("value") or ""))
     for name in ("extra", "logentry", "message"):
         if name in event:
-            event[name] = _each_text(event[name])  # type: ignore[literal-required]
+            event[name] = _each_text(event[name])
     return event
 
 

@@ -1,4 +1,7 @@
-"""The one settings module. Values from outside come through `autocom.environment`; nothing else reads the environment."""
+"""The one settings module.
+
+Values from outside come through `autocom.environment`; nothing else reads the environment.
+"""
 
 import os
 import warnings
@@ -103,14 +106,21 @@ AUTHENTICATION_BACKENDS = [
 ANONYMOUS_USER_NAME = None  # guardian would create a user row for everybody who is nobody
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],  # a view must open itself, never by default
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAdminUser"
+    ],  # a view must open itself, never by default
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,
 }
@@ -120,7 +130,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static-root"  # filled by collectstatic where a web server wants the files; whitenoise finds them without
+STATIC_ROOT = (
+    BASE_DIR / "static-root"
+)  # filled by collectstatic where a web server wants the files; whitenoise finds them without
 STATICFILES_DIRS = [BASE_DIR / "console" / "static-overrides"]  # found before the theme's own files
 WHITENOISE_USE_FINDERS = True
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)  # whitenoise; see STATIC_ROOT

@@ -1,4 +1,7 @@
-"""Runs the processes of `manage.py up`: starts them, restarts what crashed with a growing pause, stops them in order."""
+"""Runs the processes of `manage.py up`.
+
+Starts them, restarts what crashed with a growing pause, stops them in order.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ class Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """`children` in the order in which they start and stop: the ingress stops first, so that nothing new is promised."""
+    """`children` in the order in which they start and stop.
+
+    The ingress stops first, so that nothing new is promised.
+    """
 
     children: list[Child]
     say: Callable[[str], None]

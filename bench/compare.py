@@ -2,9 +2,12 @@
 
     python -m bench.compare [--rounds 3] [--count 30000] [--only flat-out|rates] [--json FILE]
 
-Prints for both: 30,000 events as fast as 64 connections take them, from the first POST to the last commit; ack percentiles at 1,000/s and 1,700/s,
-measured from the intended send time; CPU seconds of every process. The stacks alternate, so that a busy minute of the machine hits both; medians over the
-rounds are compared. Both are warmed up with 5,000 events before each measurement. Valkey syncs every write to disk before it answers, for both.
+Prints for both: 30,000 events as fast as 64 connections take them, from the first POST to the last commit; ack
+percentiles at 1,000/s and 1,700/s,
+measured from the intended send time; CPU seconds of every process. The stacks alternate, so that a busy minute of the
+machine hits both; medians over the
+rounds are compared. Both are warmed up with 5,000 events before each measurement. Valkey syncs every write to disk
+before it answers, for both.
 """
 
 from __future__ import annotations
@@ -60,7 +63,8 @@ def measure(stack: Stack, servers: Servers, *, what: str, rate: float, count: in
         last_commit = _wait_for_commits(state, _distinct(warm) + _distinct(result))
         after = state.cpu_seconds()
     cpu = {name: round(after[name] - before[name], 2) for name in after}
-    cpu["generator"] = round(result.history.self_check.cpu_seconds, 2)
+    if result.history.self_check:
+        cpu["generator"] = round(result.history.self_check.cpu_seconds, 2)
     first_post_ns = min(send.first.sent_ns for send in result.history.sends if send.first)
     figures = result.figures
     return Measured(
@@ -157,10 +161,13 @@ def _all(
 
 def _line(measured: Measured) -> str:
     cpu = ", ".join(f"{name} {seconds:.1f}" for name, seconds in measured.cpu_seconds.items())
-    percentiles = " / ".join(f"{value:.1f}" if value else "-" for value in (measured.ack_p50_ms, measured.ack_p95_ms, measured.ack_p99_ms))
+    percentiles = " / ".join(
+        f"{value:.1f}" if value else "-" for value in (measured.ack_p50_ms, measured.ack_p95_ms, measured.ack_p99_ms)
+    )
     pace = "" if measured.kept_pace else "  (the generator was late itself)"
     return (
-        f"{measured.stack:<16} {measured.what:<20} {measured.first_post_to_last_commit_seconds:6.2f} s to the last commit   "
+        f"{measured.stack:<16} {measured.what:<20} "
+        f"{measured.first_post_to_last_commit_seconds:6.2f} s to the last commit   "
         f"ack P50/P95/P99 {percentiles} ms   CPU s: {cpu}{pace}"
     )
 
@@ -169,18 +176,26 @@ def verdicts(found: Sequence[Measured]) -> list[str]:
     """One line a figure: medians of both and their ratio."""
     lines = []
     for what in dict.fromkeys(each.what for each in found):
-        columns = {"first_post_to_last_commit_seconds": "first POST to last commit, s"} if what.startswith("as") else {
-            "ack_p50_ms": "ack P50, ms",
-            "ack_p95_ms": "ack P95, ms",
-            "ack_p99_ms": "ack P99, ms",
-        }
+        columns = (
+            {"first_post_to_last_commit_seconds": "first POST to last commit, s"}
+            if what.startswith("as")
+            else {
+                "ack_p50_ms": "ack P50, ms",
+                "ack_p95_ms": "ack P95, ms",
+                "ack_p99_ms": "ack P99, ms",
+            }
+        )
         for column, title in columns.items():
             ours, theirs = (
-                statistics.median(getattr(each, column) or float("nan") for each in found if each.what == what and each.stack == name)
+                statistics.median(
+                    getattr(each, column) or float("nan") for each in found if each.what == what and each.stack == name
+                )
                 for name in (Autocom().name, Peer().name)
             )
             ahead = "ahead" if ours < theirs else "BEHIND"
-            lines.append(f"{what:<20} {title:<30} autocom {ours:8.2f}   peer {theirs:8.2f}   ratio {ours / theirs:.2f}  {ahead}")
+            lines.append(
+                f"{what:<20} {title:<30} autocom {ours:8.2f}   peer {theirs:8.2f}   ratio {ours / theirs:.2f}  {ahead}"
+            )
     return lines
 
 

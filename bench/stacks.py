@@ -1,4 +1,7 @@
-"""The two stacks under test: how each is started, emptied and asked for its last commit. Both run on the same two servers."""
+"""The two stacks under test: how each is started, emptied and asked for its last commit.
+
+Both run on the same two servers.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,11 @@ class Servers:
 
 
 class Stack(Protocol):
-    name: str
-    port: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
 
     def environ(self, servers: Servers) -> Mapping[str, str]: ...
 
@@ -168,7 +174,8 @@ def empty(servers: Servers) -> None:
     redis.Redis.from_url(servers.redis_url).flushall()
     with psycopg.connect(servers.db_url, autocommit=True) as connection:
         rows = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND (tablename LIKE 'ingestion_%' OR tablename = 'peer_event')"
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+            "AND (tablename LIKE 'ingestion_%' OR tablename = 'peer_event')"
         ).fetchall()
         if rows:
             connection.execute(("TRUNCATE " + ", ".join(f'"{name}"' for (name,) in rows) + " CASCADE").encode())

@@ -20,7 +20,7 @@ AFTER = "after"
 SCAN_LIMIT_COUNT = 100_000
 
 
-class CursorInvalid(ValueError):  # noqa: N818  (named by what is wrong, as all our errors)
+class CursorInvalid(ValueError):
     """The page's address names a key that cannot be one."""
 
 

@@ -1,6 +1,7 @@
 """From a verified delivery to a promise: what is put to Redis, and what the sender is told of the answer.
 
-The step between the two, one round trip, is made by whoever serves the request: the ingress for all requests of the moment at once
+The step between the two, one round trip, is made by whoever serves the request: the ingress for all requests of the
+moment at once
 (`autocom.ingress.group_commit`), any other server for one (`buffer.store.LaneBuffer.append`).
 """
 
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import cast
 from uuid import UUID
 
 from django.conf import settings
@@ -55,7 +55,7 @@ def promise_keys() -> PromiseKeys:
 
 @cache
 def lane_count() -> int:
-    return cast("int", settings.AUTOCOM.lanes)  # settings look a name up anew each time: too slow for every request
+    return settings.AUTOCOM.lanes  # settings look a name up anew each time: too slow for every request
 
 
 @cache
@@ -93,7 +93,9 @@ class Acceptance:
         )
 
 
-def acceptance_of(provider: KnownProvider, inbound: InboundDelivery, *, request_id: UUID, trace: str = "") -> Acceptance:
+def acceptance_of(
+    provider: KnownProvider, inbound: InboundDelivery, *, request_id: UUID, trace: str = ""
+) -> Acceptance:
     """Identifies the delivery's events and readies them for their lanes. Raises BodyInvalid, ContentTypeUnsupported."""
     adapter = provider.adapter
     identified = adapter.identify(inbound, options=provider.options)
@@ -111,7 +113,9 @@ def acceptance_of(provider: KnownProvider, inbound: InboundDelivery, *, request_
         )
         for position, event in enumerate(identified)
     ]
-    kept = {name: inbound.headers[name] for name in ("content-type", *adapter.SIGNED_HEADERS) if name in inbound.headers}
+    kept = {
+        name: inbound.headers[name] for name in ("content-type", *adapter.SIGNED_HEADERS) if name in inbound.headers
+    }
     body_is_payload = len(events) == 1 and events[0].payload == inbound.body
     return Acceptance(
         provider=provider.name,

@@ -1,7 +1,9 @@
 """Many rows into one table in one statement with one parameter, for the two tables that grow with every event.
 
-`bulk_create` writes a placeholder for each value; at 500 rows of 18 columns psycopg spends more time on splitting that text than PostgreSQL on the rows.
-Here the rows travel as one JSON array and PostgreSQL unfolds it by the table's own row type. Columns, types and conversions stay those of the model.
+`bulk_create` writes a placeholder for each value; at 500 rows of 18 columns psycopg spends more time on splitting
+that text than PostgreSQL on the rows.
+Here the rows travel as one JSON array and PostgreSQL unfolds it by the table's own row type. Columns, types and
+conversions stay those of the model.
 `docs/decisions/0004-one-parameter-insert.md` has the figures.
 """
 
@@ -29,7 +31,8 @@ def raw_json(text: bytes) -> orjson.Fragment:
 
 
 def insert_new(model: type[models.Model], rows: Sequence[dict[str, Any]]) -> int:
-    """Inserts the rows that conflict with none, in order; how many those were. Keys are column names, all rows have the same.
+    """Inserts the rows that conflict with none, in order; how many those were. Keys are column names, all rows have the
+    same.
 
     Raises django.db.Error, and NotRepresentable.
     """
@@ -41,7 +44,7 @@ def insert_new(model: type[models.Model], rows: Sequence[dict[str, Any]]) -> int
         raise NotRepresentable(str(error)) from error
     with connection.cursor() as cursor:
         cursor.execute(_statement(model, tuple(rows[0])), [text])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _as_bytea(value: object) -> str:

@@ -1,7 +1,9 @@
 """One transaction a batch: events, deliveries, the batch with its Merkle root, and the lane's cursor under its fence.
 
-Owns the drain's only transaction; asks nothing of Redis, HTTP or RQ. After it returns, every entry of the batch is settled: stored as an event, or
-recorded as a duplicate, in quarantine or as a dead letter. After it raises, nothing happened, except that a lost connection at COMMIT leaves
+Owns the drain's only transaction; asks nothing of Redis, HTTP or RQ. After it returns, every entry of the batch is
+settled: stored as an event, or
+recorded as a duplicate, in quarantine or as a dead letter. After it raises, nothing happened, except that a lost
+connection at COMMIT leaves
 the outcome open; the same entries then come again and the stored ones are recognised.
 """
 
@@ -40,7 +42,9 @@ from ingestion.poison import storable, why_unstorable
 from ingestion.receipts import Receipt
 from ingestion.riding import Riding, read_doubtful_riding, read_riding
 
-STATEMENT_TOO_COMPLEX_CLASS = "54"  # SQLSTATE class "program limit exceeded": the data's fault, though an OperationalError
+STATEMENT_TOO_COMPLEX_CLASS = (
+    "54"  # SQLSTATE class "program limit exceeded": the data's fault, though an OperationalError
+)
 
 DEATHS_LIMIT_COUNT = 10  # dead letters by the database's word in one batch
 RACES_LIMIT_COUNT = 5  # tries of a batch whose identities others keep storing at the same moment
@@ -98,11 +102,17 @@ class _Sorted:
     deliveries: list[dict[str, Any]] = field(default_factory=list)
     repeated_count: int = 0
 
+    @property
+    def count(self) -> int:
+        """All that will stand in a table of its own; repeats are settled already."""
+        return len(self.events) + len(self.dead) + len(self.duplicates) + len(self.quarantined)
+
 
 def settle(entries: Sequence[LaneEntry], *, context: BatchContext) -> Settled:
     """Settles all entries, in order, in one transaction. What the database refuses for its data becomes a dead letter.
 
-    Raises StaleFence, or django.db.Error when the database is in trouble or its refusals look like a fault of ours; then nothing is settled.
+    Raises StaleFence, or django.db.Error when the database is in trouble or its refusals look like a fault of ours;
+    then nothing is settled.
     """
     verdicts: dict[int, Death] = {}
     while True:
@@ -112,16 +122,22 @@ def settle(entries: Sequence[LaneEntry], *, context: BatchContext) -> Settled:
             if not is_fault_of_data(error):
                 raise
             found = _refused_alone(entries, context=context, verdicts=verdicts)
-            # none is refused alone, or even a dead letter is refused, or too many, as after a half-done deploy: the lane waits, nothing is buried
+            # none is refused alone, or even a dead letter is refused, or too many, as after a half-done deploy: the
+            # lane waits, nothing is buried
             if not found or found.keys() & verdicts.keys() or len(found) + len(verdicts) > DEATHS_LIMIT_COUNT:
-                raise DataError(f"the database refuses the batch and {len(found)} entries by themselves: {error}") from error
+                raise DataError(
+                    f"the database refuses the batch and {len(found)} entries by themselves: {error}"
+                ) from error
             verdicts |= found
 
 
 def _refused_alone(
     entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death]
 ) -> dict[int, Death]:
-    """The entries that fail even by themselves, found by halving. Every try is rolled back; it ends above DEATHS_LIMIT_COUNT."""
+    """The entries that fail even by themselves, found by halving.
+
+    Every try is rolled back; it ends above DEATHS_LIMIT_COUNT.
+    """
     found: dict[int, Death] = {}
     pending = [entries]
     while pending and len(found) <= DEATHS_LIMIT_COUNT:
@@ -154,7 +170,9 @@ def _commit(
     sorted_ = _sort(entries, context=context, verdicts=verdicts)
     for attempt in range(RACES_LIMIT_COUNT):
         try:
-            return _write(entries, sorted_, context=context, repeats_are_resolved=attempt > 0, is_rehearsal=is_rehearsal)
+            return _write(
+                entries, sorted_, context=context, repeats_are_resolved=attempt > 0, is_rehearsal=is_rehearsal
+            )
         except _Repeats:
             _set_repeats_aside(sorted_)
     raise OperationalError("other lanes keep storing the identities of this batch")
@@ -230,8 +248,10 @@ def _write(
     first, last = entries[0].sequence, entries[-1].sequence
     with transaction.atomic(durable=True):
         cursor = _move_cursor(entries, claim=claim)
-        if first <= cursor and not repeats_are_resolved:
+        if not repeats_are_resolved and (cursor is None or first <= cursor):
             raise _Repeats
+        if cursor is not None:
+            _note_reused(sorted_, claim=claim, cursor=cursor)
         insert_new(Delivery, sorted_.deliveries)
         number = _write_batch(sorted_, context=context, first=first, last=last)
         transaction.set_rollback(is_rehearsal)
@@ -308,17 +328,20 @@ def _leaf_hashes(sorted_: _Sorted) -> list[bytes]:
     ]
 
 
-def _move_cursor(entries: Sequence[LaneEntry], *, claim: Claim) -> int:
+def _move_cursor(entries: Sequence[LaneEntry], *, claim: Claim) -> int | None:
     """The cursor as it was; moved to the last entry. Locks the lane's row. Raises StaleFence.
 
-    The lock comes first: a second drainer waits here until the first has committed, and is then refused or sees its cursor.
+    None, and nothing moved, for entries read before Redis lost its data: they are the last copies, so they are kept,
+    and the cursor stays that of the newer epoch.
+
+    The lock comes first: a second drainer waits here until the first has committed, and is then refused or sees its
+    cursor.
     """
     row, _ = Lane.objects.select_for_update().get_or_create(number=claim.lane)
     if row.epoch == claim.epoch and claim.fence < row.fence:
         raise StaleFence(f"lane {claim.lane}: fence {claim.fence}, but {row.fence} has committed")
     if claim.epoch < row.epoch:
-        # read before Redis lost its data, so these are the last copies: they are kept, and the cursor stays the newer epoch's
-        return entries[-1].sequence
+        return None
     incident = partial(LaneIncident.objects.create, lane=claim.lane, epoch=claim.epoch)
     cursor = row.cursor if row.epoch == claim.epoch else 0
     if row.epoch not in (0, claim.epoch):
@@ -338,8 +361,25 @@ def _move_cursor(entries: Sequence[LaneEntry], *, claim: Claim) -> int:
     return cursor
 
 
+def _note_reused(sorted_: _Sorted, *, claim: Claim, cursor: int) -> None:
+    """A new event at a settled sequence: Redis came back with an older copy of its data and counted from there."""
+    reused = [riding.sequence for riding in sorted_.events if riding.sequence <= cursor]
+    if reused:
+        LaneIncident.objects.create(
+            lane=claim.lane,
+            epoch=claim.epoch,
+            kind=LaneIncident.Kind.REUSED,
+            first_sequence=reused[0],
+            last_sequence=reused[-1],
+            detail=f"{len(reused)} new events at sequences up to {cursor}, which were settled",
+        )
+
+
 def _set_repeats_aside(sorted_: _Sorted) -> None:
-    """Leaves only what is new. The same event again is a repeat; its identity under another id a late duplicate, or quarantine."""
+    """Leaves only what is new.
+
+    The same event again is a repeat; its identity under another id a late duplicate, or quarantine.
+    """
     stored = {
         bytes(identity): (event_id, bytes(content))
         for identity, event_id, content in Event.objects.filter(
@@ -348,7 +388,7 @@ def _set_repeats_aside(sorted_: _Sorted) -> None:
     }
     ridings = [*sorted_.events, *(riding for riding, _ in sorted_.dead)]
     buried = _known(DeadLetter, ridings)
-    before_count = sum(map(len, (sorted_.events, sorted_.dead, sorted_.duplicates, sorted_.quarantined)))
+    before_count = sorted_.count
     new: list[Riding] = []
     for riding in sorted_.events:
         known = stored.get(riding.identity)
@@ -367,14 +407,10 @@ def _set_repeats_aside(sorted_: _Sorted) -> None:
     sorted_.duplicates = [each for each in sorted_.duplicates if each[0].event_id not in suppressed]
     quarantined = _known(QuarantinedEvent, [riding for riding, _, _ in sorted_.quarantined])
     sorted_.quarantined = [each for each in sorted_.quarantined if each[0].event_id not in quarantined]
-    sorted_.repeated_count += before_count - sum(
-        map(len, (sorted_.events, sorted_.dead, sorted_.duplicates, sorted_.quarantined))
-    )
+    sorted_.repeated_count += before_count - sorted_.count
 
 
-def _known(
-    model: type[DeadLetter | SuppressedDuplicate | QuarantinedEvent], ridings: Sequence[Riding]
-) -> set[UUID]:
+def _known(model: type[DeadLetter | SuppressedDuplicate | QuarantinedEvent], ridings: Sequence[Riding]) -> set[UUID]:
     """Which of these events the table holds already."""
     if not ridings:
         return set()

@@ -32,7 +32,8 @@ class Death:
     @classmethod
     def receipt_mismatch(cls) -> Self:
         return cls(
-            error_class="receipt_mismatch", error="the entry was changed in Redis after it was accepted: its MAC does not fit"
+            error_class="receipt_mismatch",
+            error="the entry was changed in Redis after it was accepted: its MAC does not fit",
         )
 
     @property

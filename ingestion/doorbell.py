@@ -18,7 +18,8 @@ JOB_TIMEOUT_SECONDS = 120  # far above a drain's own budget, so that a drain end
 def drain_job_fields(lane: int) -> tuple[bytes, ...]:
     """Field, value, field, value, … of RQ's own serialised job for draining this lane.
 
-    RQ makes it, so its format stays RQ's; a contract test runs such a job on a stock worker. The time in `created_at` is that of the template.
+    RQ makes it, so its format stays RQ's; a contract test runs such a job on a stock worker. The time in `created_at`
+    is that of the template.
     """
     job = Job.create(
         DRAIN_FUNCTION,

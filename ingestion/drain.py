@@ -1,4 +1,7 @@
-"""Empties a lane: lease, read, commit, trim, again, until it is empty or the turn is over. Safe to run twice, or twice at once."""
+"""Empties a lane: lease, read, commit, trim, again, until it is empty or the turn is over.
+
+Safe to run twice, or twice at once.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import cast
 
 from django.db import Error
 
@@ -68,7 +70,9 @@ class Drainer:
     def drain(self, lane: int, *, job_id: str) -> DrainReport:
         """Raises BufferUnavailable when Redis cannot be asked; database trouble makes the lane rest instead."""
         report = DrainReport(lane=lane)
-        claim = self.buffer.claim(lane, token=secrets.token_hex(8).encode() + b"@" + self.worker.encode(), fence_floor=0)
+        claim = self.buffer.claim(
+            lane, token=secrets.token_hex(8).encode() + b"@" + self.worker.encode(), fence_floor=0
+        )
         if claim is None:
             return report
         try:
@@ -180,8 +184,13 @@ class Drainer:
             record(Stage.END_TO_END, durations_us=Counter(committed_us - riding.received_us for riding in stored))
 
     def _rest(self, claim: Claim, report: DrainReport, *, error: Exception) -> None:
-        """Full jitter: a random time up to a limit that doubles with each attempt, so that lanes do not return as one."""
-        limit = min(self.policy.rest_at_first * 2 ** min(self.buffer.attempts(claim.lane), 16), self.policy.rest_at_most)
+        """Full jitter: a random time up to a limit that doubles with each attempt.
+
+        So that lanes do not return as one.
+        """
+        limit = min(
+            self.policy.rest_at_first * 2 ** min(self.buffer.attempts(claim.lane), 16), self.policy.rest_at_most
+        )
         rest = limit * random.random()  # noqa: S311  (spreads load, guards nothing)
         attempt = self.buffer.back_off(
             claim, rest=rest, next_attempt_us=self.clock.now_us() + _us(rest), error=f"{type(error).__name__}: {error}"
@@ -198,4 +207,4 @@ def _us(span: timedelta) -> int:
 
 
 def _ns(span: timedelta) -> int:
-    return cast("int", _us(span) * 1_000)
+    return _us(span) * 1_000

@@ -9,7 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 class RawJSONField(models.JSONField):
     """jsonb written from JSON text as it was received: no parse and no dump on the way in. Read back as Python values.
 
-    Two reasons: the bytes were validated before, and a plain `%s` placeholder keeps Django 5.2's bulk insert on VALUES instead of
+    Two reasons: the bytes were validated before, and a plain `%s` placeholder keeps Django 5.2's bulk insert on
+    VALUES instead of
     UNNEST with a cast per column, which took a third longer.
     """
 

@@ -1,4 +1,7 @@
-"""Each process's background thread: once a second it writes request lines and measurements, and re-reads the providers."""
+"""Each process's background thread.
+
+Once a second it writes request lines and measurements, and re-reads the providers.
+"""
 
 from __future__ import annotations
 

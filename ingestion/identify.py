@@ -12,14 +12,19 @@ from ingestion.buffer.append import EventToAppend
 from ingestion.lanes import lane_of
 from ingestion.providers.adapter import IdentifiedEvent
 
-TEXT_LIMIT_BYTES = 1_024  # of message id, type and ordering key: PostgreSQL cannot index a key of 2.7 kB, and two of them share one
+TEXT_LIMIT_BYTES = (
+    1_024  # of message id, type and ordering key: PostgreSQL cannot index a key of 2.7 kB, and two of them share one
+)
 TEXT_START_CHARS = 200
 
 YEAR_10000_US = 253_402_300_800_000_000
 
 
 def identity_of(*, provider: str, recipe: str, fields: Sequence[str]) -> bytes:
-    """SHA-256 over provider, recipe and the recipe's fields, each framed by its length so that no two lists run together."""
+    """SHA-256 over provider.
+
+    Recipe and the recipe's fields, each framed by its length so that no two lists run together.
+    """
     return sha256(framed(part.encode("utf-8", "surrogatepass") for part in (provider, recipe, *fields)))
 
 

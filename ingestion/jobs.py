@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 
 def drain(lane: int) -> dict[str, Any]:
     REQUEST_ID.set(None)  # the last batch of the job before is none of this one's
-    close_old_connections()  # django-rq resets connections once, before the loop; one killed backend would fail every later job
+    # django-rq resets connections once, before the loop; one killed backend would fail every later job
+    close_old_connections()
     job = get_current_job()
     drainer = Drainer(buffer=lane_buffer(), recorder=RECORDER, clock=SYSTEM_CLOCK, worker=RECORDER.process)
     try:

@@ -19,7 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class LatencyFlusher:
-    """Writes what a recorder took. A flush that failed is repeated as it was, under its number, before anything newer."""
+    """Writes what a recorder took.
+
+    A flush that failed is repeated as it was, under its number, before anything newer.
+    """
 
     def __init__(self, recorder: LatencyRecorder, *, client: redis.Redis) -> None:
         self._recorder = recorder
@@ -27,7 +30,10 @@ class LatencyFlusher:
         self._frozen: Taken | None = None
 
     def flush(self) -> bool:
-        """True when everything measured so far is stored. False when PostgreSQL could not be asked: it is kept for the next time."""
+        """True when everything measured so far is stored.
+
+        False when PostgreSQL could not be asked: it is kept for the next time.
+        """
         taken = self._frozen or self._recorder.take()
         if taken.is_empty:
             return True
@@ -89,7 +95,7 @@ def encoded(histogram: HdrHistogram) -> bytes:
     return base64.b64decode(histogram.encode())
 
 
-def merge_encoded(target: HdrHistogram, blob: bytes) -> None:
+def merge_encoded(target: HdrHistogram, blob: bytes | memoryview) -> None:
     target.decode_and_add(base64.b64encode(bytes(blob)))
 
 
@@ -100,8 +106,13 @@ def merged(blobs: Iterator[bytes]) -> HdrHistogram:
     return total
 
 
-def counts_by_edge(counts_histogram: HdrHistogram, *, within_slo_count: int, edges_us: tuple[int, ...] = EDGES_US) -> list[int]:
-    """How many values are in each bucket that ends at an edge (the last: above all edges). At 120 ms the exact counter decides."""
+def counts_by_edge(
+    counts_histogram: HdrHistogram, *, within_slo_count: int, edges_us: tuple[int, ...] = EDGES_US
+) -> list[int]:
+    """How many values are in each bucket that ends at an edge (the last: above all edges).
+
+    At 120 ms the exact counter decides.
+    """
     cumulative = [0] * len(edges_us)
     for item in counts_histogram.get_recorded_iterator():
         for i, edge_us in enumerate(edges_us):

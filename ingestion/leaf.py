@@ -1,6 +1,8 @@
-"""The line of text that stands for an event in its batch's Merkle tree. Everything in it can be read off the stored row.
+"""The line of text that stands for an event in its batch's Merkle tree. Everything in it can be read off the stored
+row.
 
-`acc1 kind provider message_id event_type ordering_key lane epoch sequence accepted_us body_sha256 content_sha256 event_id`, separated by tabs; `kind` is P (stored as
+`acc1 kind provider message_id event_type ordering_key lane epoch sequence accepted_us body_sha256 content_sha256
+event_id`, separated by tabs; `kind` is P (stored as
 an event) or D (dead letter). Tab, line end and percent are percent-escaped.
 """
 

@@ -1,6 +1,7 @@
 """The way of a delivery or an event, whoever asks: by event id, by request id or by the sender's message id.
 
-Rows are asked first, then the lanes for what is not committed yet, then the rows once more for what was committed meanwhile. A source that cannot
+Rows are asked first, then the lanes for what is not committed yet, then the rows once more for what was committed
+meanwhile. A source that cannot
 be asked is named, so that "no trace" is never said of an event that may be there.
 """
 
@@ -43,7 +44,10 @@ class IdInvalid(AutocomError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryTrace:
-    """One POST and its events, in their order. `event_count` and `received_at` are None while only its lane knows of it."""
+    """One POST and its events, in their order.
+
+    `event_count` and `received_at` are None while only its lane knows of it.
+    """
 
     request_id: UUID
     provider: str
@@ -73,7 +77,9 @@ def lineage_of(text: str, *, buffer: LaneBuffer, lane_count: int) -> Lineage:
     found = _traces_in_rows(requests, lineage)
     if _may_wait(identifier, requests, found):
         wanted = _wanted(requests | ({request_id_of(identifier)} if identifier else set()), message_id)
-        waiting = {t.event_id: t for t in _traces_on_lanes(wanted, buffer=buffer, lane_count=lane_count, lineage=lineage)}
+        waiting = {
+            t.event_id: t for t in _traces_on_lanes(wanted, buffer=buffer, lane_count=lane_count, lineage=lineage)
+        }
         requests |= {trace.request_id for trace in waiting.values()}
         # the rows have the last word: an event may have been committed and trimmed between the two looks
         found = waiting | _traces_in_rows(requests | _requests_in_rows(identifier, message_id, lineage), lineage)
@@ -176,9 +182,7 @@ def _wanted(requests: set[UUID], message_id: str) -> Wanted:
     return lambda riding: request_id_of(riding.event_id) in requests or riding.message_id == message_id
 
 
-def _traces_on_lanes(
-    wanted: Wanted, *, buffer: LaneBuffer, lane_count: int, lineage: Lineage
-) -> Iterator[EventTrace]:
+def _traces_on_lanes(wanted: Wanted, *, buffer: LaneBuffer, lane_count: int, lineage: Lineage) -> Iterator[EventTrace]:
     try:
         for lane in range(lane_count):
             peek, epoch = buffer.peek(lane), buffer.epoch(lane)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import redis
 from django.conf import settings
@@ -35,12 +35,15 @@ def exposition() -> bytes:
 
 
 class TotalsCollector(Collector):
-    """Reads Redis once a scrape. Counters that restart from zero (an emptied Redis) are what Prometheus expects of a restart."""
+    """Reads Redis once a scrape.
+
+    Counters that restart from zero (an emptied Redis) are what Prometheus expects of a restart.
+    """
 
     def collect(self) -> Iterator[Any]:
         up = GaugeMetricFamily(_name("autocom_source_up"), "1 while the source can be asked", labels=["source"])
         try:
-            totals = lane_buffer().client.hgetall(keys.METRICS)
+            totals = cast("dict[bytes, bytes]", lane_buffer().client.hgetall(keys.METRICS.decode()))
             # all of it before any of it: a half-read scrape would pass for a whole one
             families = [*stage_histograms(totals), answers(totals), *lane_gauges()]
         except (BufferUnavailable, redis.RedisError):
@@ -57,9 +60,7 @@ def stage_histograms(totals: dict[bytes, bytes]) -> Iterator[HistogramMetricFami
         if kind == "latency":
             stage, provider, field = rest.split("|", 2)
             values[stage, provider][field] = int(value)
-    family = HistogramMetricFamily(
-        _name("autocom_stage_seconds"), "Time each stage took", labels=["stage", "provider"]
-    )
+    family = HistogramMetricFamily(_name("autocom_stage_seconds"), "Time each stage took", labels=["stage", "provider"])
     for (stage, provider), fields in sorted(values.items()):
         buckets, total = [], 0
         for edge_us in EDGES_US:

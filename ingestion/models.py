@@ -1,4 +1,7 @@
-"""The tables of ingestion. Events, deliveries and batches are written by `commit` alone and never changed by it afterwards."""
+"""The tables of ingestion.
+
+Events, deliveries and batches are written by `commit` alone and never changed by it afterwards.
+"""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -42,7 +45,10 @@ class ProviderSecret(models.Model):
 
 
 class Lane(models.Model):
-    """The committed end of one ordered stream. `epoch` names the Redis data it counts in; a lost Redis starts a new one."""
+    """The committed end of one ordered stream.
+
+    `epoch` names the Redis data it counts in; a lost Redis starts a new one.
+    """
 
     number = models.PositiveSmallIntegerField(primary_key=True)
     epoch = models.BigIntegerField(default=0)
@@ -81,7 +87,10 @@ class LaneIncident(models.Model):
 
 
 class Batch(models.Model):
-    """One transaction of one drain. `merkle_root` is the RFC 6962 root over the leaves of its events, in sequence order."""
+    """One transaction of one drain.
+
+    `merkle_root` is the RFC 6962 root over the leaves of its events, in sequence order.
+    """
 
     number = models.BigAutoField(primary_key=True)
     lane = models.PositiveSmallIntegerField()
@@ -151,7 +160,9 @@ class Event(EventFields):
 
     id = models.UUIDField(primary_key=True)
     occurred_at = models.DateTimeField(null=True)
-    kind = models.CharField(max_length=16, default="other", help_text="Normalised: delivered, bounced, opened, payment, …")
+    kind = models.CharField(
+        max_length=16, default="other", help_text="Normalised: delivered, bounced, opened, payment, …"
+    )
     payload = RawJSONField()
     batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="events")
 
@@ -230,7 +241,10 @@ class DeadLetter(EventFields):
 
 
 class LatencyFlush(models.Model):
-    """One process's histogram of one stage over about a second. Insert-only; read by merging, so a repeated flush counts once."""
+    """One process's histogram of one stage over about a second.
+
+    Insert-only; read by merging, so a repeated flush counts once.
+    """
 
     minute = models.DateTimeField()
     stage = models.CharField(max_length=12)

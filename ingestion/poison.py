@@ -12,7 +12,8 @@ DEPTH_LIMIT = 128  # far above any provider's nesting, far below what exhausts P
 def why_unstorable(payload: bytes) -> str | None:
     """A sentence for a payload that can never be stored, None for one that can.
 
-    orjson is the sieve: it refuses what is no JSON, lone surrogates, NaN and numbers too large to be read back. What it lets through is storable, but
+    orjson is the sieve: it refuses what is no JSON, lone surrogates, NaN and numbers too large to be read back. What
+    it lets through is storable, but
     for an escaped NUL and for nesting that only PostgreSQL minds. Only what the sieve holds back is looked at closely.
     """
     if payload.count(b"[") + payload.count(b"{") > DEPTH_LIMIT and _depth(payload) > DEPTH_LIMIT:

@@ -35,27 +35,42 @@ class ProblemText:
 
 
 TEXTS: dict[Problem, ProblemText] = {
-    Problem.LENGTH_REQUIRED: ProblemText(411, "Length required", "Send a Content-Length header; chunked bodies are not taken."),
+    Problem.LENGTH_REQUIRED: ProblemText(
+        411, "Length required", "Send a Content-Length header; chunked bodies are not taken."
+    ),
     Problem.BODY_TOO_LARGE: ProblemText(413, "Body too large", "The body is above the limit of this endpoint."),
     Problem.BODY_TIMEOUT: ProblemText(408, "Body too slow", "The body did not arrive in time. Send it again."),
-    Problem.BODY_INCOMPLETE: ProblemText(400, "Body incomplete", "The body has fewer or more bytes than Content-Length says."),
+    Problem.BODY_INCOMPLETE: ProblemText(
+        400, "Body incomplete", "The body has fewer or more bytes than Content-Length says."
+    ),
     Problem.BODY_INVALID: ProblemText(422, "Body not understood", "The body is not what this provider sends."),
-    Problem.CONTENT_TYPE_UNSUPPORTED: ProblemText(415, "Content type not taken", "Send the content type of this provider."),
-    Problem.CONTENT_ENCODING_UNSUPPORTED: ProblemText(415, "Content encoding not taken", "Send the body without compression."),
+    Problem.CONTENT_TYPE_UNSUPPORTED: ProblemText(
+        415, "Content type not taken", "Send the content type of this provider."
+    ),
+    Problem.CONTENT_ENCODING_UNSUPPORTED: ProblemText(
+        415, "Content encoding not taken", "Send the body without compression."
+    ),
     Problem.METHOD_NOT_ALLOWED: ProblemText(405, "Method not allowed", "Webhooks are sent with POST."),
     Problem.NOT_FOUND: ProblemText(404, "Not found", "Webhooks are sent to /webhooks/<provider>."),
-    Problem.PROVIDER_UNKNOWN: ProblemText(404, "Provider unknown", "No provider has this name. Check the URL's last part."),
+    Problem.PROVIDER_UNKNOWN: ProblemText(
+        404, "Provider unknown", "No provider has this name. Check the URL's last part."
+    ),
     Problem.PROVIDER_DISABLED: ProblemText(403, "Provider disabled", "This provider is switched off here."),
     Problem.PROVIDERS_NOT_LOADED: ProblemText(503, "Starting", "The providers are not loaded yet. Send it again."),
     Problem.UNAUTHORIZED: ProblemText(
         401,
         "Not verified",
-        "Credentials or signature do not fit. A proxy or framework that changes the body is the usual cause: sign the exact bytes.",
+        "Credentials or signature do not fit. A proxy or framework that changes the body is the usual cause: "
+        "sign the exact bytes.",
     ),
     Problem.IDENTITY_CONFLICT: ProblemText(
-        409, "Same identity, other content", "An event with this identity was accepted before with other content. Both are kept."
+        409,
+        "Same identity, other content",
+        "An event with this identity was accepted before with other content. Both are kept.",
     ),
-    Problem.LANE_FULL: ProblemText(503, "Busy", "Nothing of what was refused was stored. Send it again after Retry-After."),
+    Problem.LANE_FULL: ProblemText(
+        503, "Busy", "Nothing of what was refused was stored. Send it again after Retry-After."
+    ),
     Problem.BUFFER_UNAVAILABLE: ProblemText(503, "Busy", "Nothing was promised. Send it again after Retry-After."),
     Problem.INTERNAL_ERROR: ProblemText(500, "Fault of ours", "Nothing was promised. Send it again."),
 }
@@ -63,7 +78,10 @@ TEXTS: dict[Problem, ProblemText] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What goes back to the sender, whatever server carries it. `code` is counted; accepted and duplicate are codes too."""
+    """What goes back to the sender, whatever server carries it.
+
+    `code` is counted; accepted and duplicate are codes too.
+    """
 
     status: int
     body: bytes
@@ -73,7 +91,13 @@ class Reply:
 
 
 def problem_reply(
-    problem: Problem, *, request_id: str = "", detail: str = "", status: int = 0, retry_after_seconds: int = 1, **members: object
+    problem: Problem,
+    *,
+    request_id: str = "",
+    detail: str = "",
+    status: int = 0,
+    retry_after_seconds: int = 1,
+    **members: object,
 ) -> Reply:
     """`status` replaces the usual one where a provider reads statuses in its own way."""
     text = TEXTS[problem]

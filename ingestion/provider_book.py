@@ -1,6 +1,7 @@
 """The providers as the request path sees them: in memory, complete, re-read in the background when they changed.
 
-The request path never asks PostgreSQL. `ProviderBook.refresh` does, once a second in a thread of the process's own; when it cannot, the last known providers
+The request path never asks PostgreSQL. `ProviderBook.refresh` does, once a second in a thread of the process's own;
+when it cannot, the last known providers
 stay in force, and `default`, which lives in the environment, works from the first moment.
 """
 
@@ -69,7 +70,10 @@ class ProviderBook:
             yield from (secret.value for secret in (*bearers, *(timed.secret for timed in provider.secrets)))
 
     def refresh(self) -> bool:
-        """Reads the providers if they changed; True when they did. Raises django.db.Error when PostgreSQL cannot be asked."""
+        """Reads the providers if they changed; True when they did.
+
+        Raises django.db.Error when PostgreSQL cannot be asked.
+        """
         version = (
             Provider.objects.aggregate(Max("updated_at"), Count("pk")),
             ProviderSecret.objects.aggregate(Max("created_at"), Max("not_after"), Max("pk"), Count("pk")),

@@ -1,6 +1,7 @@
 """The signed promise in every 2xx: one text line for each event.
 
-`acr1 <event id> <lane> <epoch> <sequence> <body sha256> <accepted us> <key id> <mac>`; the MAC is HMAC-SHA256 over everything before it. Anybody may
+`acr1 <event id> <lane> <epoch> <sequence> <body sha256> <accepted us> <key id> <mac>`; the MAC is HMAC-SHA256 over
+everything before it. Anybody may
 keep the line and ask later where the event is; nobody without the key can make one.
 """
 

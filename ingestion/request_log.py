@@ -14,7 +14,9 @@ from autocom.kernel.clock import datetime_of
 
 log = logging.getLogger(__name__)
 
-WRITE_LIMIT_BYTES = 4_096  # one write of at most this (PIPE_BUF on Linux) is never torn, and ingress processes share a log
+WRITE_LIMIT_BYTES = (
+    4_096  # one write of at most this (PIPE_BUF on Linux) is never torn, and ingress processes share a log
+)
 KEPT_LIMIT_COUNT = 200_000  # above it the oldest lines are dropped, and counted
 
 

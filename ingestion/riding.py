@@ -41,7 +41,10 @@ class Riding:
 
     @property
     def why_unstorable(self) -> str | None:
-        """The texts that stand in columns of their own come from headers too, so the payload's check does not cover them."""
+        """The texts that stand in columns of their own come from headers too.
+
+        So the payload's check does not cover them.
+        """
         for text in (self.message_id, self.event_type, self.ordering_key):
             if "\x00" in text:
                 return "an id, type or key has a NUL character"
@@ -53,7 +56,10 @@ class Riding:
         return None
 
     def storable(self) -> Riding:
-        """With texts that PostgreSQL can hold, for rows other than an event's: those are written whatever the sender put there."""
+        """With texts that PostgreSQL can hold, for rows other than an event's.
+
+        Those are written whatever the sender put there.
+        """
         return replace(
             self,
             provider=storable(self.provider),
@@ -84,7 +90,9 @@ class Riding:
             late=late,
         )
 
-    def as_quarantined(self, batch: Batch, *, original: UUID | None, original_content: bytes | None) -> QuarantinedEvent:
+    def as_quarantined(
+        self, batch: Batch, *, original: UUID | None, original_content: bytes | None
+    ) -> QuarantinedEvent:
         return QuarantinedEvent(
             event_id=self.event_id,
             original_event_id=original,
@@ -140,19 +148,27 @@ def read_riding(entry: LaneEntry, *, lane: int, epoch: int) -> Riding:
 
 
 def read_doubtful_riding(entry: LaneEntry, *, lane: int, epoch: int) -> Riding:
-    """As `read_riding`, for an entry whose MAC does not fit or does not cover it: what no column could hold is unreadable too."""
+    """As `read_riding`, for an entry whose MAC does not fit or does not cover it.
+
+    What no column could hold is unreadable too.
+    """
     riding = read_riding(entry, lane=lane, epoch=epoch)
     return riding if _fits_its_columns(riding) else _unreadable(entry, lane=lane, epoch=epoch)
 
 
 def _fits_its_columns(riding: Riding) -> bool:
-    texts = {riding.provider: 64, riding.message_id: 1_024, riding.event_type: 1_024, riding.ordering_key: 1_024, riding.recipe: 24}
-    times = (riding.accepted_us, riding.received_us, 0 if riding.occurred_us is None else riding.occurred_us)
-    return (
-        all(isinstance(text, str) and len(text) <= limit for text, limit in texts.items())
-        and isinstance(riding.kind, str)
-        and len(riding.kind) <= 16
-        and all(isinstance(time_us, int) and 0 <= time_us < LATEST_US for time_us in times)
+    # object: what somebody wrote into Redis has whatever type it likes
+    texts: tuple[tuple[object, int], ...] = (
+        (riding.provider, 64),
+        (riding.message_id, 1_024),
+        (riding.event_type, 1_024),
+        (riding.ordering_key, 1_024),
+        (riding.recipe, 24),
+        (riding.kind, 16),
+    )
+    times: tuple[object, ...] = (riding.accepted_us, riding.received_us, riding.occurred_us or 0)
+    return all(isinstance(text, str) and len(text) <= limit for text, limit in texts) and all(
+        isinstance(time_us, int) and 0 <= time_us < LATEST_US for time_us in times
     )
 
 

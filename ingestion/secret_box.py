@@ -1,4 +1,7 @@
-"""Provider secrets at rest: Fernet (AES-128-CBC with HMAC-SHA256, from `cryptography`), keys derived from SECRET_KEY."""
+"""Provider secrets at rest.
+
+Fernet (AES-128-CBC with HMAC-SHA256, from `cryptography`), keys derived from SECRET_KEY.
+"""
 
 import base64
 
@@ -21,7 +24,7 @@ def seal(value: str) -> bytes:
     return _box().encrypt(value.encode())
 
 
-def unseal(ciphertext: bytes) -> str:
+def unseal(ciphertext: bytes | memoryview) -> str:
     """Raises SecretUnreadable."""
     try:
         return _box().decrypt(bytes(ciphertext)).decode()
@@ -35,5 +38,5 @@ def fingerprint_of(value: str) -> str:
 
 
 def _box() -> MultiFernet:
-    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    secrets = [str(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(derived_key(s, purpose=PURPOSE))) for s in secrets])

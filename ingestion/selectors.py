@@ -1,11 +1,13 @@
-"""Every read of ingestion for the console, the API and health. A source that cannot be asked raises; nothing here says zero for unknown."""
+"""Every read of ingestion for the console, the API and health.
+
+A source that cannot be asked raises; nothing here says zero for unknown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 import redis
 from django.conf import settings
@@ -14,7 +16,7 @@ from rq import Worker
 
 from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
-from ingestion.latency import EDGES_US, Stage, new_histogram
+from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import counts_by_edge, merge_encoded
 from ingestion.models import AckOutcome, LatencyFlush
 
@@ -72,9 +74,9 @@ def _stage_latency(stage: Stage, rows: QuerySet[LatencyFlush]) -> StageLatency:
     count = histogram.total_count
 
     def percentile_ms(share: float) -> float | None:
-        if count < SAMPLES_PER_TAIL / (1 - share):
+        if round(count * (1 - share), 6) < SAMPLES_PER_TAIL:
             return None
-        return cast("float", histogram.get_value_at_percentile(share * 100) / 1_000)
+        return nearest_rank_us(histogram, share=share) / 1_000
 
     counts = counts_by_edge(histogram, within_slo_count=within_slo_count)
     edges_ms = (*(edge_us / 1_000 for edge_us in EDGES_US), float("inf"))
@@ -123,7 +125,10 @@ def _lane_state(peek: LanePeek) -> LaneState:
 
 
 def ingest_rate_per_second(*, last: timedelta) -> float | None:
-    """Accepted POSTs a second. Counted by the minute, so a shorter range is read off the newest flushes. None when nobody has ever reported."""
+    """Accepted POSTs a second.
+
+    Counted by the minute, so a shorter range is read off the newest flushes. None when nobody has ever reported.
+    """
     newest = AckOutcome.objects.order_by("-pk").values_list("minute", flat=True).first()
     if newest is None:
         return None

@@ -29,7 +29,10 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of the way. `took` is the time since the step before; below zero only where two machines' clocks disagree."""
+    """One step of the way.
+
+    `took` is the time since the step before; below zero only where two machines' clocks disagree.
+    """
 
     name: str
     at: datetime
@@ -72,7 +75,9 @@ def steps(times: Sequence[tuple[str, datetime, str]]) -> tuple[Step, ...]:
 
 def of_event(row: Event, *, repeats_count: int) -> EventTrace:
     again = f"; came again {counted(repeats_count, 'time')}" if repeats_count else ""
-    return _committed(row, event_id=row.id, batch=row.batch, fate=Fate.STORED, what=f"stored in batch {row.batch_id}{again}")
+    return _committed(
+        row, event_id=row.id, batch=row.batch, fate=Fate.STORED, what=f"stored in batch {row.batch_id}{again}"
+    )
 
 
 def of_dead_letter(row: DeadLetter) -> EventTrace:
@@ -111,7 +116,10 @@ def of_entry(entry: LaneEntry, riding: Riding, *, peek: LanePeek) -> EventTrace:
         case EntryKind.DUPLICATE:
             fate, what = Fate.DUPLICATE, f"duplicate of {original}; the note of it waits on {place}"
         case EntryKind.QUARANTINED:
-            fate, what = Fate.QUARANTINED, f"quarantined: the identity of {original} with other content; waits on {place}"
+            fate, what = (
+                Fate.QUARANTINED,
+                f"quarantined: the identity of {original} with other content; waits on {place}",
+            )
     return EventTrace(
         event_id=riding.event_id,
         fate=fate,
@@ -157,7 +165,11 @@ def _committed(row: EventFields, *, event_id: UUID, batch: Batch, fate: Fate, wh
                 _received(row.received_at),
                 ("accepted", row.accepted_at, f"{place}, by Redis's clock"),
                 ("claimed", batch.claimed_at, f"by {batch.worker} for batch {batch.number}"),
-                ("committed", batch.committed_at, f"{counted(batch.event_count, 'event')} in the batch, fence {batch.fence}"),
+                (
+                    "committed",
+                    batch.committed_at,
+                    f"{counted(batch.event_count, 'event')} in the batch, fence {batch.fence}",
+                ),
             ]
         ),
     )

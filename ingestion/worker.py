@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class DrainWorker(SimpleWorker):
-    """Runs jobs in its own process: a fork for each would cost more than the batch it commits, and lose the connection."""
+    """Runs jobs in its own process.
+
+    A fork for each would cost more than the batch it commits, and lose the connection.
+    """
 
     max_connection_wait_time = 2.0  # back within seconds when Redis is, where RQ would sleep for up to a minute
     log_result_lifespan = False
@@ -38,11 +41,11 @@ class DrainWorker(SimpleWorker):
     @override
     def request_stop(self, signum: int, frame: Any) -> None:
         STOP.set()  # the drain at work ends after the batch in hand
-        super().request_stop(signum, frame)
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     @override
     def _install_signal_handlers(self) -> None:
-        super()._install_signal_handlers()
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]
         if STOP.is_set():  # asked while it registered
             self._stop_requested = True
 
@@ -53,6 +56,7 @@ class JsonCronJob(CronJob):
     @override
     def enqueue(self, connection: Redis) -> Job:
         queue = Queue(self.queue_name, connection=connection, serializer=JSONSerializer)
+        assert self.func is not None  # noqa: S101  (only monitoring makes cron jobs without one)
         return queue.enqueue(self.func, args=self.args, kwargs=self.kwargs, **self.job_options)
 
 
@@ -94,7 +98,8 @@ def drain_worker(*, queue: str, name: str) -> DrainWorker:
 def work_until_stopped(*, queue: str, name: str) -> None:
     """Runs jobs until SIGTERM or SIGINT.
 
-    RQ's worker gives up when Redis goes away while it does its books. A new one takes over here, under a name of its own, as nobody could
+    RQ's worker gives up when Redis goes away while it does its books. A new one takes over here, under a name of its
+    own, as nobody could
     strike the old name off Redis's list; it goes by itself.
     """
     for life in count():

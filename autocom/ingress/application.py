@@ -1,4 +1,7 @@
-"""The RSGI application that granian serves: reads a body within its limits, runs the view, answers when the promise is made."""
+"""The RSGI application that granian serves.
+
+Reads a body within its limits, runs the view, answers when the promise is made.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 
+from autocom.ingress.body_deadlines import BodyDeadlines
 from autocom.ingress.group_commit import GroupCommit, Unavailable
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
@@ -20,12 +25,16 @@ from ingestion.housekeeping import Housekeeping
 from ingestion.latency import RECORDER, Stage
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK
-from ingestion.request_log import REQUEST_LOG, RequestLine
 from ingestion.receive import GROUP_COMMIT, HEADERS, LENGTH_DIGITS, RECEIVED_US, ReplyResponse
+from ingestion.request_log import REQUEST_LOG, RequestLine
 
 BODY_DEADLINE_SECONDS = 5.0
 FINISH_LIMIT_TIMES = 16  # of a body that is too large, so many times the limit is read and thrown away
-DJANGO_READS = (("host", "HTTP_HOST"), ("content-encoding", "HTTP_CONTENT_ENCODING"), ("accept-encoding", "HTTP_ACCEPT_ENCODING"))
+DJANGO_READS = (
+    ("host", "HTTP_HOST"),
+    ("content-encoding", "HTTP_CONTENT_ENCODING"),
+    ("accept-encoding", "HTTP_ACCEPT_ENCODING"),
+)
 WEBHOOKS = "/webhooks"
 
 log = logging.getLogger("autocom.ingress")
@@ -47,6 +56,7 @@ class IngressApplication:
     def __init__(self) -> None:
         self._django = WSGIHandler()
         self._group: GroupCommit | None = None
+        self._body_deadlines = BodyDeadlines(limit_seconds=BODY_DEADLINE_SECONDS)
         self._housekeeping = Housekeeping(book=BOOK, recorder=RECORDER)
         self._body_limit_bytes: int = settings.AUTOCOM.body_limit_bytes
 
@@ -113,7 +123,10 @@ class IngressApplication:
         return reply_of(response), ""
 
     async def _read_body(self, environ: dict[str, Any], protocol: RsgiProtocol) -> Reply | None:
-        """Puts the body into the environ, or gives the refusal. A slow body holds no thread; a long one is cut off at the limit."""
+        """Puts the body into the environ, or gives the refusal.
+
+        A slow body holds no thread; a long one is cut off at the limit.
+        """
         length = environ.get("CONTENT_LENGTH", "")
         if environ["REQUEST_METHOD"] != "POST":
             return None  # the view answers 405
@@ -122,8 +135,8 @@ class IngressApplication:
         if len(length) > LENGTH_DIGITS or int(length) > self._body_limit_bytes:
             return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
         try:
-            async with asyncio.timeout(BODY_DEADLINE_SECONDS):
-                body = await protocol()  # at most Content-Length bytes: that is how HTTP/1.1 frames it
+            # at most Content-Length bytes: that is how HTTP/1.1 frames it
+            body = await self._body_deadlines.read(protocol())
         except TimeoutError:
             return problem_reply(Problem.BODY_TIMEOUT)
         except Exception as error:  # noqa: BLE001  (granian raises its own types when a sender breaks off)
@@ -133,7 +146,10 @@ class IngressApplication:
         return None
 
     async def _let_finish(self, protocol: RsgiProtocol) -> None:
-        """Reads on, after the answer, for a while: a connection closed on unread bytes is reset, and the sender never sees the answer."""
+        """Reads on, after the answer, for a while.
+
+        A connection closed on unread bytes is reset, and the sender never sees the answer.
+        """
         left_bytes = self._body_limit_bytes * FINISH_LIMIT_TIMES
         try:
             async with asyncio.timeout(BODY_DEADLINE_SECONDS):
@@ -193,7 +209,8 @@ def known_name(environ: dict[str, Any]) -> str:
     return name if BOOK.named(name) else ""
 
 
-def reply_of(response: HttpResponse) -> Reply:
+def reply_of(response: HttpResponseBase) -> Reply:
+    assert isinstance(response, HttpResponse)  # noqa: S101  (nothing here streams)
     if isinstance(response, ReplyResponse) and response.reply is not None:
         return response.reply
     if response.status_code == 404:

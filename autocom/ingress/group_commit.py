@@ -1,7 +1,10 @@
-"""Acks as a group: every envelope that waits goes to Redis in one write; each request is answered when its own reply is there.
+"""Acks as a group: every envelope that waits goes to Redis in one write; each request is answered when its own reply is
+there.
 
-With `appendfsync always` the server syncs once for all commands that it read together, so a group costs one fsync instead of one an ack.
-Where the outcome is unknown (timeout, lost connection) the waiting requests get Unavailable: nothing was promised, and the provider's retry finds what
+With `appendfsync always` the server syncs once for all commands that it read together, so a group costs one fsync
+instead of one an ack.
+Where the outcome is unknown (timeout, lost connection) the waiting requests get Unavailable: nothing was promised,
+and the provider's retry finds what
 was stored as a duplicate.
 """
 
@@ -138,7 +141,10 @@ class GroupCommit:
         return await waiting.answer
 
     def _flush(self) -> None:
-        """Sends the next group, in the order of arrival, without those given up while waiting: nothing of them is stored."""
+        """Sends the next group, in the order of arrival, without those given up while waiting.
+
+        Nothing of them is stored.
+        """
         self._flush_is_due = False
         if self._transport is None:
             return
@@ -149,7 +155,7 @@ class GroupCommit:
             self._again_count = max(self._again_count - 1, 0)
             if each.answer.done():
                 continue
-            packed.append(hiredis.pack_command(tuple(each.words)))
+            packed.append(_packed(each.words))
             size_bytes += len(packed[-1])
             self._in_flight.append(each)
         if packed:
@@ -241,20 +247,18 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         wire = _Wire(self)
         address = self._address
-        transport: asyncio.BaseTransport
+        transport: Any  # uvloop's transports are no asyncio.WriteTransport, but have its methods
         if address.path:
             transport, _ = await loop.create_unix_connection(lambda: wire, address.path)
         else:
             transport, _ = await loop.create_connection(lambda: wire, address.host, address.port, ssl=address.tls)
-        if not isinstance(transport, asyncio.WriteTransport):
-            transport = _as_write_transport(transport)
         self._wire = wire
         commands = [tuple(word.encode() for word in words) for words in address.greeting]
         commands.append((b"SCRIPT", b"LOAD", script("append").source))
         due_at = loop.time() + ANSWER_TIMEOUT_SECONDS
         greeting = [_Waiting(words, loop.create_future(), due_at) for words in commands]
         self._in_flight.extend(greeting)
-        transport.write(b"".join([hiredis.pack_command(tuple(each.words)) for each in greeting]))
+        transport.write(b"".join([_packed(each.words) for each in greeting]))
         try:
             await asyncio.gather(*(each.answer for each in greeting))
             if self._wire is not wire:
@@ -267,10 +271,6 @@ class GroupCommit:
         self._transport = transport
 
 
-def _as_write_transport(transport: asyncio.BaseTransport) -> Any:
-    return transport  # uvloop's transports have the methods without the base class
-
-
 def _fail_each(doomed: deque[_Waiting], error: Exception) -> None:
     """Each has its refusal afterwards, and the queue is empty."""
     while doomed:
@@ -279,5 +279,11 @@ def _fail_each(doomed: deque[_Waiting], error: Exception) -> None:
 
 def _ignored() -> asyncio.Future[Any]:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())  # a failure shows at the append that follows
+    future.add_done_callback(
+        lambda done: done.cancelled() or done.exception()
+    )  # a failure shows at the append that follows
     return future
+
+
+def _packed(words: Sequence[bytes]) -> bytes:
+    return bytes(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]  # its stub means a tuple of one

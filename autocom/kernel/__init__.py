@@ -1,1 +1,4 @@
-"""What every app may use and what uses nothing of ours: clock, digests, environment reader, errors, ids, Merkle trees."""
+"""What every app may use and what uses nothing of ours.
+
+Clock, digests, environment reader, errors, ids, Merkle trees.
+"""

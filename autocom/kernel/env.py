@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# stands for a value whose file was a mistake, which is told once; compared by identity, so no file's content can pass for it
+# stands for a value whose file was a mistake, which is told once; compared by identity, so no file's content can pass
+# for it
 UNREADABLE = "unreadable"
 
 

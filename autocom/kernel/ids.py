@@ -2,7 +2,8 @@
 
 A request id is a version 7 UUID (RFC 9562 section 5.7) with microseconds where the RFC puts milliseconds plus
 random bits, and its low 12 bits zero. The event at position i of the delivery has the id `request id + i`: one primary
-key serves event lookup, lookup of a delivery's events (a range), newest-first pages and insertion at the index's right edge.
+key serves event lookup, lookup of a delivery's events (a range), newest-first pages and insertion at the index's
+right edge.
 """
 
 import secrets

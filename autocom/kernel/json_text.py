@@ -1,6 +1,7 @@
 """JSON text, fast where it is ordinary and complete where it is not.
 
-orjson is several times faster than the standard library and stricter: it refuses lone surrogates and NaN. Those must survive up to the drain, which
+orjson is several times faster than the standard library and stricter: it refuses lone surrogates and NaN. Those must
+survive up to the drain, which
 buries them with their bytes, so the standard library takes over where orjson will not.
 """
 
@@ -11,7 +12,10 @@ import orjson
 
 
 def dumps(value: object) -> bytes:
-    """Compact JSON as UTF-8 (ASCII with escapes where the value holds a lone surrogate). Raises TypeError, ValueError."""
+    """Compact JSON as UTF-8 (ASCII with escapes where the value holds a lone surrogate).
+
+    Raises TypeError, ValueError.
+    """
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -19,7 +23,10 @@ def dumps(value: object) -> bytes:
 
 
 def loads(text: bytes) -> Any:
-    """The value; an integer beyond 64 bits may come as a float. Raises ValueError (UnicodeDecodeError where it is not UTF-8), or RecursionError where it is nested too deeply."""
+    """The value; an integer beyond 64 bits may come as a float.
+
+    Raises ValueError (UnicodeDecodeError where it is not UTF-8), or RecursionError where it is nested too deeply.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -6,7 +6,8 @@ import gc
 def settle_memory() -> None:
     """Called once everything is loaded: the collector no longer walks what lives for ever, and runs seldom.
 
-    Requests and batches leave no cycles behind, so the usual threshold of 2,000 objects was a tenth of the ingress's CPU for nothing.
+    Requests and batches leave no cycles behind, so the usual threshold of 2,000 objects was a tenth of the ingress's
+    CPU for nothing.
     """
     gc.collect()
     gc.freeze()

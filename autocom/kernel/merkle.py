@@ -18,7 +18,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
     """The tree's root from its leaf hashes.
 
-    Pairing neighbours level by level and carrying an odd last node up unchanged gives the RFC's tree, as its left subtree is the largest power
+    Pairing neighbours level by level and carrying an odd last node up unchanged gives the RFC's tree, as its left
+    subtree is the largest power
     of two below the size.
     """
     if not hashes:

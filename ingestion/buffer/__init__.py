@@ -1,1 +1,4 @@
-"""The one door to Redis: `keys` lists what is there, `scripts/` has a Lua file for each operation, `append` and `store` call them."""
+"""The one door to Redis.
+
+`keys` lists what is there, `scripts/` has a Lua file for each operation, `append` and `store` call them.
+"""

@@ -86,7 +86,9 @@ def hop_mac(key: bytes, *parts: bytes) -> bytes:
     return hmac_sha256(key, framed(parts))
 
 
-def append_args(delivery: DeliveryToAppend, *, limits: AppendLimits, hop_key: bytes, receipt_key_id: str) -> list[bytes]:
+def append_args(
+    delivery: DeliveryToAppend, *, limits: AppendLimits, hop_key: bytes, receipt_key_id: str
+) -> list[bytes]:
     """The words of the EVALSHA for one delivery."""
     lanes = list(dict.fromkeys(event.lane for event in delivery.events))
     position_of = {lane: b"%d" % (i + 1) for i, lane in enumerate(lanes)}
@@ -135,7 +137,9 @@ def _lane_keys(lane: int) -> tuple[bytes, bytes, bytes]:
     return keys.stream(lane), keys.state(lane), keys.wake(lane)
 
 
-def read_answers(delivery: DeliveryToAppend, answers: Sequence[Sequence[object]], *, receipt_key_id: str) -> list[Appended]:
+def read_answers(
+    delivery: DeliveryToAppend, answers: Sequence[Sequence[object]], *, receipt_key_id: str
+) -> list[Appended]:
     """What became of each event, in the delivery's order."""
     return [
         _read(event, answer, delivery, receipt_key_id) for event, answer in zip(delivery.events, answers, strict=True)
@@ -165,7 +169,10 @@ def _read(event: EventToAppend, answer: Sequence[object], delivery: DeliveryToAp
 
 
 def original_receipt(seen: bytes) -> Receipt:
-    """The receipt inside a `seen` value: content digest (32), event id (16), body digest (32), key id (8), then words."""
+    """The receipt inside a `seen` value.
+
+    Content digest (32), event id (16), body digest (32), key id (8), then words.
+    """
     lane, sequence, epoch, accepted_us = seen[88:].split(b" ")
     return Receipt(
         event_id=UUID(bytes=seen[32:48]),
@@ -189,7 +196,10 @@ _KINDS = {kind.value: kind for kind in EntryKind}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneEntry:
-    """One entry read from a lane, unparsed: `meta` is JSON text, `delivery` is JSON, a line end, and the raw body or nothing."""
+    """One entry read from a lane, unparsed.
+
+    `meta` is JSON text, `delivery` is JSON, a line end, and the raw body or nothing.
+    """
 
     sequence: int
     kind: EntryKind

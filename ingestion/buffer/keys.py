@@ -1,4 +1,7 @@
-"""Every key that autocom keeps in Redis, with type and life. One hash tag, so that one script may touch lanes and RQ's queue."""
+"""Every key that autocom keeps in Redis, with type and life.
+
+One hash tag, so that one script may touch lanes and RQ's queue.
+"""
 
 from rq.defaults import RQ_KEY_PREFIX
 from rq.queue import Queue

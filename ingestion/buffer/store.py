@@ -71,7 +71,10 @@ class LeasePolicy:
 
 
 def redis_client(url: str, *, timeout_seconds: float = SOCKET_TIMEOUT_SECONDS) -> redis.Redis:
-    """A client that never retries by itself: a repeated append would only say duplicate, but a repeated push rings twice."""
+    """A client that never retries by itself.
+
+    A repeated append would only say duplicate, but a repeated push rings twice.
+    """
     return redis.Redis.from_url(
         url,
         socket_timeout=timeout_seconds,
@@ -106,17 +109,26 @@ class LaneBuffer:
         return int(self._ask("HGET", keys.state(lane), "epoch") or 0)
 
     def read(self, lane: int, *, limit_count: int, limit_bytes: int = READ_LIMIT_BYTES) -> list[LaneEntry]:
-        """The oldest entries of the lane, no more than fit into the limits, but one at least. Reading changes nothing."""
+        """The oldest entries of the lane, no more than fit into the limits, but one at least.
+
+        Reading changes nothing.
+        """
         return self._read(lane, epoch=None, limit_count=limit_count, limit_bytes=limit_bytes) or []
 
     def read_claimed(
         self, claim: Claim, *, limit_count: int, limit_bytes: int = READ_LIMIT_BYTES
     ) -> list[LaneEntry] | None:
-        """As `read`, or None when the lane's epoch is not the claim's any more: Redis lost its data and the entries are of another count."""
+        """As `read`, or None when the lane's epoch is not the claim's any more.
+
+        Redis lost its data and the entries are of another count.
+        """
         return self._read(claim.lane, epoch=claim.epoch, limit_count=limit_count, limit_bytes=limit_bytes)
 
     def _read(self, lane: int, *, epoch: int | None, limit_count: int, limit_bytes: int) -> list[LaneEntry] | None:
-        """Asks for one entry and the lane's size, then for all at once, or by slices where the lane holds more than the limit."""
+        """Asks for one entry and the lane's size.
+
+        Then for all at once, or by slices where the lane holds more than the limit.
+        """
         entries: list[LaneEntry] = []
         size_bytes = 0
         slice_count = 1
@@ -135,7 +147,10 @@ class LaneBuffer:
             slice_count = room_count if waiting_bytes <= limit_bytes else min(room_count, SLICE_COUNT)
 
     def _slice(self, lane: int, *, after: Sequence[LaneEntry], count: int) -> tuple[int, int, list[LaneEntry]]:
-        """The lane's epoch and size, and entries of that epoch: one transaction, as Redis may come back empty between two commands."""
+        """The lane's epoch and size, and entries of that epoch.
+
+        One transaction, as Redis may come back empty between two commands.
+        """
         start = f"({after[-1].sequence}-0" if after else "-"
         try:
             with self.client.pipeline(transaction=True) as pipe:
@@ -152,7 +167,10 @@ class LaneBuffer:
         return [LaneEntry.read(entry_id, fields) for entry_id, fields in raw]
 
     def trim(self, claim: Claim, *, through_sequence: int, freed_bytes: int) -> int | None:
-        """Entries left after those up to the sequence are gone, or None when the lease was lost (nothing is gone then)."""
+        """Entries left after those up to the sequence are gone.
+
+        Or None when the lease was lost (nothing is gone then).
+        """
         left: int = self._run(
             "trim",
             [keys.lease(claim.lane), keys.stream(claim.lane), keys.state(claim.lane), keys.wake(claim.lane)],
@@ -163,7 +181,9 @@ class LaneBuffer:
     def release(self, claim: Claim) -> bool:
         """True when the lane is given up; False when entries wait, so it is still ours."""
         return bool(
-            self._run("release", [keys.lease(claim.lane), keys.stream(claim.lane), keys.wake(claim.lane)], [claim.token])
+            self._run(
+                "release", [keys.lease(claim.lane), keys.stream(claim.lane), keys.wake(claim.lane)], [claim.token]
+            )
         )
 
     def hand_back(self, claim: Claim, *, job_id: bytes) -> bool:
@@ -179,7 +199,7 @@ class LaneBuffer:
         attempt: int = self._run(
             "back_off",
             [keys.lease(claim.lane), keys.state(claim.lane), keys.wake(claim.lane)],
-            [claim.token, max(_ms(rest), 1), next_attempt_us, error[:500]],
+            [claim.token, max(_ms(rest), 1), next_attempt_us, error[:500].encode(errors="replace")],
         )
         return None if attempt < 0 else attempt
 

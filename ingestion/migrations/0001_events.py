@@ -2,252 +2,359 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import ingestion.fields
 from django.db import migrations, models
+
+import ingestion.fields
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('request_id', models.UUIDField(primary_key=True, serialize=False)),
-                ('provider', models.CharField(max_length=64)),
-                ('received_at', models.DateTimeField()),
-                ('headers', ingestion.fields.RawJSONField(default=dict)),
-                ('body', models.BinaryField()),
-                ('body_sha256', models.BinaryField()),
-                ('event_count', models.PositiveSmallIntegerField()),
+                ("request_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("provider", models.CharField(max_length=64)),
+                ("received_at", models.DateTimeField()),
+                ("headers", ingestion.fields.RawJSONField(default=dict)),
+                ("body", models.BinaryField()),
+                ("body_sha256", models.BinaryField()),
+                ("event_count", models.PositiveSmallIntegerField()),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
+                "verbose_name_plural": "deliveries",
             },
         ),
         migrations.CreateModel(
-            name='Lane',
+            name="Lane",
             fields=[
-                ('number', models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('cursor', models.BigIntegerField(default=0, help_text='Sequence of the last entry that is settled')),
-                ('fence', models.BigIntegerField(default=0, help_text='The newest lease that committed; an older one is refused')),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("number", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("cursor", models.BigIntegerField(default=0, help_text="Sequence of the last entry that is settled")),
+                (
+                    "fence",
+                    models.BigIntegerField(
+                        default=0, help_text="The newest lease that committed; an older one is refused"
+                    ),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'ordering': ['number'],
+                "ordering": ["number"],
             },
         ),
         migrations.CreateModel(
-            name='LaneIncident',
+            name="LaneIncident",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('lane', models.PositiveSmallIntegerField()),
-                ('kind', models.CharField(choices=[('gap', 'gap: sequences are missing'), ('new_epoch', 'new epoch: Redis lost its data'), ('reused', 'reused: a settled sequence came again with another event')], max_length=16)),
-                ('epoch', models.BigIntegerField()),
-                ('first_sequence', models.BigIntegerField()),
-                ('last_sequence', models.BigIntegerField()),
-                ('detail', models.TextField(blank=True)),
-                ('seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lane", models.PositiveSmallIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("gap", "gap: sequences are missing"),
+                            ("new_epoch", "new epoch: Redis lost its data"),
+                            ("reused", "reused: a settled sequence came again with another event"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("epoch", models.BigIntegerField()),
+                ("first_sequence", models.BigIntegerField()),
+                ("last_sequence", models.BigIntegerField()),
+                ("detail", models.TextField(blank=True)),
+                ("seen_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'ordering': ['-seen_at'],
+                "ordering": ["-seen_at"],
             },
         ),
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=64, unique=True)),
-                ('scheme', models.CharField(help_text='The adapter that verifies and identifies, e.g. generic', max_length=32)),
-                ('enabled', models.BooleanField(default=True)),
-                ('options', models.JSONField(blank=True, default=dict, help_text='Settings of the adapter, such as header names')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.SlugField(max_length=64, unique=True)),
+                (
+                    "scheme",
+                    models.CharField(help_text="The adapter that verifies and identifies, e.g. generic", max_length=32),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "options",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Settings of the adapter, such as header names"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='SuppressedDuplicate',
+            name="SuppressedDuplicate",
             fields=[
-                ('event_id', models.UUIDField(help_text='The id that the repeated event would have had', primary_key=True, serialize=False)),
-                ('original_event_id', models.UUIDField(db_index=True)),
-                ('provider', models.CharField(max_length=64)),
-                ('message_id', models.TextField()),
-                ('event_type', models.TextField()),
-                ('received_at', models.DateTimeField()),
-                ('late', models.BooleanField(default=False, help_text="Found by PostgreSQL: Redis's dedupe window had passed")),
+                (
+                    "event_id",
+                    models.UUIDField(
+                        help_text="The id that the repeated event would have had", primary_key=True, serialize=False
+                    ),
+                ),
+                ("original_event_id", models.UUIDField(db_index=True)),
+                ("provider", models.CharField(max_length=64)),
+                ("message_id", models.TextField()),
+                ("event_type", models.TextField()),
+                ("received_at", models.DateTimeField()),
+                (
+                    "late",
+                    models.BooleanField(
+                        default=False, help_text="Found by PostgreSQL: Redis's dedupe window had passed"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-event_id'],
+                "ordering": ["-event_id"],
             },
         ),
         migrations.CreateModel(
-            name='AckOutcome',
+            name="AckOutcome",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('minute', models.DateTimeField()),
-                ('provider', models.CharField(max_length=64)),
-                ('code', models.CharField(help_text="accepted, duplicate, or the problem's code", max_length=48)),
-                ('process', models.CharField(max_length=64)),
-                ('flush_number', models.BigIntegerField()),
-                ('count', models.BigIntegerField()),
-                ('flushed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("minute", models.DateTimeField()),
+                ("provider", models.CharField(max_length=64)),
+                ("code", models.CharField(help_text="accepted, duplicate, or the problem's code", max_length=48)),
+                ("process", models.CharField(max_length=64)),
+                ("flush_number", models.BigIntegerField()),
+                ("count", models.BigIntegerField()),
+                (
+                    "flushed_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('minute', 'provider', 'code', 'process', 'flush_number'), name='ack_outcome_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("minute", "provider", "code", "process", "flush_number"), name="ack_outcome_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('number', models.BigAutoField(primary_key=True, serialize=False)),
-                ('lane', models.PositiveSmallIntegerField()),
-                ('epoch', models.BigIntegerField()),
-                ('first_sequence', models.BigIntegerField()),
-                ('last_sequence', models.BigIntegerField()),
-                ('event_count', models.PositiveIntegerField()),
-                ('duplicate_count', models.PositiveIntegerField(default=0)),
-                ('quarantined_count', models.PositiveIntegerField(default=0)),
-                ('dead_count', models.PositiveIntegerField(default=0)),
-                ('merkle_root', models.BinaryField()),
-                ('worker', models.CharField(max_length=96)),
-                ('fence', models.BigIntegerField()),
-                ('claimed_at', models.DateTimeField()),
-                ('committed_at', models.DateTimeField(help_text='Taken just before COMMIT')),
+                ("number", models.BigAutoField(primary_key=True, serialize=False)),
+                ("lane", models.PositiveSmallIntegerField()),
+                ("epoch", models.BigIntegerField()),
+                ("first_sequence", models.BigIntegerField()),
+                ("last_sequence", models.BigIntegerField()),
+                ("event_count", models.PositiveIntegerField()),
+                ("duplicate_count", models.PositiveIntegerField(default=0)),
+                ("quarantined_count", models.PositiveIntegerField(default=0)),
+                ("dead_count", models.PositiveIntegerField(default=0)),
+                ("merkle_root", models.BinaryField()),
+                ("worker", models.CharField(max_length=96)),
+                ("fence", models.BigIntegerField()),
+                ("claimed_at", models.DateTimeField()),
+                ("committed_at", models.DateTimeField(help_text="Taken just before COMMIT")),
             ],
             options={
-                'verbose_name_plural': 'batches',
-                'ordering': ['-number'],
-                'indexes': [models.Index(fields=['lane', 'epoch', 'last_sequence'], name='batch_lane_sequence')],
+                "verbose_name_plural": "batches",
+                "ordering": ["-number"],
+                "indexes": [models.Index(fields=["lane", "epoch", "last_sequence"], name="batch_lane_sequence")],
             },
         ),
         migrations.CreateModel(
-            name='LatencyFlush',
+            name="LatencyFlush",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('minute', models.DateTimeField()),
-                ('stage', models.CharField(max_length=12)),
-                ('provider', models.CharField(max_length=64)),
-                ('process', models.CharField(max_length=64)),
-                ('flush_number', models.BigIntegerField()),
-                ('count', models.BigIntegerField()),
-                ('within_slo_count', models.BigIntegerField(help_text='Exact count at or under 120 ms')),
-                ('sum_us', models.BigIntegerField()),
-                ('max_us', models.BigIntegerField()),
-                ('clamped_count', models.BigIntegerField(default=0, help_text='Longer than the histogram can hold')),
-                ('histogram', models.BinaryField(help_text='HdrHistogram V2, microseconds, 3 digits, compressed')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("minute", models.DateTimeField()),
+                ("stage", models.CharField(max_length=12)),
+                ("provider", models.CharField(max_length=64)),
+                ("process", models.CharField(max_length=64)),
+                ("flush_number", models.BigIntegerField()),
+                ("count", models.BigIntegerField()),
+                ("within_slo_count", models.BigIntegerField(help_text="Exact count at or under 120 ms")),
+                ("sum_us", models.BigIntegerField()),
+                ("max_us", models.BigIntegerField()),
+                ("clamped_count", models.BigIntegerField(default=0, help_text="Longer than the histogram can hold")),
+                ("histogram", models.BinaryField(help_text="HdrHistogram V2, microseconds, 3 digits, compressed")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('minute', 'stage', 'provider', 'process', 'flush_number'), name='latency_flush_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("minute", "stage", "provider", "process", "flush_number"), name="latency_flush_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ProviderSecret',
+            name="ProviderSecret",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ciphertext', models.BinaryField()),
-                ('fingerprint', models.CharField(editable=False, help_text='Tells secrets apart without showing them', max_length=8)),
-                ('not_before', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('not_after', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='secrets', to='ingestion.provider')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("ciphertext", models.BinaryField()),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        editable=False, help_text="Tells secrets apart without showing them", max_length=8
+                    ),
+                ),
+                ("not_before", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("not_after", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="secrets", to="ingestion.provider"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-not_before'],
+                "ordering": ["-not_before"],
             },
         ),
         migrations.CreateModel(
-            name='QuarantinedEvent',
+            name="QuarantinedEvent",
             fields=[
-                ('provider', models.CharField(max_length=64)),
-                ('message_id', models.TextField()),
-                ('event_type', models.TextField()),
-                ('ordering_key', models.TextField()),
-                ('identity', models.BinaryField()),
-                ('recipe', models.CharField(help_text='The identity recipe and its version, e.g. generic/1', max_length=24)),
-                ('lane', models.PositiveSmallIntegerField()),
-                ('epoch', models.BigIntegerField()),
-                ('sequence', models.BigIntegerField()),
-                ('body_sha256', models.BinaryField()),
-                ('content_sha256', models.BinaryField()),
-                ('received_at', models.DateTimeField(help_text='First byte seen by the ingress')),
-                ('accepted_at', models.DateTimeField(help_text="Appended to its lane, by Redis's clock")),
-                ('event_id', models.UUIDField(primary_key=True, serialize=False)),
-                ('original_event_id', models.UUIDField(null=True)),
-                ('original_content_sha256', models.BinaryField(null=True)),
-                ('payload_bytes', models.BinaryField()),
-                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='quarantined', to='ingestion.batch')),
+                ("provider", models.CharField(max_length=64)),
+                ("message_id", models.TextField()),
+                ("event_type", models.TextField()),
+                ("ordering_key", models.TextField()),
+                ("identity", models.BinaryField()),
+                (
+                    "recipe",
+                    models.CharField(help_text="The identity recipe and its version, e.g. generic/1", max_length=24),
+                ),
+                ("lane", models.PositiveSmallIntegerField()),
+                ("epoch", models.BigIntegerField()),
+                ("sequence", models.BigIntegerField()),
+                ("body_sha256", models.BinaryField()),
+                ("content_sha256", models.BinaryField()),
+                ("received_at", models.DateTimeField(help_text="First byte seen by the ingress")),
+                ("accepted_at", models.DateTimeField(help_text="Appended to its lane, by Redis's clock")),
+                ("event_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("original_event_id", models.UUIDField(null=True)),
+                ("original_content_sha256", models.BinaryField(null=True)),
+                ("payload_bytes", models.BinaryField()),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="quarantined",
+                        to="ingestion.batch",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-event_id'],
+                "ordering": ["-event_id"],
             },
         ),
         migrations.CreateModel(
-            name='DeadLetter',
+            name="DeadLetter",
             fields=[
-                ('provider', models.CharField(max_length=64)),
-                ('message_id', models.TextField()),
-                ('event_type', models.TextField()),
-                ('ordering_key', models.TextField()),
-                ('identity', models.BinaryField()),
-                ('recipe', models.CharField(help_text='The identity recipe and its version, e.g. generic/1', max_length=24)),
-                ('lane', models.PositiveSmallIntegerField()),
-                ('epoch', models.BigIntegerField()),
-                ('sequence', models.BigIntegerField()),
-                ('body_sha256', models.BinaryField()),
-                ('content_sha256', models.BinaryField()),
-                ('received_at', models.DateTimeField(help_text='First byte seen by the ingress')),
-                ('accepted_at', models.DateTimeField(help_text="Appended to its lane, by Redis's clock")),
-                ('event_id', models.UUIDField(primary_key=True, serialize=False)),
-                ('occurred_at', models.DateTimeField(null=True)),
-                ('kind', models.CharField(default='other', max_length=16)),
-                ('payload_bytes', models.BinaryField()),
-                ('state', models.CharField(choices=[('open', 'Open'), ('retried', 'Retried'), ('discarded', 'Discarded')], default='open', max_length=16)),
-                ('error_class', models.CharField(max_length=96)),
-                ('error', models.TextField()),
-                ('fingerprint', models.CharField(db_index=True, help_text='Groups letters that failed alike', max_length=16)),
-                ('attempt_count', models.PositiveIntegerField(default=1)),
-                ('dead_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='dead_letters', to='ingestion.batch')),
+                ("provider", models.CharField(max_length=64)),
+                ("message_id", models.TextField()),
+                ("event_type", models.TextField()),
+                ("ordering_key", models.TextField()),
+                ("identity", models.BinaryField()),
+                (
+                    "recipe",
+                    models.CharField(help_text="The identity recipe and its version, e.g. generic/1", max_length=24),
+                ),
+                ("lane", models.PositiveSmallIntegerField()),
+                ("epoch", models.BigIntegerField()),
+                ("sequence", models.BigIntegerField()),
+                ("body_sha256", models.BinaryField()),
+                ("content_sha256", models.BinaryField()),
+                ("received_at", models.DateTimeField(help_text="First byte seen by the ingress")),
+                ("accepted_at", models.DateTimeField(help_text="Appended to its lane, by Redis's clock")),
+                ("event_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("occurred_at", models.DateTimeField(null=True)),
+                ("kind", models.CharField(default="other", max_length=16)),
+                ("payload_bytes", models.BinaryField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("retried", "Retried"), ("discarded", "Discarded")],
+                        default="open",
+                        max_length=16,
+                    ),
+                ),
+                ("error_class", models.CharField(max_length=96)),
+                ("error", models.TextField()),
+                (
+                    "fingerprint",
+                    models.CharField(db_index=True, help_text="Groups letters that failed alike", max_length=16),
+                ),
+                ("attempt_count", models.PositiveIntegerField(default=1)),
+                ("dead_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="dead_letters",
+                        to="ingestion.batch",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-event_id'],
-                'indexes': [models.Index(fields=['message_id', 'event_type'], name='dead_letter_message_type')],
+                "ordering": ["-event_id"],
+                "indexes": [models.Index(fields=["message_id", "event_type"], name="dead_letter_message_type")],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('provider', models.CharField(max_length=64)),
-                ('message_id', models.TextField()),
-                ('event_type', models.TextField()),
-                ('ordering_key', models.TextField()),
-                ('identity', models.BinaryField()),
-                ('recipe', models.CharField(help_text='The identity recipe and its version, e.g. generic/1', max_length=24)),
-                ('lane', models.PositiveSmallIntegerField()),
-                ('epoch', models.BigIntegerField()),
-                ('sequence', models.BigIntegerField()),
-                ('body_sha256', models.BinaryField()),
-                ('content_sha256', models.BinaryField()),
-                ('received_at', models.DateTimeField(help_text='First byte seen by the ingress')),
-                ('accepted_at', models.DateTimeField(help_text="Appended to its lane, by Redis's clock")),
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('occurred_at', models.DateTimeField(null=True)),
-                ('kind', models.CharField(default='other', help_text='Normalised: delivered, bounced, opened, payment, …', max_length=16)),
-                ('payload', ingestion.fields.RawJSONField()),
-                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='ingestion.batch')),
+                ("provider", models.CharField(max_length=64)),
+                ("message_id", models.TextField()),
+                ("event_type", models.TextField()),
+                ("ordering_key", models.TextField()),
+                ("identity", models.BinaryField()),
+                (
+                    "recipe",
+                    models.CharField(help_text="The identity recipe and its version, e.g. generic/1", max_length=24),
+                ),
+                ("lane", models.PositiveSmallIntegerField()),
+                ("epoch", models.BigIntegerField()),
+                ("sequence", models.BigIntegerField()),
+                ("body_sha256", models.BinaryField()),
+                ("content_sha256", models.BinaryField()),
+                ("received_at", models.DateTimeField(help_text="First byte seen by the ingress")),
+                ("accepted_at", models.DateTimeField(help_text="Appended to its lane, by Redis's clock")),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("occurred_at", models.DateTimeField(null=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        default="other", help_text="Normalised: delivered, bounced, opened, payment, …", max_length=16
+                    ),
+                ),
+                ("payload", ingestion.fields.RawJSONField()),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="events",
+                        to="ingestion.batch",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['message_id', 'event_type'], include=('id', 'provider'), name='event_message_type'), models.Index(fields=['ordering_key', 'id'], name='event_ordering_key'), models.Index(fields=['lane', 'epoch', 'sequence'], name='event_lane_sequence')],
-                'constraints': [models.UniqueConstraint(fields=('identity',), name='event_identity_once')],
+                "indexes": [
+                    models.Index(
+                        fields=["message_id", "event_type"], include=("id", "provider"), name="event_message_type"
+                    ),
+                    models.Index(fields=["ordering_key", "id"], name="event_ordering_key"),
+                    models.Index(fields=["lane", "epoch", "sequence"], name="event_lane_sequence"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("identity",), name="event_identity_once")],
             },
         ),
     ]

@@ -112,7 +112,8 @@ class InboundDelivery:
 class IdentifiedEvent:
     """One event found in a delivery.
 
-    `payload` is JSON text. `identity_fields` are what makes two events the same under `recipe`; the provider's name and the recipe are
+    `payload` is JSON text. `identity_fields` are what makes two events the same under `recipe`; the provider's name
+    and the recipe are
     added to them. `content_sha256` tells the same event from another one under its identity: leave out what a provider
     changes when it sends the same event again.
     """
@@ -194,7 +195,9 @@ def timestamp_seconds(text: str) -> int:
     return int(text)
 
 
-def check_fresh(signed_at_seconds: int, *, now_us: int, past: timedelta = PAST_LIMIT, future: timedelta = FUTURE_LIMIT) -> None:
+def check_fresh(
+    signed_at_seconds: int, *, now_us: int, past: timedelta = PAST_LIMIT, future: timedelta = FUTURE_LIMIT
+) -> None:
     """Raises Refused outside the window around now."""
     age = timedelta(microseconds=now_us - signed_at_seconds * 1_000_000)
     if age > past:
@@ -206,7 +209,8 @@ def check_fresh(signed_at_seconds: int, *, now_us: int, past: timedelta = PAST_L
 def match_any(candidates: Iterable[bytes], expected_by_secret: Iterable[tuple[Secret, bytes]]) -> Secret:
     """The secret whose expected bytes equal one of the candidates. Raises Refused(WRONG_SIGNATURE).
 
-    Every pair is compared, by digests of equal length: neither an early exit nor a length tells anything about a secret.
+    Every pair is compared, by digests of equal length: neither an early exit nor a length tells anything about a
+    secret.
     """
     presented = [sha256(candidate) for candidate in candidates][:SIGNATURES_LIMIT_COUNT]
     matched: Secret | None = None

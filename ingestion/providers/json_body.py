@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from autocom.kernel import json_text
 from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery
 
-TOO_DEEP = object()  # valid so far as anybody can tell, but nested deeper than a parser goes: accepted, then a dead letter
+TOO_DEEP = (
+    object()
+)  # valid so far as anybody can tell, but nested deeper than a parser goes: accepted, then a dead letter
 
 EXACT_FLOAT_LIMIT = 2**53
 
@@ -20,7 +22,10 @@ def check_json_content_type(delivery: InboundDelivery) -> None:
 
 
 def parse(body: bytes) -> object:
-    """The value, or TOO_DEEP. NaN, lone surrogates and 1e400 pass here and become dead letters at the drain. Raises BodyInvalid."""
+    """The value, or TOO_DEEP.
+
+    NaN, lone surrogates and 1e400 pass here and become dead letters at the drain. Raises BodyInvalid.
+    """
     if not body.strip():
         raise BodyInvalid("the body is empty: send a JSON object")
     try:
@@ -35,7 +40,10 @@ def parse(body: bytes) -> object:
 
 
 def is_batch(value: object) -> bool:
-    """True where the elements of a list will be written again, each for itself: then no digit of a number may change."""
+    """True where the elements of a list will be written again, each for itself.
+
+    Then no digit of a number may change.
+    """
     if isinstance(value, dict):
         return any(isinstance(found, list) and found and isinstance(found[0], dict) for found in value.values())
     return isinstance(value, list)
@@ -54,7 +62,10 @@ def value_at(value: object, path: Sequence[str]) -> object:
 
 
 def text_at(value: object, path: Sequence[str]) -> str:
-    """A string or an exact number at the path as text, else the empty string (also for true, false, null and what was rounded)."""
+    """A string or an exact number at the path as text.
+
+    Else the empty string (also for true, false, null and what was rounded).
+    """
     found = value_at(value, path)
     if isinstance(found, str):
         return found
@@ -66,7 +77,10 @@ def text_at(value: object, path: Sequence[str]) -> str:
 
 
 def time_us_at(value: object, path: Sequence[str]) -> int | None:
-    """Microseconds since 1970 of an RFC 3339 text or a Unix time (seconds, or milliseconds from 11 digits on), or None."""
+    """Microseconds since 1970 of an RFC 3339 text or a Unix time (seconds.
+
+    Or milliseconds from 11 digits on), or None.
+    """
     found = value_at(value, path)
     try:
         if isinstance(found, str) and not found.replace(".", "", 1).isdigit():

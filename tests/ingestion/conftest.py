@@ -27,7 +27,7 @@ def _no_redis_in_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def checked(self: redis.Redis, *words: object, **options: object) -> object:
         assert not connection.in_atomic_block, f"Redis was asked inside a transaction: {words[:2]!r}"
-        return asked(self, *words, **options)
+        return asked(self, *words, **options)  # type: ignore[no-untyped-call]
 
     def checked_pipe(self: Pipeline, *args: object, **options: object) -> object:
         assert not connection.in_atomic_block, "Redis was asked inside a transaction"

@@ -33,7 +33,7 @@ def test_a_drain_job_made_by_the_append_runs_on_a_stock_rq_worker_and_commits(la
 
 def test_every_key_that_a_delivery_makes_carries_the_one_hash_tag(lanes: LaneKit) -> None:
     lanes.append(delivery(event("evt-1", lane=0), event("evt-2", lane=1)))
-    found = lanes.buffer.client.keys("*")
+    found: list[bytes] = lanes.buffer.client.execute_command("KEYS", "*")
     assert found
     assert [key for key in found if not key.startswith(keys.TAG)] == []
     assert keys.rq_queue(keys.DRAIN_QUEUE) in found
@@ -99,7 +99,7 @@ def test_memory_at_its_limit_refuses_the_whole_delivery(lanes: LaneKit) -> None:
     lanes.receive("evt-1")
     client.config_set("maxmemory", "1")
     try:
-        with pytest.raises(BufferUnavailable, match="OOM|OutOfMemory"):
+        with pytest.raises(BufferUnavailable, match=r"OOM|OutOfMemory"):
             lanes.append(delivery(event("evt-2", lane=0), event("evt-3", lane=1)))
     finally:
         client.config_set("maxmemory", "0")

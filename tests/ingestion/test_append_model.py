@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from autocom.kernel.digest import sha256
 from ingestion.buffer import keys
@@ -151,9 +151,7 @@ class Lanes(RuleBasedStateMachine):
         gone = lane.entries[:count]
         if not gone:
             return
-        claim = lane.claim
-        if claim is None or claim_is_lost:
-            claim = Claim(lane=number, token=b"lost", fence=1, epoch=lane.epoch)
+        claim = Claim(lane=number, token=b"lost", fence=1, epoch=0) if claim_is_lost else self.held(number)
         left = self.kit.buffer.trim(
             claim, through_sequence=gone[-1].sequence, freed_bytes=sum(entry.size_bytes for entry in gone)
         )
@@ -164,32 +162,41 @@ class Lanes(RuleBasedStateMachine):
         lane.attempt, lane.is_due = 0, True
         assert left == len(lane.entries)
 
-    @precondition(lambda self: any(lane.claim for lane in self.lanes.values()))
-    @rule(data=st.data())
-    def give_up_the_lease(self, data: st.DataObject) -> None:
-        number = data.draw(st.sampled_from([number for number, lane in self.lanes.items() if lane.claim]))
+    def held(self, number: int) -> Claim:
+        """The lane's claim, or that of a drainer that lost it."""
+        return self.lanes[number].claim or Claim(lane=number, token=b"lost", fence=1, epoch=0)
+
+    @rule(number=LANE_NUMBERS)
+    def release(self, number: int) -> None:
         lane = self.lanes[number]
-        assert lane.claim is not None
-        match data.draw(st.sampled_from(["release", "hand back", "rest"])):
-            case "release":
-                is_released = self.kit.buffer.release(lane.claim)
-                assert is_released == (not lane.entries)
-                if is_released:
-                    lane.claim, lane.is_due = None, False
-            case "hand back":
-                job_id = f"back-{number}-{self.token}-{len(self.jobs)}"
-                is_rung = self.kit.buffer.hand_back(lane.claim, job_id=job_id.encode())
-                assert is_rung == bool(lane.entries)
-                lane.claim, lane.is_due = None, bool(lane.entries)
-                if is_rung:
-                    self.jobs.append(job_id)
-            case _:
-                lane.attempt += 1
-                attempt = self.kit.buffer.back_off(
-                    lane.claim, rest=timedelta(minutes=1), next_attempt_us=1, error="no database"
-                )
-                assert attempt == lane.attempt
-                lane.claim, lane.is_due = None, True
+        is_over = self.kit.buffer.release(self.held(number))
+        assert is_over == (lane.claim is None or not lane.entries)
+        if lane.claim is not None and not lane.entries:
+            lane.claim, lane.is_due = None, False
+
+    @rule(number=LANE_NUMBERS)
+    def hand_back(self, number: int) -> None:
+        lane = self.lanes[number]
+        job_id = f"back-{number}-{self.token}-{len(self.jobs)}"
+        is_rung = self.kit.buffer.hand_back(self.held(number), job_id=job_id.encode())
+        assert is_rung == (lane.claim is not None and bool(lane.entries))
+        if lane.claim is not None:
+            lane.claim, lane.is_due = None, bool(lane.entries)
+        if is_rung:
+            self.jobs.append(job_id)
+
+    @rule(number=LANE_NUMBERS)
+    def rest(self, number: int) -> None:
+        lane = self.lanes[number]
+        attempt = self.kit.buffer.back_off(
+            self.held(number), rest=timedelta(minutes=1), next_attempt_us=1, error="no database"
+        )
+        if lane.claim is None:
+            assert attempt is None
+            return
+        lane.attempt += 1
+        assert attempt == lane.attempt
+        lane.claim, lane.is_due = None, True
 
     @rule(number=LANE_NUMBERS)
     def sweep(self, number: int) -> None:
@@ -254,7 +261,7 @@ class Lanes(RuleBasedStateMachine):
 TestLanes = Lanes.TestCase
 TestLanes.settings = settings(
     max_examples=60,
-    stateful_step_count=25,
+    stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

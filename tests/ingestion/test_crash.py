@@ -1,4 +1,7 @@
-"""A worker that is really killed, at each point of a drain: the next drain ends with every event stored once, in order."""
+"""A worker that is really killed, at each point of a drain.
+
+The next drain ends with every event stored once, in order.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ COMMITTED_AT = {"after COMMIT": True, "after trim": True, "after release": True}
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_drain_killed_at_any_point_is_taken_over_and_stores_each_event_once_in_order(lanes: LaneKit, point: str) -> None:
+def test_a_drain_killed_at_any_point_is_taken_over_and_stores_each_event_once_in_order(
+    lanes: LaneKit, point: str
+) -> None:
     names = [f"evt-{number}" for number in range(1, 6)]
     lanes.receive_many(names)
     lanes.append(delivery(event("evt-3")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -36,7 +37,11 @@ def test_a_lane_is_committed_in_accept_order_in_batches_and_left_idle(lanes: Lan
     report = lanes.drain()
     assert (report.outcome, report.batch_count, len(report.settled.stored)) == ("emptied", 3, 25)
     assert committed() == ids(25)
-    assert [(b.first_sequence, b.last_sequence) for b in Batch.objects.order_by("number")] == [(1, 10), (11, 20), (21, 25)]
+    assert [(b.first_sequence, b.last_sequence) for b in Batch.objects.order_by("number")] == [
+        (1, 10),
+        (11, 20),
+        (21, 25),
+    ]
     assert Lane.objects.get(number=0).cursor == 25
     assert not LaneIncident.objects.exists()
     assert lanes.is_idle()
@@ -97,7 +102,9 @@ def test_duplicates_and_conflicts_are_recorded_beside_the_event_they_repeat(lane
     assert_every_batch_is_proved()
 
 
-def test_a_batch_repeated_after_a_crash_counts_only_what_is_new(lanes: LaneKit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_repeated_after_a_crash_counts_only_what_is_new(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lanes.receive("evt-1")
     lanes.append(delivery(event("evt-1")))
     lanes.append(delivery(event("evt-1", payload=b'{"other":1}')))
@@ -198,7 +205,9 @@ def test_a_redis_that_lost_its_data_starts_an_epoch_and_loses_nothing_that_came_
 
 def test_a_lane_emptied_by_a_lost_redis_under_a_lingering_drain_is_stored_under_its_new_epoch(lanes: LaneKit) -> None:
     lanes.receive("evt-1")
-    lanes.buffer.client.delete(keys.rq_queue(keys.DRAIN_QUEUE))  # a worker took the job; with one waiting nobody lingers
+    lanes.buffer.client.delete(
+        keys.rq_queue(keys.DRAIN_QUEUE)
+    )  # a worker took the job; with one waiting nobody lingers
     lanes.policy = DrainPolicy(gather=timedelta(milliseconds=20), linger=timedelta(seconds=20))
     drain = threading.Thread(target=run_and_close, args=(lanes,))
     drain.start()
@@ -254,6 +263,8 @@ def test_a_failover_to_an_older_copy_of_redis_loses_and_doubles_nothing(lanes: L
     assert sorted(committed()) == sorted([*ids(5), "evt-6", "evt-7", "evt-8"])
     row = Lane.objects.get(number=0)
     assert (row.cursor, row.fence > 1) == (6, True)
+    (incident,) = LaneIncident.objects.all()
+    assert (incident.kind, incident.first_sequence, incident.last_sequence) == ("reused", 3, 5)
     assert lanes.is_idle()
     assert_every_batch_is_proved()
 
@@ -352,6 +363,22 @@ def test_a_backend_killed_inside_the_transaction_leaves_nothing_and_the_next_job
     lanes.let_lease_expire()
     assert jobs.drain(0)["outcome"] in ("emptied", "handed_back")
     assert committed() == ids(2)
+    assert not DeadLetter.objects.exists()
+
+
+def test_a_database_that_refuses_connections_makes_the_lane_rest_and_the_next_job_commits(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lanes.receive("evt-1")
+    connection.close()
+    with monkeypatch.context() as patched:
+        patched.setitem(connection.settings_dict, "HOST", str(tmp_path))
+        assert jobs.drain(0)["outcome"] == "resting"
+        connection.close()
+    assert lanes.buffer.peek(0).attempt == 1
+    lanes.let_lease_expire()
+    assert jobs.drain(0)["outcome"] in ("emptied", "handed_back")
+    assert committed() == ["evt-1"]
     assert not DeadLetter.objects.exists()
 
 
@@ -454,6 +481,7 @@ def test_a_lane_with_very_large_entries_is_read_in_batches_of_a_few_megabytes(
 
     def noting(self: LaneBuffer, *args: object, **options: object) -> object:
         entries = read(self, *args, **options)  # type: ignore[arg-type]
+        assert entries is not None
         sizes.append(sum(entry.size_bytes for entry in entries))
         return entries
 

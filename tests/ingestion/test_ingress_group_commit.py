@@ -1,4 +1,7 @@
-"""Acks as a group, against a server that misbehaves on purpose: every request is answered, each with its own reply, soon."""
+"""Acks as a group, against a server that misbehaves on purpose.
+
+Every request is answered, each with its own reply, soon.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +142,9 @@ def test_a_group_that_stalls_after_its_first_replies_keeps_those_and_gives_up_th
     run(test())
 
 
-def test_a_slow_server_costs_late_requests_their_answer_but_never_gives_one_the_reply_of_another(directory: Path) -> None:
+def test_a_slow_server_costs_late_requests_their_answer_but_never_gives_one_the_reply_of_another(
+    directory: Path,
+) -> None:
     async def test() -> None:
         async with fake_redis(directory, only_greets) as redis:
             group = GroupCommit(redis.url)
@@ -259,7 +264,9 @@ def test_an_address_that_cannot_even_be_looked_up_means_unavailable_and_no_hangi
     async def test() -> None:
         label_too_long_for_dns = "a" * 70
         group = GroupCommit(f"redis://{label_too_long_for_dns}:6379/0")
-        assert all_unavailable(await commit_all(group, range(3)))
+        answers = await commit_all(group, range(3))
+        assert all_unavailable(answers)
+        assert not any("in time" in str(answer) for answer in answers)  # refused for its cause, not waited for
 
     run(test())
 
@@ -354,6 +361,19 @@ def test_garbage_instead_of_a_reply_means_unavailable_and_a_new_connection(direc
             assert all_unavailable(await commit_all(group, range(5)))
             redis.answering = echo
             assert await commit_all(group, [1]) == [b"1"]
+
+    run(test())
+
+
+def test_a_word_from_another_connection_than_the_present_one_answers_nobody(directory: Path) -> None:
+    async def test() -> None:
+        async with fake_redis(directory, only_greets) as redis:
+            group = GroupCommit(redis.url)
+            sent = asyncio.create_task(group.commit(words(1)))
+            await redis.until(lambda: len(redis.callers) == 1 and len(redis.callers[0].evals) == 1)
+            group_commit._Wire(group).data_received(bulk(b"a late reply"))
+            redis.callers[0].write(bulk(b"1"))
+            assert await sent == b"1"
 
     run(test())
 

@@ -8,8 +8,8 @@ import random
 import pytest
 from django.db import connection
 
-from ingestion.buffer import keys
 from ingestion.buffer.append import EntryKind
+from ingestion.bulk_insert import insert_new
 from ingestion.commit import DEATHS_LIMIT_COUNT
 from ingestion.identify import TEXT_LIMIT_BYTES, short
 from ingestion.models import Batch, DeadLetter, Delivery, Event, Lane, QuarantinedEvent, SuppressedDuplicate
@@ -24,7 +24,7 @@ POISON = {
     "lone high surrogate": b'{"a":"\\ud800"}',
     "lone low surrogate": b'{"a":"\\udc00 and more"}',
     "NaN": b'{"a":NaN}',
-    "-Infinity": b'[-Infinity]',
+    "-Infinity": b"[-Infinity]",
     "1e400": b'{"a":1e400}',
     "400 digits before the point": b'{"a":' + b"9" * 400 + b".0}",
     "100,000 levels": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
@@ -113,9 +113,9 @@ def test_an_id_type_or_key_that_no_column_can_hold_is_a_dead_letter_however_ofte
     assert (report.settled.dead_count, report.settled.duplicate_count, report.settled.quarantined_count) == (1, 1, 1)
     assert committed(lane) == ["evt-1"]
     assert (SuppressedDuplicate.objects.count(), QuarantinedEvent.objects.count()) == (1, 1)
-    assert "\\x00" in repr(getattr(DeadLetter.objects.get(), "ordering_key" if column == "key" else column)) or "ud800" in repr(
+    assert "\\x00" in repr(
         getattr(DeadLetter.objects.get(), "ordering_key" if column == "key" else column)
-    )
+    ) or "ud800" in repr(getattr(DeadLetter.objects.get(), "ordering_key" if column == "key" else column))
     assert_every_batch_is_proved()
 
 
@@ -133,7 +133,10 @@ def test_the_longest_id_and_type_fit_their_index(lanes: LaneKit) -> None:
 
 
 def test_many_refusals_at_once_stop_the_lane_and_bury_nothing(lanes: LaneKit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many are a fault of ours, such as a half-done deploy: buried now, they would be stored a second time after it."""
+    """So many are a fault of ours, such as a half-done deploy.
+
+    Buried now, they would be stored a second time after it.
+    """
     monkeypatch.setattr("ingestion.commit.why_unstorable", lambda _payload: None)
     count = DEATHS_LIMIT_COUNT + 1
     for number in range(count):
@@ -164,16 +167,13 @@ def test_as_many_refusals_as_the_limit_are_buried_in_one_batch(lanes: LaneKit, m
 def test_a_refusal_that_no_single_event_causes_stops_the_lane_instead_of_losing_one(
     lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingestion import commit
-
-    insert_new = commit.insert_new
 
     def only_one_at_a_time(model: object, rows: list[object]) -> int:
         if model is Event and len(rows) > 1:
             raise ValueError("two are too many")
         return insert_new(model, rows)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(commit, "insert_new", only_one_at_a_time)
+    monkeypatch.setattr("ingestion.commit.insert_new", only_one_at_a_time)
     lanes.receive_many(["evt-1", "evt-2", "evt-3"])
     assert lanes.drain().outcome == "resting"
     assert (committed(), buried()) == ([], [])
@@ -228,7 +228,7 @@ def impossible_time(fields: Fields) -> Fields:
     return fields | {b"t": b"9" * 40}
 
 
-def foreign_fields(fields: Fields) -> Fields:  # noqa: ARG001
+def foreign_fields(fields: Fields) -> Fields:
     return {b"hello": b"world"}
 
 
@@ -251,10 +251,12 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_an_entry_changed_in_redis_is_a_dead_letter_with_its_bytes_and_stops_nothing(lanes: LaneKit, change: object) -> None:
+def test_an_entry_changed_in_redis_is_a_dead_letter_with_its_bytes_and_stops_nothing(
+    lanes: LaneKit, change: object
+) -> None:
     lanes.receive_many(["evt-1", "evt-2", "evt-3"])
     lanes.rewrite(0, lambda sequence, fields: change(fields) if sequence == 2 else fields)  # type: ignore[operator]
-    altered = lanes.buffer.client.xrange(keys.stream(0))[1][1]
+    altered = lanes.raw()[1][1]
     report = lanes.drain()
     assert report.outcome == "emptied"
     assert committed() == ["evt-1", "evt-3"]
@@ -268,7 +270,9 @@ def test_an_entry_changed_in_redis_is_a_dead_letter_with_its_bytes_and_stops_not
 
 def test_a_delivery_changed_in_redis_is_not_kept_as_evidence_and_its_event_is_stored(lanes: LaneKit) -> None:
     lanes.receive_many(["evt-1", "evt-2"])
-    lanes.rewrite(0, lambda sequence, fields: fields | ({b"d": fields[b"d"].replace(b"json", b"text")} if sequence == 1 else {}))
+    lanes.rewrite(
+        0, lambda sequence, fields: fields | ({b"d": fields[b"d"].replace(b"json", b"text")} if sequence == 1 else {})
+    )
     lanes.drain()
     assert committed() == ["evt-1", "evt-2"]
     assert [bytes(row.body) for row in Delivery.objects.all()] == [b'{"id": "evt-2"}']

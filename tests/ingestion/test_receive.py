@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
-import pytest
 from django.test import Client
 
+from ingestion.accept import promise_keys
 from ingestion.buffer.store import LaneBuffer
 from ingestion.receipts import read_receipt
-from ingestion.accept import promise_keys
 from tests.support.senders import as_meta, event_body, signed_headers
 
 
-def post(body: bytes, headers: dict[str, str] | None = None, path: str = "/webhooks/default"):
-    return Client().generic("POST", path, body, **as_meta(headers or signed_headers(body)))
+def post(body: bytes) -> Any:
+    meta: dict[str, Any] = as_meta(signed_headers(body))
+    return Client().generic("POST", "/webhooks/default", body, **meta)
 
 
 def test_a_signed_event_is_accepted_with_a_receipt_that_our_key_signed(buffer: LaneBuffer) -> None:

@@ -1,4 +1,5 @@
-"""Every input that senders come up with, through Django's own handler: status, code, and nothing of ours in answer or log.
+"""Every input that senders come up with, through Django's own handler: status, code, and nothing of ours in answer or
+log.
 
 No test here may touch PostgreSQL: without the `django_db` mark any query raises.
 """
@@ -65,7 +66,9 @@ def test_a_body_shorter_than_its_length_is_refused_as_incomplete(buffer: LaneBuf
 
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])
-def test_json_of_any_depth_is_taken_whatever_each_parser_can_bear(opening: bytes, closing: bytes, buffer: LaneBuffer) -> None:
+def test_json_of_any_depth_is_taken_whatever_each_parser_can_bear(
+    opening: bytes, closing: bytes, buffer: LaneBuffer
+) -> None:
     depths = [*range(900, 1_100, 20), *range(1_100, 12_000, 500), 20_000, 49_000]
     statuses = {
         (depth, shape): serve_alone(signed(body)).status

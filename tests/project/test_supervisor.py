@@ -35,7 +35,9 @@ class Kit:
     thread: threading.Thread | None = None
 
     def child(self, name: str, script: str) -> Child:
-        return Child(name=name, args=(), log_path=self.directory / f"{name}.log", program=(sys.executable, "-c", script))
+        return Child(
+            name=name, args=(), log_path=self.directory / f"{name}.log", program=(sys.executable, "-c", script)
+        )
 
     def run(self, *children: Child, each_turn: Callable[[], list[str]] = list) -> Supervisor:
         self.supervisor = Supervisor(children=list(children), say=self.said.append)
@@ -134,7 +136,9 @@ def test_what_each_turn_reports_is_said(kit: Kit) -> None:
 
 def test_a_stop_ends_every_child_with_its_children_and_starts_none_again(kit: Kit) -> None:
     forks = f"import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', {SLEEPS!r}]); c.wait()"
-    parent = kit.child("ingress", f"import signal, sys; signal.signal(15, lambda *_: (c.terminate(), sys.exit(0)));{forks}")
+    parent = kit.child(
+        "ingress", f"import signal, sys; signal.signal(15, lambda *_: (c.terminate(), sys.exit(0)));{forks}"
+    )
     plain, deaf = kit.child("console", SLEEPS), kit.child("worker 1", SLEEPS)
     kit.run(parent, plain, deaf)
     for child in (parent, plain, deaf):
@@ -199,7 +203,7 @@ def test_a_log_above_its_limit_is_emptied_while_the_child_goes_on_writing(
     before = pid_of(child)
     sizes: list[int] = []
     wait_for(lambda: sizes.append(child.log_path.stat().st_size) or any(b < a for a, b in zip(sizes, sizes[1:])))
-    wait_for(lambda: 0 < child.log_path.stat().st_size)
+    wait_for(lambda: child.log_path.stat().st_size > 0)
     assert b"\0" not in child.log_path.read_bytes(), "the child writes on at its old place: it does not append"
     assert pid_of(child) == before
 

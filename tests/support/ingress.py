@@ -1,4 +1,7 @@
-"""The real `manage.py ingress` on a free port, for tests; and raw HTTP, so that a test may send what no client library would."""
+"""The real `manage.py ingress` on a free port, for tests.
+
+And raw HTTP, so that a test may send what no client library would.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ import psutil
 import psycopg
 import redis
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
 from psycopg import sql
 
@@ -178,8 +182,13 @@ class Ingress:
 
 
 @contextmanager
-def running_ingress(*, redis_url: str, db_url: str = NO_DATABASE, workers: int = 1, **environ: str) -> Iterator[Ingress]:
-    """An ingress that answers, stopped at the end. Secrets are the tests' own; everything else comes from the arguments."""
+def running_ingress(
+    *, redis_url: str, db_url: str = NO_DATABASE, workers: int = 1, **environ: str
+) -> Iterator[Ingress]:
+    """An ingress that answers, stopped at the end.
+
+    Secrets are the tests' own; everything else comes from the arguments.
+    """
     directory = Path(tempfile.mkdtemp(prefix="autocom-ingress-"))
     port = free_port()
     wanted = {
@@ -253,7 +262,9 @@ class OwnValkey:
     def entries(self) -> list[tuple[int, LaneEntry]]:
         """Everything that waits, with its lane, each lane in its order."""
         return [
-            (lane, entry) for lane in range(settings.AUTOCOM.lanes) for entry in self.lanes.read(lane, limit_count=100_000)
+            (lane, entry)
+            for lane in range(settings.AUTOCOM.lanes)
+            for entry in self.lanes.read(lane, limit_count=100_000)
         ]
 
     def stored_ids(self) -> list[str]:
@@ -303,15 +314,24 @@ def own_valkey() -> Iterator[OwnValkey]:
 
 
 @contextmanager
-def cloned_database(name: str) -> Iterator[str]:
-    """The URL of a copy of the tests' database, for a process that writes to it. Nobody may be connected to the original."""
-    params = connection.get_connection_params()
+def own_database(name: str) -> Iterator[str]:
+    """The URL of an empty database with all tables, for a process that writes to it.
+
+    Call with the database unblocked.
+    """
+    original = connection.settings_dict["NAME"]
     connection.close()
-    original = params["dbname"]
     with psycopg.connect(settings.AUTOCOM.db_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(original)))
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        admin.execute(drop)
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            connection.settings_dict["NAME"] = name
+            call_command("migrate", verbosity=0)
+        finally:
+            connection.close()
+            connection.settings_dict["NAME"] = original
         try:
             yield urlsplit(settings.AUTOCOM.db_url)._replace(path=f"/{name}").geturl()
         finally:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            admin.execute(drop)

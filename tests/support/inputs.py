@@ -32,7 +32,11 @@ class Sent:
 
     def as_environ(self) -> dict[str, Any]:
         """What a WSGI server makes of it."""
-        environ: dict[str, Any] = {"REQUEST_METHOD": self.method, "PATH_INFO": self.path, "wsgi.input": io.BytesIO(self.body)}
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": self.method,
+            "PATH_INFO": self.path,
+            "wsgi.input": io.BytesIO(self.body),
+        }
         for raw_name, raw_value in self.headers:
             name, value = _text(raw_name).upper().replace("-", "_"), _text(raw_value)
             key = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
@@ -42,7 +46,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Status and problem code (empty where there is no problem) from the ingress, and from a server that commits alone."""
+    """Status and problem code (empty where there is no problem) from the ingress.
+
+    And from a server that commits alone.
+    """
 
     ingress: tuple[int, str]
     alone: tuple[int, str]
@@ -102,11 +109,13 @@ def _padded(size_bytes: int) -> Callable[[str], Sent]:
 
 
 def _method(method: str) -> Callable[[str], Sent]:
-    def make(message_id: str) -> Sent:
-        sent = good(message_id)
-        return Sent(body=sent.body, headers=sent.headers, method=method)
+    """As a browser or a scanner asks: no body, no length, no signature."""
+    return lambda _: Sent(body=b"", headers=[], method=method)
 
-    return make
+
+def _signed_put(message_id: str) -> Sent:
+    sent = good(message_id)
+    return Sent(body=sent.body, headers=sent.headers, method="PUT")
 
 
 def _signed_at(seconds_from_now: int) -> Callable[[str], Sent]:
@@ -139,7 +148,9 @@ INPUTS: Mapping[str, Input] = {
     "chunked": Input(_chunked, _same(411, "length_required")),
     "length no number": Input(_header("Content-Length", "many"), Expected(SERVER_REFUSED, (411, "length_required"))),
     "length negative": Input(_header("Content-Length", "-1"), Expected(SERVER_REFUSED, (411, "length_required"))),
-    "length of 5000 digits": Input(_header("Content-Length", "9" * 5_000), Expected(SERVER_REFUSED, (413, "body_too_large"))),
+    "length of 5000 digits": Input(
+        _header("Content-Length", "9" * 5_000), Expected(SERVER_REFUSED, (413, "body_too_large"))
+    ),
     "two lengths": Input(_header("Content-Length", "112", "3"), Expected(SERVER_REFUSED, (411, "length_required"))),
     "says 10 MB and sends less": Input(_header("Content-Length", "10000000"), _same(413, "body_too_large")),
     "exactly at the limit": Input(_padded(LIMIT_BYTES), ACCEPTED),
@@ -171,21 +182,30 @@ INPUTS: Mapping[str, Input] = {
     "signature too short": Input(_header("X-Webhook-Signature", "sha256=00"), UNAUTHORIZED),
     "signature of odd bytes": Input(_header("X-Webhook-Signature", b"sha256=" + ODD_BYTES), UNAUTHORIZED),
     "signature of another scheme": Input(_header("X-Webhook-Signature", "v1," + "A" * 44), UNAUTHORIZED),
-    "signed with another secret": Input(lambda i: signed(event_body(i), secret="not-the-secret-of-this-provider"), UNAUTHORIZED),
+    "signed with another secret": Input(
+        lambda i: signed(event_body(i), secret="not-the-secret-of-this-provider"), UNAUTHORIZED
+    ),
     "no timestamp": Input(_header("X-Webhook-Timestamp", None), UNAUTHORIZED),
     "timestamp no number": Input(_header("X-Webhook-Timestamp", "yesterday"), UNAUTHORIZED),
     "timestamp of 5000 digits": Input(_header("X-Webhook-Timestamp", "1" * 5_000), UNAUTHORIZED),
     "signed 301 s ago": Input(_signed_at(-302), UNAUTHORIZED),
     "signed in the future": Input(_signed_at(+65), UNAUTHORIZED),
     "unknown provider": Input(lambda i: signed(event_body(i), path="/webhooks/nobody"), _same(404, "provider_unknown")),
-    "provider switched off": Input(lambda i: signed(event_body(i), path="/webhooks/asleep"), _same(403, "provider_disabled")),
-    "provider name of odd bytes": Input(lambda i: signed(event_body(i), path="/webhooks/%FF%00%2e"), _same(404, "provider_unknown")),
-    "name escaped twice": Input(lambda i: signed(event_body(i), path="/webhooks/%2564efault"), _same(404, "provider_unknown")),
+    "provider switched off": Input(
+        lambda i: signed(event_body(i), path="/webhooks/asleep"), _same(403, "provider_disabled")
+    ),
+    "provider name of odd bytes": Input(
+        lambda i: signed(event_body(i), path="/webhooks/%FF%00%2e"), _same(404, "provider_unknown")
+    ),
+    "name escaped twice": Input(
+        lambda i: signed(event_body(i), path="/webhooks/%2564efault"), _same(404, "provider_unknown")
+    ),
     "a path below": Input(lambda i: signed(event_body(i), path="/webhooks/default/more"), _same(404, "not_found")),
     "a path beside": Input(lambda i: signed(event_body(i), path="/webhooksdefault"), _same(404, "not_found")),
     "another path": Input(lambda i: signed(event_body(i), path="/.env"), _same(404, "not_found")),
     "GET": Input(_method("GET"), _same(405, "method_not_allowed")),
     "PUT": Input(_method("PUT"), _same(405, "method_not_allowed")),
+    "PUT of a signed event": Input(_signed_put, _same(405, "method_not_allowed")),
     "DELETE": Input(_method("DELETE"), _same(405, "method_not_allowed")),
     "OPTIONS": Input(_method("OPTIONS"), _same(405, "method_not_allowed")),
     "a method of its own": Input(_method("BREW"), _same(405, "method_not_allowed")),
@@ -201,7 +221,11 @@ INPUTS: Mapping[str, Input] = {
     "an id of 1e400": Input(_body(b'{"id": 1e400, "type": "a", "data": "%s"}'), ACCEPTED),
     "deep arrays": Input(_body(b'{"id": "%s", "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"), ACCEPTED),
     "deep arrays alone": Input(lambda _: signed(b"[" * 100_000 + b"]" * 100_000), ACCEPTED),
-    "deep objects": Input(_body(b'{"id": "%s", "data": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}"), ACCEPTED),
-    "a date that no calendar has": Input(_body(b'{"id": "%s", "type": "a", "occurred_at": "99999-99-99T99:99:99Z"}'), ACCEPTED),
+    "deep objects": Input(
+        _body(b'{"id": "%s", "data": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}"), ACCEPTED
+    ),
+    "a date that no calendar has": Input(
+        _body(b'{"id": "%s", "type": "a", "occurred_at": "99999-99-99T99:99:99Z"}'), ACCEPTED
+    ),
     "1000 events": Input(_batch(1_000), ACCEPTED),
 }

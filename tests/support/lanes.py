@@ -1,4 +1,7 @@
-"""Deliveries put on lanes without HTTP, lanes as they look afterwards, and rows recomputed from what PostgreSQL holds."""
+"""Deliveries put on lanes without HTTP.
+
+Lanes as they look afterwards, and rows recomputed from what PostgreSQL holds.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ from ingestion.receipts import Receipt
 
 LANES = 4  # as tests.support.servers sets it
 RECIPE = "test/1"
-PROMPT = DrainPolicy(gather=timedelta(0), linger=timedelta(0), turn=timedelta(minutes=1))  # neither gathers, lingers nor yields
+PROMPT = DrainPolicy(
+    gather=timedelta(0), linger=timedelta(0), turn=timedelta(minutes=1)
+)  # neither gathers, lingers nor yields
 
 type Fields = dict[bytes, bytes]
 
@@ -148,7 +153,8 @@ class LaneKit:
 
     def jobs(self) -> list[str]:
         """Ids of the drain jobs on RQ's queue, oldest first."""
-        return [word.decode() for word in self.buffer.client.lrange(keys.rq_queue(keys.DRAIN_QUEUE), 0, -1)]
+        found: list[bytes] = self.buffer.client.execute_command("LRANGE", keys.rq_queue(keys.DRAIN_QUEUE), 0, -1)
+        return [word.decode() for word in found]
 
     def is_idle(self, lane: int = 0) -> bool:
         """Nothing waits, nobody holds it, nobody is called: the next append rings."""
@@ -160,11 +166,17 @@ class LaneKit:
 
     def rewrite(self, lane: int, change: Callable[[int, Fields], Fields]) -> None:
         """The lane's stream as somebody with access to Redis would leave it."""
-        client = self.buffer.client
-        entries = client.xrange(keys.stream(lane))
-        client.delete(keys.stream(lane))
+        entries = self.raw(lane)
+        self.buffer.client.delete(keys.stream(lane))
         for entry_id, fields in entries:
-            client.xadd(keys.stream(lane), change(int(entry_id.partition(b"-")[0]), dict(fields)), id=entry_id)
+            changed = change(int(entry_id.partition(b"-")[0]), fields)
+            words = [word for pair in changed.items() for word in pair]
+            self.buffer.client.execute_command("XADD", keys.stream(lane), entry_id, *words)
+
+    def raw(self, lane: int = 0) -> list[tuple[bytes, Fields]]:
+        """The lane's entries as Redis has them."""
+        found: list[tuple[bytes, Fields]] = self.buffer.client.execute_command("XRANGE", keys.stream(lane), "-", "+")
+        return found
 
 
 def committed(lane: int = 0) -> list[str]:

@@ -12,7 +12,9 @@ from typing import Any
 from django.conf import settings
 
 
-def event_body(message_id: str = "evt-1", *, event_type: str = "delivered", ordering_key: str = "key-1", **data: Any) -> bytes:
+def event_body(
+    message_id: str = "evt-1", *, event_type: str = "delivered", ordering_key: str = "key-1", **data: Any
+) -> bytes:
     return json.dumps(
         {
             "id": message_id,

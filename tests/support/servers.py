@@ -13,7 +13,16 @@ from pathlib import Path
 
 from autocom.local_servers.servers import LocalServers
 
-OUTSIDE = ("DB_URL", "REDIS_URL", "SENTRY_DSN", "APP_BASE_URL", "DEBUG", "AUTOCOM_PROCESS", "AUTOCOM_SUPERVISED", "EVIDENCE_ROOT")
+OUTSIDE = (
+    "DB_URL",
+    "REDIS_URL",
+    "SENTRY_DSN",
+    "APP_BASE_URL",
+    "DEBUG",
+    "AUTOCOM_PROCESS",
+    "AUTOCOM_SUPERVISED",
+    "EVIDENCE_ROOT",
+)
 BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))
 BASE.chmod(0o755)  # the servers' own user must get through to its directories below
 PROCESS = os.getpid()

@@ -33,7 +33,10 @@ def other_connection() -> psycopg.Connection:
 
 
 def end_other_backends() -> int:
-    """Ends every connection to the tests' database but the asking one, as a restarted PostgreSQL would; how many those were."""
+    """Ends every connection to the tests' database but the asking one, as a restarted PostgreSQL would.
+
+    How many those were.
+    """
     with other_connection() as other:
         rows = other.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"

@@ -24,9 +24,13 @@ class Command(BaseCommand):
         except LaneCountChanged as error:
             raise CommandError(str(error)) from None
         except BufferUnavailable as error:
-            raise CommandError(f"Redis cannot be asked ({error}): check REDIS_URL, or start it with `manage.py up`") from None
+            raise CommandError(
+                f"Redis cannot be asked ({error}): check REDIS_URL, or start it with `manage.py up`"
+            ) from None
         if settings.MIDDLEWARE:
-            raise CommandError("start it as `manage.py ingress`: the ingress has settings of its own from the first moment")
+            raise CommandError(
+                "start it as `manage.py ingress`: the ingress has settings of its own from the first moment"
+            )
         Server(
             "autocom.ingress.rsgi:app",
             address=environment.ingress_host,

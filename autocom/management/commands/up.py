@@ -26,7 +26,8 @@ from console.roles import sync_roles
 READY_WITHIN_SECONDS = 60
 
 FIRST_WEBHOOK = """\
-  body='{{"id":"hello-'$(date +%s)'","type":"delivered","ordering_key":"hello","data":{{"to":"ada@example.com"}}}}'; ts=$(date +%s); \\
+  body='{{"id":"hello-'$(date +%s)'","type":"delivered","ordering_key":"hello","data":{{"to":"ada@example.com"}}}}';
+  ts=$(date +%s); \\
   sig=$(printf '%s.%s' "$ts" "$body" | openssl dgst -sha256 -hmac {secret} | sed 's/.*= //'); \\
   curl -sS {url}/webhooks/default -H "Authorization: Bearer {bearer}" -H "X-Webhook-Timestamp: $ts" \\
     -H "X-Webhook-Signature: sha256=$sig" -H 'Content-Type: application/json' --data-raw "$body"
@@ -34,7 +35,10 @@ FIRST_WEBHOOK = """\
 
 
 class Command(BaseCommand):
-    help = "Start everything: local PostgreSQL and Valkey (unless DB_URL / REDIS_URL are set), ingress, console, workers, cron. Ctrl-C stops it all."
+    help = (
+        "Start everything: local PostgreSQL and Valkey (unless DB_URL / REDIS_URL are set), ingress, console, workers, "
+        "cron. Ctrl-C stops it all."
+    )
     requires_system_checks = ()
 
     def handle(self, **_: Any) -> None:
@@ -81,7 +85,8 @@ class Command(BaseCommand):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(
-                f"`manage.py up` runs already on {path.parent}: stop it first, or set AUTOCOM_DATA_DIR to another directory"
+                f"`manage.py up` runs already on {path.parent}: stop it first, "
+                "or set AUTOCOM_DATA_DIR to another directory"
             ) from None
         return lock
 
@@ -125,7 +130,10 @@ class Command(BaseCommand):
 
     def _wait_until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
-        waiting = [f"http://127.0.0.1:{settings.AUTOCOM.ingress_port}", f"http://127.0.0.1:{settings.AUTOCOM.console_port}"]
+        waiting = [
+            f"http://127.0.0.1:{settings.AUTOCOM.ingress_port}",
+            f"http://127.0.0.1:{settings.AUTOCOM.console_port}",
+        ]
         while waiting:
             if _answers(f"{waiting[0]}/readyz"):
                 waiting.pop(0)
@@ -163,7 +171,9 @@ def _check_free(name: str, port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise CommandError(f"{name} {port} is in use by another process: stop it, or set {name} to a free port") from None
+            raise CommandError(
+                f"{name} {port} is in use by another process: stop it, or set {name} to a free port"
+            ) from None
 
 
 def _answers(url: str) -> bool:

@@ -10,4 +10,4 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, **_: Any) -> None:
-        cron().start()
+        cron().start()  # type: ignore[no-untyped-call]

@@ -14,7 +14,10 @@ STATEMENT_TIMEOUT_MS = 30_000  # a stuck database becomes an error, and the lane
 
 
 class Command(BaseCommand):
-    help = "Run a worker: queue `drain` commits what waits on the lanes, queue `ops` does the periodic work. Ends within seconds of SIGTERM."
+    help = (
+        "Run a worker: queue `drain` commits what waits on the lanes, queue `ops` does the periodic work. "
+        "Ends within seconds of SIGTERM."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:

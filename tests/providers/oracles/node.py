@@ -24,7 +24,9 @@ MAIL_LIBRARIES = ("sendgrid", "sns")  # their judge replaces https.get, which th
 def _process(script: str) -> subprocess.Popen[str]:
     node = shutil.which("node")
     if node is None or not (_HERE / "node_modules").is_dir():
-        pytest.fail("the npm judges are not installed: run `npm ci --prefix tests/providers/oracles` (Node 20 or newer)")
+        pytest.fail(
+            "the npm judges are not installed: run `npm ci --prefix tests/providers/oracles` (Node 20 or newer)"
+        )
     process = subprocess.Popen(
         [node, script], cwd=_HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     )
@@ -50,7 +52,10 @@ def _ask(question: Mapping[str, object], body: bytes) -> dict[str, Any]:
 
 
 def node_accepts(library: str, sent: Sent, *, secrets: Sequence[str], now_seconds: int = 0) -> bool:
-    """The library's verdict; an exception of the library is a refusal. `now_seconds` is for those that look at a clock."""
+    """The library's verdict; an exception of the library is a refusal.
+
+    `now_seconds` is for those that look at a clock.
+    """
     question = {
         "library": library,
         "action": "verify",
