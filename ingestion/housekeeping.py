@@ -55,8 +55,8 @@ class Housekeeping:
             connection.close()
 
     def _run(self) -> None:
-        while True:
-            is_last = self._stop.wait(EVERY_SECONDS)
+        is_last = False
+        while True:  # the first turn is at once: until the providers are read, only `default` is served
             try:
                 self.turn()
             except Exception:
@@ -64,3 +64,4 @@ class Housekeeping:
             if is_last:
                 connection.close()
                 return
+            is_last = self._stop.wait(EVERY_SECONDS)

@@ -1,4 +1,4 @@
-"""The ingress application itself, with a protocol and a group commit of the test's own: for faults that no sender can cause."""
+"""The ingress application with a protocol and a group commit of the test's own: for faults that no sender can cause."""
 
 from __future__ import annotations
 

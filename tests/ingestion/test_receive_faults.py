@@ -1,4 +1,4 @@
-"""Redis stalled, gone, full, read-only or broken: never a 202, soon a 503, nothing half stored; and well again by itself.
+"""Redis stalled, gone, full, read-only or broken: never a 202, soon a 503, nothing half stored; then well by itself.
 
 Every test runs twice: against the real ingress, which commits acks as a group, and through Django's own handler, which
 commits each alone. The ingress has a database that nobody can reach: the ack path never asks it.
@@ -41,8 +41,8 @@ class Serving:
     send: Callable[[bytes], Answer]
     valkey: OwnValkey
 
-    def post(self, message_id: str, **data: object) -> Answer:
-        return self.send(event_body(message_id, **data))
+    def post(self, message_id: str) -> Answer:
+        return self.send(event_body(message_id))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def ingress(shared_valkey: OwnValkey) -> Iterator[Ingress]:
 
 
 @pytest.fixture
-def valkey(shared_valkey: OwnValkey) -> Iterator[OwnValkey]:
+def valkey(shared_valkey: OwnValkey) -> OwnValkey:
     shared_valkey.empty()
     return shared_valkey
 
@@ -91,7 +91,7 @@ def commands_during(valkey: OwnValkey, act: Callable[[], None]) -> list[str]:
     with valkey.client.monitor() as monitor:
         act()
         last_word.echo("that-was-all")
-        seen = []
+        seen: list[str] = []
         while True:
             heard = monitor.next_command()
             words = heard["command"].split()
@@ -166,7 +166,7 @@ def test_redis_killed_is_a_503_meanwhile_and_everything_acked_is_there_when_it_i
     def keep_sending() -> None:
         while not over.is_set():
             message_id = fresh_id()
-            answer = serving.post(message_id, key=message_id)
+            answer = serving.post(message_id)
             if answer.status == 202:
                 acked[message_id] = answer.json()["receipt"]
             else:

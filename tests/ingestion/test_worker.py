@@ -16,6 +16,7 @@ from rq.serializers import JSONSerializer
 from autocom.local_servers.servers import LocalServers
 from ingestion.buffer import keys
 from ingestion.buffer.store import LaneBuffer, redis_client
+from ingestion.drain import STOP
 from ingestion.models import Event
 from ingestion.sweep import sweep_lanes
 from ingestion.worker import cron, drain_worker
@@ -93,6 +94,20 @@ def test_an_idle_worker_ends_at_sigterm_and_its_registration_with_it(lanes: Lane
         assert stop(worker, seconds=15) == 0
     assert Worker.all(connection=lanes.buffer.client) == []
     assert_rq_is_clean(lanes)
+
+
+def test_a_worker_asked_to_stop_while_it_registers_takes_no_job(lanes: LaneKit) -> None:
+    """RQ hears signals only after it has registered; what came before must not be forgotten."""
+    lanes.receive("evt-1")
+    STOP.set()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        drain_worker(queue=keys.DRAIN_QUEUE, name="late").work(max_idle_time=1, logging_level="ERROR")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert len(lanes.jobs()) == 1
+    assert Worker.all(connection=lanes.buffer.client) == []
 
 
 def test_a_worker_killed_in_its_transaction_is_replaced_and_nothing_is_lost_or_doubled(lanes: LaneKit) -> None:

@@ -217,12 +217,12 @@ class Recording(dict[str, str]):
     """Remembers which names were asked for."""
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+        super().__init__(*args)
         self.asked: set[str] = set()
 
     def get(self, name: str, default: object = None) -> object:  # type: ignore[override]
         self.asked.add(name)
-        return super().get(name, default)  # type: ignore[call-overload]
+        return super().get(name, default)
 
 
 def variables_read() -> set[str]:

@@ -17,6 +17,7 @@ from ingestion.buffer import keys
 from ingestion.buffer.store import LaneBuffer, lane_buffer
 from ingestion.selectors import WorkerState
 from ingestion.worker import drain_worker
+from tests.support.workers import other_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def worker(buffer: LaneBuffer) -> Iterator[None]:
     """A drain worker that has reported, without running."""
-    worker = drain_worker(queue=keys.DRAIN_QUEUE, name="worker-test")
-    worker.register_birth()
+    registered: Any = drain_worker(queue=keys.DRAIN_QUEUE, name="worker-test")
+    registered.register_birth()
     yield
-    worker.register_death()
+    registered.register_death()
 
 
 @pytest.fixture
@@ -68,8 +69,8 @@ def test_without_a_drain_worker_it_is_not_ready(buffer: LaneBuffer) -> None:
 
 
 def test_an_ops_worker_does_not_stand_in_for_a_drain_worker(buffer: LaneBuffer) -> None:
-    worker = drain_worker(queue=keys.OPS_QUEUE, name="ops-test")
-    worker.register_birth()
+    registered: Any = drain_worker(queue=keys.OPS_QUEUE, name="ops-test")
+    registered.register_birth()
     assert ready() == (503, OK | {"workers": "no drain worker is alive"})
 
 
@@ -113,10 +114,10 @@ def test_without_postgresql_it_is_not_ready_and_is_again_when_it_is_back(
 
 def test_a_connection_that_postgresql_cut_is_replaced_at_the_next_question(worker: None) -> None:
     connection.ensure_connection()
-    connection.connection.close()  # as after a restart of PostgreSQL: ours is dead and does not know it
-    connection.health_check_enabled = False
-    first, _ = ready()
-    assert ready() == (200, OK), first
+    with other_connection() as other:  # as a restart of PostgreSQL does: ours is dead and does not know it
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+    ready()
+    assert ready() == (200, OK)
 
 
 def test_it_is_alive_without_redis_and_postgresql(without_redis: None, without_postgresql: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -201,8 +202,15 @@ def test_a_log_above_its_limit_is_emptied_while_the_child_goes_on_writing(
     child = kit.child("console", "import time\nwhile True: print('x' * 99, flush=True); time.sleep(0.001)")
     kit.run(child)
     before = pid_of(child)
-    sizes: list[int] = []
-    wait_for(lambda: sizes.append(child.log_path.stat().st_size) or any(b < a for a, b in zip(sizes, sizes[1:])))
+    largest = 0
+
+    def was_emptied() -> bool:
+        nonlocal largest
+        size = child.log_path.stat().st_size
+        largest = max(largest, size)
+        return size < largest
+
+    wait_for(was_emptied)
     wait_for(lambda: child.log_path.stat().st_size > 0)
     assert b"\0" not in child.log_path.read_bytes(), "the child writes on at its old place: it does not append"
     assert pid_of(child) == before
@@ -213,12 +221,19 @@ def test_a_log_that_somebody_deleted_ends_nothing(kit: Kit) -> None:
     kit.run(child)
     kit.await_log(child)
     child.log_path.unlink()
-    turns: list[int] = []
+    turns = itertools.count()
+    turn = 0
+
+    def next_turn() -> list[str]:
+        nonlocal turn
+        turn = next(turns)
+        return []
+
     kit.finish()
     kit.said.clear()
-    kit.run(child, each_turn=lambda: turns.append(1) or [])
+    kit.run(child, each_turn=next_turn)
     child.log_path.unlink(missing_ok=True)
-    wait_for(lambda: len(turns) > 3)
+    wait_for(lambda: turn > 3)
     assert kit.thread is not None
     assert kit.thread.is_alive()
 

@@ -1,4 +1,4 @@
-"""`manage.py up` end to end: what it prints works, what dies comes back and is said, and nothing is left when it ends."""
+"""`manage.py up` end to end: what it prints works, what dies comes back and is said, and nothing is left at the end."""
 
 from __future__ import annotations
 

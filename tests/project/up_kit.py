@@ -84,7 +84,7 @@ class Up:
         return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def processes(self) -> dict[int, str]:
-        """Every live process of this data directory, by pid: named in its command, its environment or its work directory."""
+        """Every live process of this data directory: its name is in the command, environment or work directory."""
         found = {}
         for process in psutil.process_iter():
             try:
