@@ -100,6 +100,10 @@ def acceptance_of(
     adapter = provider.adapter
     identified = adapter.identify(inbound, options=provider.options)
     body_sha256 = sha256(inbound.body)
+    kept = {
+        name: inbound.headers[name] for name in ("content-type", *adapter.SIGNED_HEADERS) if name in inbound.headers
+    }
+    body_is_payload = len(identified) == 1 and identified[0].payload == inbound.body
     events = [
         event_to_append(
             event,
@@ -110,19 +114,18 @@ def acceptance_of(
             received_us=inbound.received_us,
             lane_count=lane_count(),
             trace=trace,
+            headers=kept if body_is_payload else None,
         )
         for position, event in enumerate(identified)
     ]
-    kept = {
-        name: inbound.headers[name] for name in ("content-type", *adapter.SIGNED_HEADERS) if name in inbound.headers
-    }
-    body_is_payload = len(events) == 1 and events[0].payload == inbound.body
     return Acceptance(
         provider=provider.name,
         policy=adapter.ACK,
         delivery=DeliveryToAppend(
             request_id=request_id,
-            header=delivery_header(
+            header=b""
+            if body_is_payload
+            else delivery_header(
                 request_id=request_id,
                 provider=provider.name,
                 received_us=inbound.received_us,
@@ -132,9 +135,14 @@ def acceptance_of(
             body=b"" if body_is_payload else inbound.body,
             body_sha256=body_sha256,
             events=events,
-            dedupe_window_seconds=int((adapter.RETRY_HORIZON + DEDUPE_MARGIN).total_seconds()),
+            dedupe_window_seconds=_window_seconds(adapter.RETRY_HORIZON),
         ),
     )
+
+
+@cache
+def _window_seconds(retry_horizon: timedelta) -> int:
+    return int((retry_horizon + DEDUPE_MARGIN).total_seconds())
 
 
 def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: ReceiptKey) -> Reply:

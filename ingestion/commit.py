@@ -22,6 +22,7 @@ from autocom.kernel import json_text
 from autocom.kernel.clock import Clock, datetime_of
 from autocom.kernel.digest import sha256
 from autocom.kernel.errors import AutocomError
+from autocom.kernel.ids import request_id_of
 from autocom.kernel.merkle import leaf_hash, root_of_hashes
 from ingestion.buffer.append import EntryKind, LaneEntry, hop_mac, original_receipt
 from ingestion.buffer.store import Claim
@@ -188,6 +189,8 @@ def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict
         is_believed = is_genuine or entry.kind is EntryKind.DUPLICATE
         read = read_riding if is_genuine else read_doubtful_riding
         riding = read(entry, lane=context.claim.lane, epoch=context.claim.epoch)
+        if is_genuine and riding.headers is not None and not riding.is_unreadable:
+            sorted_.deliveries.append(_delivery_of(riding))
         original = None if entry.kind is EntryKind.EVENT else _original(entry)
         if not is_believed or riding.is_unreadable or (original is None and entry.kind is not EntryKind.EVENT):
             sorted_.dead.append((riding, Death.receipt_mismatch()))
@@ -212,6 +215,20 @@ def _original(entry: LaneEntry) -> Receipt | None:
         return original_receipt(entry.seen)
     except ValueError:
         return None
+
+
+def _delivery_of(riding: Riding) -> dict[str, Any]:
+    """The delivery of an event that is all of it: its payload is the raw body."""
+    headers = riding.headers or {}
+    return {
+        "request_id": request_id_of(riding.event_id),
+        "provider": riding.provider,
+        "received_at": datetime_of(us=riding.received_us),
+        "headers": {storable(name): storable(value) for name, value in headers.items()},
+        "body": riding.payload,
+        "body_sha256": sha256(riding.payload),
+        "event_count": 1,
+    }
 
 
 def _add_delivery(sorted_: _Sorted, entry: LaneEntry, *, hop_key: bytes) -> None:

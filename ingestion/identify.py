@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from autocom.kernel import json_text
@@ -53,12 +53,16 @@ def event_to_append(
     received_us: int,
     lane_count: int,
     trace: str,
+    headers: Mapping[str, str] | None,
 ) -> EventToAppend:
-    """The event as it rides its lane. `meta` is all that the commit needs besides the payload."""
+    """The event as it rides its lane. `meta` is all that the commit needs besides the payload.
+
+    `headers` are the delivery's signed ones, where this event is all of it; else None.
+    """
     identity = identity_of(provider=provider, recipe=event.recipe, fields=event.identity_fields)
     this_id = event_id(request_id, position=position)
     ordering_key = short(event.ordering_key)
-    meta = {
+    meta: dict[str, object] = {
         "id": this_id.hex,
         "provider": provider,
         "message_id": short(event.message_id),
@@ -72,6 +76,8 @@ def event_to_append(
         "occurred_us": _plausible(event.occurred_us),
         "kind": event.kind.value,
     }
+    if headers is not None:
+        meta["headers"] = headers
     if event.personal_paths:
         meta["personal"] = event.personal_paths
     if trace:

@@ -37,6 +37,7 @@ class Riding:
     received_us: int
     occurred_us: int | None
     kind: str
+    headers: dict[str, str] | None = None  # of the delivery, where this event is all of it
     is_unreadable: bool = False
 
     @property
@@ -142,6 +143,7 @@ def read_riding(entry: LaneEntry, *, lane: int, epoch: int) -> Riding:
             received_us=meta["received_us"],
             occurred_us=meta["occurred_us"],
             kind=meta["kind"],
+            headers=meta.get("headers"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return _unreadable(entry, lane=lane, epoch=epoch)

@@ -1,4 +1,7 @@
-"""A deadline for every body that is being read, watched by one timer: `asyncio.timeout` for each request costs as much as a signature."""
+"""A deadline for every body that is being read, watched by one timer.
+
+`asyncio.timeout` for each request costs as much as checking a signature.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,11 @@ class EventToAppend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryToAppend:
-    """One delivery with its events. `header` is JSON; `body` is empty where the only event's payload is the body."""
+    """One delivery with its events.
+
+    `header` is JSON, `body` the raw body. Where the only event's payload is the body, both are empty and the event's
+    meta has the headers: most deliveries are such, and then nothing is said twice.
+    """
 
     request_id: UUID
     header: bytes
@@ -99,7 +103,7 @@ def append_args(
     words += [keys.rq_job(job_id) for job_id in job_ids]
     words += [keys.seen(event.identity) for event in delivery.events]
     key_count = len(words)
-    delivery_blob = delivery.header + b"\n" + delivery.body
+    delivery_blob = delivery.header + b"\n" + delivery.body if delivery.header else b""
     words += [
         b"%d" % len(lanes),
         b"%d" % len(delivery.events),
@@ -107,7 +111,7 @@ def append_args(
         b"%d" % limits.lane_bound_bytes,
         b"%d" % WAKE_MS,
         delivery_blob,
-        hop_mac(hop_key, delivery_blob),
+        hop_mac(hop_key, delivery_blob) if delivery_blob else b"",
     ]
     for lane, job_id in zip(lanes, job_ids, strict=True):
         words += (job_id, _packed_job(lane))

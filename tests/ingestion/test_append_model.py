@@ -121,14 +121,15 @@ class Lanes(RuleBasedStateMachine):
             self.seen[each.identity] = (each.content_sha256, receipt)
             lane.epoch = lane.epoch or receipt.epoch
             assert receipt.epoch == lane.epoch
-        has_payload = attach or kind is not EntryKind.DUPLICATE
+        is_whole = not sent.header  # the event's meta and payload are all of the delivery
+        has_payload = attach or is_whole or kind is not EntryKind.DUPLICATE
         lane.entries.append(
             ModelEntry(
                 sequence=lane.sequence,
                 kind=kind,
                 meta=each.meta,
                 payload=each.payload if has_payload else b"",
-                delivery=sent.header + b"\n" + sent.body if attach else b"",
+                delivery=sent.header + b"\n" + sent.body if attach and not is_whole else b"",
             )
         )
         return True

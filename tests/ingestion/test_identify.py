@@ -88,6 +88,7 @@ def test_what_rides_the_lane_names_all_that_the_commit_needs() -> None:
         received_us=5,
         lane_count=4,
         trace="",
+        headers=None,
     )
     meta = json.loads(appended.meta)
     assert appended.event_id == event_id(request_id, position=2) == UUID(hex=meta["id"])

@@ -78,6 +78,9 @@ def event(
     )
 
 
+HEADERS = {"content-type": "application/json"}
+
+
 def delivery(*events: IdentifiedEvent, body: bytes | None = None, window_seconds: int = 3_600) -> DeliveryToAppend:
     """One POST with these events. Without `body` a single event's payload is the whole body."""
     now_us = SYSTEM_CLOCK.now_us()
@@ -86,12 +89,10 @@ def delivery(*events: IdentifiedEvent, body: bytes | None = None, window_seconds
     body_is_payload = len(events) == 1 and events[0].payload == raw
     return DeliveryToAppend(
         request_id=request_id,
-        header=delivery_header(
-            request_id=request_id,
-            provider="default",
-            received_us=now_us,
-            headers={"content-type": "application/json"},
-            event_count=len(events),
+        header=b""
+        if body_is_payload
+        else delivery_header(
+            request_id=request_id, provider="default", received_us=now_us, headers=HEADERS, event_count=len(events)
         ),
         body=b"" if body_is_payload else raw,
         body_sha256=sha256(raw),
@@ -105,6 +106,7 @@ def delivery(*events: IdentifiedEvent, body: bytes | None = None, window_seconds
                 received_us=now_us,
                 lane_count=LANES,
                 trace="",
+                headers=HEADERS if body_is_payload else None,
             )
             for position, each in enumerate(events)
         ],

@@ -3,7 +3,7 @@
 --         then 3 a lane: stream, state (hash), wake (string, expires)      then 1 a lane: the drain job's hash
 --         then 1 an event: seen (string, expires)
 -- ARGV    1 lanes, count         2 events, count       3 lane bound, entries      4 lane bound, bytes
---         5 wake, ms             6 delivery JSON + raw body    7 its MAC
+--         5 wake, ms             6 delivery JSON + raw body, or nothing where the meta says it all    7 its MAC
 --         then per lane: job id, the job hash's fields and values in one string, each behind its length (4 bytes, big-endian)
 --         then per event: lane (1..lanes), meta JSON, payload, MAC, content digest (32 bytes), receipt stem, dedupe window, s
 -- RETURN  one array an event: {0, sequence, epoch, accepted us} accepted · {1, seen} duplicate · {2, sequence} quarantined
@@ -39,7 +39,8 @@ local known = {}
 for i = 1, event_count do
   known[KEYS[seen_base + i]] = redis.call('GET', KEYS[seen_base + i])
 end
-local delivery_attached = false
+local delivery_in_meta = ARGV[6] == ''
+local delivery_attached = delivery_in_meta
 local answers = {}
 for i = 1, event_count do
   local lane = lanes[tonumber(ARGV[arg + 1])]
@@ -60,7 +61,7 @@ for i = 1, event_count do
     local sequence = string.format('%.0f', lane.sequence)
     local entry = { 'k', kind, 't', now_us, 'm', meta, 'h', mac }
     local size = #meta + 200
-    if kind ~= 'D' then
+    if kind ~= 'D' or delivery_in_meta then
       entry[#entry + 1] = 'p'
       entry[#entry + 1] = payload
       size = size + #payload

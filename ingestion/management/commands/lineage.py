@@ -46,7 +46,8 @@ class EventJson(TypedDict):
 class Command(BaseCommand):
     help = (
         "Print the way of an event or a delivery, with a time for each step. "
-        "Exit 0: found. 1: nothing found. 2: the text can be no id. 3: nothing found, but not everything could be asked."
+        "Exit 0: found. 1: nothing found. 2: the text can be no id. "
+        "3: nothing found, but not everything could be asked."
     )
     requires_system_checks = ()
 
