@@ -7,7 +7,6 @@ moment at once
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -146,10 +145,10 @@ def _window_seconds(retry_horizon: timedelta) -> int:
 
 
 def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: ReceiptKey) -> Reply:
-    counts = Counter(each.code for each in appended)
     request_id = str(acceptance.delivery.request_id)
     policy = acceptance.policy
-    if counts[Code.FULL]:
+    codes = [each.code for each in appended]
+    if Code.FULL in codes:
         # the whole delivery comes again: what was stored of it is then a duplicate, so nothing is lost or doubled
         return problem_reply(
             Problem.LANE_FULL,
@@ -157,11 +156,11 @@ def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: Re
             status=policy.busy_status,
             retry_after_seconds=RETRY_AFTER_SECONDS,
             events=len(appended),
-            refused=counts[Code.FULL],
+            refused=codes.count(Code.FULL),
         )
-    if counts[Code.QUARANTINED] == len(appended):
+    if all(code is Code.QUARANTINED for code in codes):
         return problem_reply(Problem.IDENTITY_CONFLICT, request_id=request_id, status=policy.conflict_status)
-    status = "accepted" if counts[Code.ACCEPTED] else "duplicate"
+    status = "accepted" if Code.ACCEPTED in codes else "duplicate"
     body: dict[str, object] = {
         "request_id": request_id,
         "status": status,
@@ -169,5 +168,5 @@ def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: Re
         "receipt": "\n".join(each.receipt.line(receipt_key) for each in appended if each.receipt),
     }
     if len(appended) > 1:
-        body |= {"duplicates": counts[Code.DUPLICATE], "quarantined": counts[Code.QUARANTINED]}
+        body |= {"duplicates": codes.count(Code.DUPLICATE), "quarantined": codes.count(Code.QUARANTINED)}
     return Reply(status=policy.success_status, body=json_text.dumps(body), code=status)

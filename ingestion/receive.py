@@ -30,6 +30,7 @@ CLOCK: Clock = SYSTEM_CLOCK
 GROUP_COMMIT = (
     "autocom.group_commit"  # in environ: this server commits acks as a group, so the view must not ask Redis itself
 )
+ACCEPTANCE = "autocom.acceptance"  # in environ: what the server is to promise, where the view answered PENDING
 RECEIVED_US = "autocom.received_us"
 LENGTH_DIGITS = 18  # of a Content-Length that is looked at: int() refuses thousands of digits with an error
 HEADERS = "autocom.headers"  # in environ: lower-case names and values, where the server has them so
@@ -47,24 +48,23 @@ class Refusal(APIException):
 
 
 class ReplyResponse(HttpResponse):
-    """A Reply as Django's response. `acceptance` is set where the promise is still to be made by the server."""
+    """A Reply as Django's response."""
 
     # by the request log: Django's own line for each 4xx and 5xx would be I/O on this path, at any sender's will
     _has_been_logged = True
 
-    def __init__(self, reply: Reply | None, *, acceptance: Acceptance | None = None) -> None:
-        super().__init__(
-            reply.body if reply else b"",
-            status=reply.status if reply else 202,
-            content_type=reply.content_type if reply else "application/json",
-        )
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.body, status=reply.status, content_type=reply.content_type)
         self.reply = reply
-        self.acceptance = acceptance
-        if reply:
-            for name, value in reply.headers:
-                self[name] = value
-            # without it some servers answer in chunks; there is no CommonMiddleware here to set it
-            self["Content-Length"] = str(len(reply.body))
+        for name, value in reply.headers:
+            self[name] = value
+        # without it some servers answer in chunks; there is no CommonMiddleware here to set it
+        self["Content-Length"] = str(len(reply.body))
+
+
+# What the view returns to a server that commits acks as a group: "the acceptance is in environ, make the promise".
+# Always the same object, as a response for each ack would be made only to be thrown away.
+PENDING = HttpResponse(status=202)
 
 
 class AlwaysJson(BaseContentNegotiation):
@@ -142,7 +142,8 @@ class ReceiveDelivery(APIView):
         except BodyInvalid as error:
             raise Refusal(Problem.BODY_INVALID, detail=str(error), status=known.adapter.ACK.invalid_status) from None
         if request._request.META.get(GROUP_COMMIT):
-            return ReplyResponse(None, acceptance=acceptance)
+            request._request.META[ACCEPTANCE] = acceptance
+            return PENDING
         return ReplyResponse(commit_alone(acceptance))
 
     def get_exception_handler(self) -> Any:

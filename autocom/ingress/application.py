@@ -9,23 +9,34 @@ import asyncio
 import io
 import logging
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, override
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.core.signals import request_finished, request_started
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 
 from autocom.ingress.body_deadlines import BodyDeadlines
 from autocom.ingress.group_commit import GroupCommit, Unavailable
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
+from ingestion.accept import Acceptance
 from ingestion.housekeeping import Housekeeping
 from ingestion.latency import RECORDER, Stage
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK
-from ingestion.receive import GROUP_COMMIT, HEADERS, LENGTH_DIGITS, RECEIVED_US, ReplyResponse
+from ingestion.receive import (
+    ACCEPTANCE,
+    GROUP_COMMIT,
+    HEADERS,
+    LENGTH_DIGITS,
+    PENDING,
+    RECEIVED_US,
+    ReplyResponse,
+)
 from ingestion.request_log import REQUEST_LOG, RequestLine
 
 BODY_DEADLINE_SECONDS = 5.0
@@ -36,6 +47,7 @@ DJANGO_READS = (
     ("accept-encoding", "HTTP_ACCEPT_ENCODING"),
 )
 WEBHOOKS = "/webhooks"
+BODY = "autocom.body"  # in environ: the raw body, read within its limits
 
 log = logging.getLogger("autocom.ingress")
 
@@ -50,11 +62,42 @@ class RsgiProtocol(Protocol):
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
 
 
+class IngressHandler(WSGIHandler):
+    """Django's handler where URLs are few and no request is a transaction."""
+
+    _matches: dict[str, ResolverMatch]
+
+    def __init__(self) -> None:
+        self._matches = {}
+        super().__init__()
+
+    @override
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """The resolver's answer, remembered for the paths of known providers: asking it costs as much as parsing a body."""
+        match = self._matches.get(request.path_info)
+        if match is None:
+            match = super().resolve_request(request)
+            if known_name({"PATH_INFO": request.path_info}):
+                self._matches[request.path_info] = match
+        request.resolver_match = match
+        return match
+
+    @override
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        """Without what Django does for responses that are closed later and for its own log of each 4xx and 5xx."""
+        response: HttpResponseBase = self._middleware_chain(request)
+        return response
+
+    @override
+    def make_view_atomic(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        return view  # there are no ATOMIC_REQUESTS, so asking each database for them finds none
+
+
 class IngressApplication:
     """One per ingress process."""
 
     def __init__(self) -> None:
-        self._django = WSGIHandler()
+        self._django = IngressHandler()
         self._group: GroupCommit | None = None
         self._body_deadlines = BodyDeadlines(limit_seconds=BODY_DEADLINE_SECONDS)
         self._housekeeping = Housekeeping(book=BOOK, recorder=RECORDER)
@@ -109,16 +152,19 @@ class IngressApplication:
         if refusal is not None:
             return refusal, ""
         request = WSGIRequest(environ)
+        if (body := environ.get(BODY)) is not None:
+            request._body = body  # as if Django had read it: it is here already, whole
         REQUEST_ID.set(environ[ENVIRON_KEY])  # holds up to the next await: what the view logs bears it
         response = self._django.get_response(request)
         match response:
-            case ReplyResponse(acceptance=acceptance) if acceptance is not None:
+            case _ if response is PENDING:
+                acceptance: Acceptance = environ[ACCEPTANCE]
                 try:
                     assert self._group is not None  # noqa: S101  (granian calls __rsgi_init__ first)
                     return acceptance.reply(await self._group.commit(acceptance.words())), acceptance.provider
                 except Unavailable:
                     return acceptance.unavailable(), acceptance.provider
-            case ReplyResponse(reply=reply) if reply is not None:
+            case ReplyResponse(reply=reply):
                 return reply, known_name(environ)
         return reply_of(response), ""
 
@@ -142,7 +188,7 @@ class IngressApplication:
         except Exception as error:  # noqa: BLE001  (granian raises its own types when a sender breaks off)
             log.info("body_broken_off", extra={"error": str(error)})
             return problem_reply(Problem.BODY_INCOMPLETE)
-        environ["wsgi.input"] = io.BytesIO(body)
+        environ[BODY] = body[: int(length)]
         return None
 
     async def _let_finish(self, protocol: RsgiProtocol) -> None:
@@ -211,7 +257,7 @@ def known_name(environ: dict[str, Any]) -> str:
 
 def reply_of(response: HttpResponseBase) -> Reply:
     assert isinstance(response, HttpResponse)  # noqa: S101  (nothing here streams)
-    if isinstance(response, ReplyResponse) and response.reply is not None:
+    if isinstance(response, ReplyResponse):
         return response.reply
     if response.status_code == 404:
         return problem_reply(Problem.NOT_FOUND)

@@ -16,7 +16,7 @@ FIND = PROJECT / "deploy" / "find-python"
 GOOD = f'exec {sys.executable} "$@"'
 BROKEN_SHIM = 'echo "shim: no version is set" >&2; exit 127'
 OLD = "exit 1"  # what the version check of an older one ends with
-WITHOUT_VENV = f'case "$*" in *ensurepip*) exit 1;; *) exec {sys.executable} "$@";; esac'
+WITHOUT_VENV = 'case "$*" in *ensurepip*) exit 1;; *print*) echo /without/venv;; esac'
 
 
 @pytest.fixture
