@@ -40,10 +40,10 @@ class DrainPolicy:
     """How a drain shares its worker with other lanes, and how it rests after trouble."""
 
     batch_limit_count: int = 500
-    gather_count: int = 100  # fewer waiting entries than this are given `gather` to become more
-    gather: timedelta = timedelta(milliseconds=15)
+    gather_count: int = 200  # fewer waiting entries than this are given `gather` to become more
+    gather: timedelta = timedelta(milliseconds=40)
     linger: timedelta = timedelta(milliseconds=500)  # an empty lane is kept this long while no other lane waits
-    turn: timedelta = timedelta(milliseconds=100)  # after this a lane yields to others that wait
+    turn: timedelta = timedelta(milliseconds=250)  # after this a lane yields to others that wait
     budget: timedelta = timedelta(seconds=20)  # after this it yields in any case, far below RQ's job timeout
     rest_at_first: timedelta = timedelta(milliseconds=500)
     rest_at_most: timedelta = timedelta(seconds=20)

@@ -12,6 +12,7 @@ class Problem(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     BODY_TIMEOUT = "body_timeout"
     BODY_INCOMPLETE = "body_incomplete"
+    REQUEST_MALFORMED = "request_malformed"
     BODY_INVALID = "body_invalid"
     CONTENT_TYPE_UNSUPPORTED = "content_type_unsupported"
     CONTENT_ENCODING_UNSUPPORTED = "content_encoding_unsupported"
@@ -43,6 +44,7 @@ TEXTS: dict[Problem, ProblemText] = {
     Problem.BODY_INCOMPLETE: ProblemText(
         400, "Body incomplete", "The body has fewer or more bytes than Content-Length says."
     ),
+    Problem.REQUEST_MALFORMED: ProblemText(400, "Request malformed", "This is no HTTP/1.1, or has too many headers."),
     Problem.BODY_INVALID: ProblemText(422, "Body not understood", "The body is not what this provider sends."),
     Problem.CONTENT_TYPE_UNSUPPORTED: ProblemText(
         415, "Content type not taken", "Send the content type of this provider."

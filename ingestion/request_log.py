@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 WRITE_LIMIT_BYTES = (
     4_096  # one write of at most this (PIPE_BUF on Linux) is never torn, and ingress processes share a log
 )
+LENGTH_SHOWN_CHARS = 20  # the header is the sender's own word and may be as long as they like
 KEPT_LIMIT_COUNT = 200_000  # above it the oldest lines are dropped, and counted
 
 
@@ -43,7 +44,7 @@ class RequestLine:
                 "status": self.status,
                 "code": self.code,
                 "ack_us": self.ack_us,
-                "body_bytes": self.body_bytes,
+                "body_bytes": self.body_bytes[:LENGTH_SHOWN_CHARS],
                 "reason": self.reason,
             },
             separators=(",", ":"),

@@ -1,16 +1,17 @@
-"""The RSGI application that granian serves.
-
-Reads a body within its limits, runs the view, answers when the promise is made.
-"""
+"""What the ingress does with a request: the view, then the group commit of its envelope, then the answer."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import logging
+import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, override
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, override
+from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
@@ -19,12 +20,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from autocom.ingress.body_deadlines import BodyDeadlines
-from autocom.ingress.group_commit import GroupCommit, Unavailable
+from autocom.ingress.group_commit import GroupCommit
+from autocom.ingress.http import Request
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from ingestion.accept import Acceptance
-from ingestion.housekeeping import Housekeeping
 from ingestion.latency import RECORDER, Stage
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK
@@ -39,27 +39,15 @@ from ingestion.receive import (
 )
 from ingestion.request_log import REQUEST_LOG, RequestLine
 
-BODY_DEADLINE_SECONDS = 5.0
-FINISH_LIMIT_TIMES = 16  # of a body that is too large, so many times the limit is read and thrown away
 DJANGO_READS = (
     ("host", "HTTP_HOST"),
     ("content-encoding", "HTTP_CONTENT_ENCODING"),
     ("accept-encoding", "HTTP_ACCEPT_ENCODING"),
 )
 WEBHOOKS = "/webhooks"
-BODY = "autocom.body"  # in environ: the raw body, read within its limits
+NO_INPUT = io.BytesIO()
 
 log = logging.getLogger("autocom.ingress")
-
-
-class RsgiProtocol(Protocol):
-    """The part of granian's HTTP protocol that is used here."""
-
-    async def __call__(self) -> bytes: ...
-
-    def __aiter__(self) -> Any: ...
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
 
 
 class IngressHandler(WSGIHandler):
@@ -73,7 +61,7 @@ class IngressHandler(WSGIHandler):
 
     @override
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        """The resolver's answer, remembered for the paths of known providers: asking it costs as much as parsing a body."""
+        """The resolver's answer, remembered for known providers: asking it costs as much as parsing a body."""
         match = self._matches.get(request.path_info)
         if match is None:
             match = super().resolve_request(request)
@@ -85,8 +73,8 @@ class IngressHandler(WSGIHandler):
     @override
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         """Without what Django does for responses that are closed later and for its own log of each 4xx and 5xx."""
-        response: HttpResponseBase = self._middleware_chain(request)
-        return response
+        chain: Callable[[HttpRequest], HttpResponseBase] = self._middleware_chain  # type: ignore[attr-defined]
+        return chain(request)
 
     @override
     def make_view_atomic(self, view: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,121 +84,96 @@ class IngressHandler(WSGIHandler):
 class IngressApplication:
     """One per ingress process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, group: GroupCommit) -> None:
         self._django = IngressHandler()
-        self._group: GroupCommit | None = None
-        self._body_deadlines = BodyDeadlines(limit_seconds=BODY_DEADLINE_SECONDS)
-        self._housekeeping = Housekeeping(book=BOOK, recorder=RECORDER)
+        self._group = group
         self._body_limit_bytes: int = settings.AUTOCOM.body_limit_bytes
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="apart")
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._group = GroupCommit(settings.AUTOCOM.redis_url)
-        self._housekeeping.start()
+    def refusal(self, request: Request) -> Reply | None:
+        """The length decides before a byte of the body is read."""
+        length = request.headers.get("content-length", "")
+        if "transfer-encoding" in request.headers:
+            return problem_reply(Problem.LENGTH_REQUIRED)
+        if len(length) > LENGTH_DIGITS or (
+            length.isascii() and length.isdigit() and int(length) > self._body_limit_bytes
+        ):
+            return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
+        return None
 
-    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._housekeeping.stop()
+    def refused(self, request: Request, reply: Reply) -> None:
+        """Counted and logged like every other answer."""
+        call = Call(request)
+        self._note(call, reply, known_name(call.environ) if request.method else "")
 
-    async def __rsgi__(self, scope: Any, protocol: RsgiProtocol) -> None:
-        if scope.proto != "http":
+    def serve(self, request: Request, respond: Callable[[Reply], None]) -> None:
+        call = Call(request)
+        if not call.environ["PATH_INFO"].startswith(WEBHOOKS):
+            self._serve_apart(call, respond)
             return
-        if not scope.path.startswith(WEBHOOKS):
-            await self._serve_apart(scope, protocol)
-            return
-        received_ns = time.monotonic_ns()
-        environ = environ_of(scope)
-        received_us = environ[RECEIVED_US] = time.time_ns() // 1_000
-        environ[ENVIRON_KEY] = new_request_id(now_us=received_us)
         try:
-            reply, provider = await self._reply(environ, protocol)
-        except Exception:
-            request_id = str(environ[ENVIRON_KEY])
-            log.exception("ingress_failed", extra={"request_id": request_id})
-            reply, provider = problem_reply(Problem.INTERNAL_ERROR, request_id=request_id), ""
-        answer(protocol, reply)
-        duration_us = (time.monotonic_ns() - received_ns) // 1_000
+            self._receive(call, respond)
+        except Exception as error:  # noqa: BLE001  (the sender gets an answer, whatever is wrong here)
+            reply = self._fault(call, error)
+            respond(reply)
+            self._note(call, reply, "")
+
+    def _receive(self, call: Call, respond: Callable[[Reply], None]) -> None:
+        REQUEST_ID.set(call.request_id)  # holds while the view runs: what it logs bears the id
+        request = WSGIRequest(call.environ)
+        request._body = call.request.body  # as if Django had read it: it is here already, whole
+        response = self._django.get_response(request)
+        if response is not PENDING:
+            reply = reply_of(response)
+            respond(reply)
+            self._note(call, reply, known_name(call.environ))
+            return
+        acceptance: Acceptance = call.environ[ACCEPTANCE]
+        promised = self._group.enqueue(acceptance.words())
+        promised.add_done_callback(partial(self._promised, call, acceptance, respond))
+
+    def _promised(
+        self, call: Call, acceptance: Acceptance, respond: Callable[[Reply], None], promised: asyncio.Future[Any]
+    ) -> None:
+        try:
+            reply = acceptance.unavailable() if promised.exception() else acceptance.reply(promised.result())
+        except Exception as error:  # noqa: BLE001  (the sender gets an answer, whatever is wrong here)
+            reply = self._fault(call, error)
+        respond(reply)
+        self._note(call, reply, acceptance.provider)
+
+    def _fault(self, call: Call, error: BaseException) -> Reply:
+        request_id = str(call.request_id)
+        log.error("ingress_failed", exc_info=error, extra={"request_id": request_id})
+        return problem_reply(Problem.INTERNAL_ERROR, request_id=request_id)
+
+    def _note(self, call: Call, reply: Reply, provider: str) -> None:
+        duration_us = (time.monotonic_ns() - call.received_ns) // 1_000
         RECORDER.record_outcome(provider, reply.code)
         if reply.code in ("accepted", "duplicate"):
             RECORDER.record(Stage.ACK, provider, duration_us)
         REQUEST_LOG.append(
             RequestLine(
-                at_us=received_us,
-                request_id=str(environ[ENVIRON_KEY]),
+                at_us=call.received_us,
+                request_id=str(call.request_id),
                 provider=provider,
                 status=reply.status,
                 code=reply.code,
                 ack_us=duration_us,
-                body_bytes=environ.get("CONTENT_LENGTH", ""),
-                reason=environ.get("autocom.reason", ""),
+                body_bytes=call.environ["CONTENT_LENGTH"],
+                reason=call.environ.get("autocom.reason", ""),
             )
         )
-        if reply.code == Problem.BODY_TOO_LARGE:
-            await self._let_finish(protocol)
 
-    async def _reply(self, environ: dict[str, Any], protocol: RsgiProtocol) -> tuple[Reply, str]:
-        """The reply, and the provider's name as far as it is known."""
-        refusal = await self._read_body(environ, protocol)
-        if refusal is not None:
-            return refusal, ""
-        request = WSGIRequest(environ)
-        if (body := environ.get(BODY)) is not None:
-            request._body = body  # as if Django had read it: it is here already, whole
-        REQUEST_ID.set(environ[ENVIRON_KEY])  # holds up to the next await: what the view logs bears it
-        response = self._django.get_response(request)
-        match response:
-            case _ if response is PENDING:
-                acceptance: Acceptance = environ[ACCEPTANCE]
-                try:
-                    assert self._group is not None  # noqa: S101  (granian calls __rsgi_init__ first)
-                    return acceptance.reply(await self._group.commit(acceptance.words())), acceptance.provider
-                except Unavailable:
-                    return acceptance.unavailable(), acceptance.provider
-            case ReplyResponse(reply=reply):
-                return reply, known_name(environ)
-        return reply_of(response), ""
-
-    async def _read_body(self, environ: dict[str, Any], protocol: RsgiProtocol) -> Reply | None:
-        """Puts the body into the environ, or gives the refusal.
-
-        A slow body holds no thread; a long one is cut off at the limit.
-        """
-        length = environ.get("CONTENT_LENGTH", "")
-        if environ["REQUEST_METHOD"] != "POST":
-            return None  # the view answers 405
-        if not (length.isascii() and length.isdigit()):
-            return problem_reply(Problem.LENGTH_REQUIRED)
-        if len(length) > LENGTH_DIGITS or int(length) > self._body_limit_bytes:
-            return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
-        try:
-            # at most Content-Length bytes: that is how HTTP/1.1 frames it
-            body = await self._body_deadlines.read(protocol())
-        except TimeoutError:
-            return problem_reply(Problem.BODY_TIMEOUT)
-        except Exception as error:  # noqa: BLE001  (granian raises its own types when a sender breaks off)
-            log.info("body_broken_off", extra={"error": str(error)})
-            return problem_reply(Problem.BODY_INCOMPLETE)
-        environ[BODY] = body[: int(length)]
-        return None
-
-    async def _let_finish(self, protocol: RsgiProtocol) -> None:
-        """Reads on, after the answer, for a while.
-
-        A connection closed on unread bytes is reset, and the sender never sees the answer.
-        """
-        left_bytes = self._body_limit_bytes * FINISH_LIMIT_TIMES
-        try:
-            async with asyncio.timeout(BODY_DEADLINE_SECONDS):
-                async for chunk in protocol:
-                    left_bytes -= len(chunk)
-                    if left_bytes < 0:
-                        return
-        except Exception as error:  # noqa: BLE001  (answered already; granian raises its own types when a sender breaks off)
-            log.debug("body_not_finished", extra={"error": str(error)})
-
-    async def _serve_apart(self, scope: Any, protocol: RsgiProtocol) -> None:
+    def _serve_apart(self, call: Call, respond: Callable[[Reply], None]) -> None:
         """Health and metrics may wait for PostgreSQL: in a thread, away from the acks."""
-        environ = environ_of(scope)
-        reply = await asyncio.get_running_loop().run_in_executor(None, self._serve_blocking, environ)
-        answer(protocol, reply)
+        loop = asyncio.get_running_loop()
+
+        def done(served: asyncio.Future[Reply]) -> None:
+            error = served.exception()
+            respond(self._fault(call, error) if error else served.result())
+
+        loop.run_in_executor(self._threads, self._serve_blocking, call.environ).add_done_callback(done)
 
     def _serve_blocking(self, environ: dict[str, Any]) -> Reply:
         request_started.send(sender=type(self), environ=environ)
@@ -220,29 +183,41 @@ class IngressApplication:
             request_finished.send(sender=type(self))
 
 
-def environ_of(scope: Any) -> dict[str, Any]:
-    """What WSGI would say of the request, without a body."""
+class Call:
+    """One request on its way through the application."""
+
+    __slots__ = ("environ", "received_ns", "received_us", "request", "request_id")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.received_ns = time.monotonic_ns()
+        self.received_us = time.time_ns() // 1_000
+        self.request_id = new_request_id(now_us=self.received_us)
+        self.environ = environ_of(request)
+        self.environ[RECEIVED_US] = self.received_us
+        self.environ[ENVIRON_KEY] = self.request_id
+
+
+def environ_of(request: Request) -> dict[str, Any]:
+    """What WSGI would say of the request."""
+    headers = request.headers
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope.method,
+        "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": scope.path.encode().decode("latin-1"),  # granian has undone the percent signs already
-        "QUERY_STRING": scope.query_string or "",
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+        "QUERY_STRING": request.query,
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": "ingress",
-        "SERVER_PORT": scope.server.rsplit(":", 1)[-1],
-        "REMOTE_ADDR": scope.client.rsplit(":", 1)[0],
-        "wsgi.url_scheme": scope.scheme,
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": io.StringIO(),
+        "SERVER_PORT": "",
+        "REMOTE_ADDR": request.client,
+        "wsgi.url_scheme": "http",
+        "wsgi.input": NO_INPUT,
+        "wsgi.errors": sys.stderr,
+        "CONTENT_TYPE": headers.get("content-type", ""),
+        "CONTENT_LENGTH": headers.get("content-length", ""),
         GROUP_COMMIT: True,
+        HEADERS: headers,
     }
-    headers: dict[str, str] = {}
-    for name, value in scope.headers.items():
-        # joined as HTTP allows; two lengths joined are no number any more, hence 411
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    environ[HEADERS] = headers
-    environ["CONTENT_TYPE"] = headers.get("content-type", "")
-    environ["CONTENT_LENGTH"] = headers.get("content-length", "")
     for name, key in DJANGO_READS:
         if name in headers:
             environ[key] = headers[name]
@@ -268,8 +243,3 @@ def reply_of(response: HttpResponseBase) -> Reply:
         content_type=response.get("Content-Type", "text/plain"),
         headers=tuple((k, v) for k, v in response.items() if k.lower() not in ("content-type", "content-length")),
     )
-
-
-def answer(protocol: RsgiProtocol, reply: Reply) -> None:
-    headers = [("content-type", reply.content_type), *((name.lower(), value) for name, value in reply.headers)]
-    protocol.response_bytes(reply.status, headers, reply.body)

@@ -124,10 +124,15 @@ class GroupCommit:
 
     async def commit(self, words: Sequence[bytes]) -> Any:
         """The server's reply to these words. Raises Unavailable within about a second, whatever Redis does."""
+        return await self.enqueue(words)
+
+    def enqueue(self, words: Sequence[bytes]) -> asyncio.Future[Any]:
+        """A future of the server's reply to these words, or of Unavailable within about a second."""
         loop = asyncio.get_running_loop()
-        if len(self._waiting) + len(self._in_flight) >= WAITING_LIMIT_COUNT:
-            raise Unavailable(f"{WAITING_LIMIT_COUNT} acks wait already")
         waiting = _Waiting(words, loop.create_future(), loop.time() + ANSWER_TIMEOUT_SECONDS)
+        if len(self._waiting) + len(self._in_flight) >= WAITING_LIMIT_COUNT:
+            waiting.fail(Unavailable(f"{WAITING_LIMIT_COUNT} acks wait already"))
+            return waiting.answer
         self._waiting.append(waiting)
         if self._watchdog is None:
             self._watchdog = loop.call_at(waiting.due_at, self._watch)
@@ -138,7 +143,7 @@ class GroupCommit:
             # after the callbacks that are ready now: they may bring more envelopes
             self._flush_is_due = True
             loop.call_soon(self._flush)
-        return await waiting.answer
+        return waiting.answer
 
     def _flush(self) -> None:
         """Sends the next group, in the order of arrival, without those given up while waiting.

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,3 +62,18 @@ def running_service(*words: str, log_path: Path, **environ: str) -> Iterator[Ser
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def await_answer(url: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not answers(url):
+        assert time.monotonic() < deadline, f"{url} does not answer"
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  (our own console)
+    except OSError:
+        return False
+    return True

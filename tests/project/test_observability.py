@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 from django.conf import settings
 
@@ -28,8 +30,9 @@ from ingestion.drain import Drainer
 from ingestion.receipts import read_receipt
 from ingestion.request_log import RequestLine, RequestLog
 from tests.project.posting import posted
+from tests.project.service_kit import answers, running_service
 from tests.project.test_health import without_redis  # noqa: F401  (a fixture)
-from tests.support.ingress import Ingress, request_bytes, running_ingress, signed_request
+from tests.support.ingress import Ingress, free_port, request_bytes, running_ingress, signed_request
 from tests.support.senders import event_body
 from tests.support.workers import database_url, wait_for
 
@@ -225,6 +228,11 @@ def test_processes_that_share_a_pipe_never_write_into_each_others_lines() -> Non
     assert {json.loads(text)["event"] for text in texts} == {"request_answered"}
 
 
+def test_a_senders_endless_content_length_makes_no_endless_line() -> None:
+    written = dataclasses.replace(line(1), body_bytes="9" * 60_000).as_json()
+    assert len(written) < 500
+
+
 def test_lines_that_were_dropped_are_counted_and_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -275,7 +283,8 @@ def test_each_request_has_one_line_with_the_id_that_its_sender_was_told_and_no_p
         (signed_request(b"[]"), 422, "body_invalid"),
         (signed_request(body, path="/webhooks/nobody"), 404, "provider_unknown"),
         (request_bytes(b"", [], method="GET"), 405, "method_not_allowed"),
-        (request_bytes(body, []), 411, "length_required"),
+        (request_bytes(b"", []), 411, "length_required"),
+        (request_bytes(b"", [("Content-Length", "99999999")]), 413, "body_too_large"),
     ]
     unknown = signed_request(body, path="/webhooks/nobody")
     wait_for(lambda: ingress.send(unknown).code == "provider_unknown", what="the providers are read")
@@ -290,7 +299,7 @@ def test_each_request_has_one_line_with_the_id_that_its_sender_was_told_and_no_p
     assert len({UUID(each) for each in ids}) == len(sent)
     assert all(request_id_of(UUID(each)) == UUID(each) for each in ids)
     told = [(i, answer.json()["request_id"]) for i, answer in enumerate(answers) if "request_id" in answer.json()]
-    assert [i for i, _ in told] == [0, 1, 2, 3, 4, 5], "every answer of the view names its request"
+    assert [i for i, _ in told] == [0, 1, 2, 3, 4, 5, 6], "every answer names its request, once the length is taken"
     assert all(ids[i] == request_id for i, request_id in told)
     assert written[2]["reason"] == "wrong_signature"
     environment = settings.AUTOCOM
@@ -313,9 +322,22 @@ def answered(ingress: Ingress) -> list[dict[str, Any]]:
 
 
 def test_a_killed_ingress_worker_is_told_in_a_json_line(ingress: Ingress) -> None:
+    before = ingress.log().count("\n")
     (worker,) = ingress.workers()
     worker.kill()
-    wait_for(lambda: "Unexpected exit" in ingress.log(), what="the server's own line")
-    wait_for(lambda: is_alive(ingress), what="its successor")
-    told = [json.loads(text) for text in ingress.log().splitlines()]
+    wait_for(lambda: not worker.is_running() and is_alive(ingress), what="its successor")
+    told = [json.loads(text) for text in ingress.log().splitlines()[before:]]
+    assert [each["level"] for each in told if str(worker.pid) in json.dumps(each)] == ["warning"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_console_worker_is_told_in_a_json_line(buffer: LaneBuffer, tmp_path: Path) -> None:
+    port = free_port()
+    with running_service("console", log_path=tmp_path / "log", CONSOLE_PORT=str(port)) as console:
+        parent = psutil.Process(console.process.pid)
+        wait_for(parent.children, what="its worker")
+        parent.children()[0].kill()
+        wait_for(lambda: "Unexpected exit" in console.log(), what="the server's own line")
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/healthz"), what="its successor")
+        told = [json.loads(text) for text in console.log().splitlines()]
     assert [each["logger"] for each in told if "Unexpected exit" in each["event"]] == ["_granian"]

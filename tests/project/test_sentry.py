@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from ingestion.secret_box import fingerprint_of, seal
 from tests.project.fake_sentry import FakeSentry, fake_sentry
 from tests.project.posting import posted
 from tests.project.sabotage.apps import RECEIPT
-from tests.project.service_kit import PATIENCE_SECONDS, PROJECT, running_service
+from tests.project.service_kit import PROJECT, await_answer, running_service
 from tests.support.ingress import free_port, running_ingress, signed_request
 from tests.support.senders import event_body, signed_headers
 from tests.support.workers import database_url
@@ -127,21 +126,6 @@ def test_an_error_in_the_console_arrives_with_its_request_id_and_nothing_private
         assert spilled(event)
         assert_nothing_private(sentry, headers=headers)
         assert [line["request_id"] for line in console.lines("Internal Server Error: /metrics")] == [request_id]
-
-
-def await_answer(url: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not answers(url):
-        assert time.monotonic() < deadline, f"{url} does not answer"
-        time.sleep(0.1)
-
-
-def answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  (our own console)
-    except OSError:
-        return False
-    return True
 
 
 def initialised(**environ: str) -> list[str] | None:

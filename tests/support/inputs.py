@@ -15,7 +15,7 @@ from tests.support.ingress import Answer, Headers, request_bytes
 from tests.support.senders import event_body, signed_headers
 
 LIMIT_BYTES = 1_048_576
-SERVER_REFUSED = (400, "")  # not HTTP: the server answers before our code sees anything, without a body
+SERVER_REFUSED = (400, "request_malformed")  # no HTTP, so no WSGI server would pass it on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
