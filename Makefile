@@ -3,18 +3,21 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ORACLES := tests/providers/oracles
 # make check reads settings but no service: values that are clearly nobody's
 CHECK_ENV := SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))") \
 	WEBHOOK_BEARER_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))") \
 	WEBHOOK_HMAC_SECRET=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))") \
 	DB_URL=postgresql://localhost/none REDIS_URL=redis://localhost/0
 
-.PHONY: up test check format lock browser bench clean
+.PHONY: up test check format lock bench clean
 
 up: $(STAMP)
 	@exec $(BIN)/python manage.py up
 
 test: $(STAMP)
+	@sh deploy/system-packages
+	@$(MAKE) --no-print-directory $(ORACLES)/node_modules
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage report --fail-under=80 | tail -n 40
@@ -36,6 +39,7 @@ lock: $(STAMP)
 	$(BIN)/uv pip compile requirements-local.in --generate-hashes --universal --python-version 3.12 --no-header -q -o requirements-local.txt
 
 bench: $(STAMP)
+	@command -v npm >/dev/null || { echo "autocom: npm is missing: the peer needs Node 20 or newer" >&2; exit 1; }
 	$(BIN)/python -m bench.compare
 
 $(STAMP): requirements-local.txt deploy/find-python
@@ -43,6 +47,10 @@ $(STAMP): requirements-local.txt deploy/find-python
 	 test -x $(BIN)/python || "$$python" -m venv $(VENV) || exit 1
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-local.txt
 	@touch $(STAMP)
+
+$(ORACLES)/node_modules: $(ORACLES)/package-lock.json
+	npm ci --silent --prefix $(ORACLES)
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage artifacts
