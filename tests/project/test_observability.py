@@ -30,7 +30,7 @@ from ingestion.drain import Drainer
 from ingestion.receipts import read_receipt
 from ingestion.request_log import RequestLine, RequestLog
 from tests.project.posting import posted
-from tests.project.service_kit import answers, running_service
+from tests.project.service_kit import answers, await_answer, running_service
 from tests.project.test_health import without_redis  # noqa: F401  (a fixture)
 from tests.support.ingress import Ingress, free_port, request_bytes, running_ingress, signed_request
 from tests.support.senders import event_body
@@ -334,9 +334,8 @@ def test_a_killed_ingress_worker_is_told_in_a_json_line(ingress: Ingress) -> Non
 def test_a_killed_console_worker_is_told_in_a_json_line(buffer: LaneBuffer, tmp_path: Path) -> None:
     port = free_port()
     with running_service("console", log_path=tmp_path / "log", CONSOLE_PORT=str(port)) as console:
-        parent = psutil.Process(console.process.pid)
-        wait_for(parent.children, what="its worker")
-        parent.children()[0].kill()
+        await_answer(f"http://127.0.0.1:{port}/healthz")
+        psutil.Process(console.process.pid).children()[0].kill()
         wait_for(lambda: "Unexpected exit" in console.log(), what="the server's own line")
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/healthz"), what="its successor")
         told = [json.loads(text) for text in console.log().splitlines()]
