@@ -37,12 +37,15 @@ class JsonFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
+        event, _, more = record.getMessage().partition("\n")
         line: dict[str, Any] = {
             "at": datetime_of(us=int(record.created * 1_000_000)).isoformat(timespec="microseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": event,
         }
+        if more:  # a library that writes a traceback or a warning's source line into its message
+            line["more"] = more
         if request_id := REQUEST_ID.get():
             line["request_id"] = str(request_id)
         line |= {name: value for name, value in record.__dict__.items() if name not in STANDARD_ATTRIBUTES}

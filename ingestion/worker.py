@@ -13,14 +13,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue, SimpleWorker
 from rq.cron import CronJob, CronScheduler
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from ingestion import jobs
 from ingestion.buffer import keys
 from ingestion.drain import STOP
 
-WORKER_TTL_SECONDS = 30  # asks Redis at least this often: the longest that a cut connection goes unnoticed
+WORKER_TTL_SECONDS = 20  # RQ asks Redis 15 seconds sooner: within 5 a cut connection or a stop is noticed
 MAINTENANCE_SECONDS = 60
 SWEEP_EVERY_SECONDS = 2
 NEXT_LIFE_SECONDS = 1.0
@@ -41,7 +43,15 @@ class DrainWorker(SimpleWorker):
     @override
     def request_stop(self, signum: int, frame: Any) -> None:
         STOP.set()  # the drain at work ends after the batch in hand
+        self._stop_requested = True  # RQ raises its wish while idle, and whoever swallows that would make it forget
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    @override
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """RQ comes by here between jobs, also while it waits for one: the place to end when asked."""
+        if self._stop_requested and self.get_state() == WorkerStatus.IDLE:
+            raise StopRequested
+        super().heartbeat(timeout, pipeline)
 
     @override
     def _install_signal_handlers(self) -> None:
@@ -62,6 +72,19 @@ class JsonCronJob(CronJob):
 
 class Cron(CronScheduler):
     """One replica only: RQ's scheduler takes no leader lock. Two would only ring twice."""
+
+    _is_asked_to_stop = False
+
+    @override
+    def _request_stop(self, signum: int, frame: Any) -> None:
+        self._is_asked_to_stop = True  # as in DrainWorker: the exception alone may be swallowed
+        super()._request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    @override
+    def heartbeat(self) -> None:
+        if self._is_asked_to_stop:
+            raise StopRequested
+        super().heartbeat()
 
     def every(self, seconds: int, func: Any) -> None:
         """Due every so many seconds on the ops queue; a job nobody starts within three rounds goes away."""

@@ -28,3 +28,9 @@ def drainer(buffer: LaneBuffer) -> Drainer:
     return Drainer(
         buffer=buffer, recorder=LatencyRecorder(process="test"), clock=SYSTEM_CLOCK, worker="test", policy=policy
     )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright's event loop runs from the first of them to the end of the session."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

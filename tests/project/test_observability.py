@@ -73,6 +73,11 @@ def test_a_traceback_and_odd_values_stay_within_the_line() -> None:
     assert line["path"] == "/x"
 
 
+def test_a_message_of_several_lines_has_its_first_as_the_event() -> None:
+    line = formatted(msg="job failed\nTraceback: x\ny")
+    assert (line["event"], line["more"]) == ("job failed", "Traceback: x\ny")
+
+
 def test_what_postgresql_quotes_below_its_message_is_not_logged() -> None:
     assert formatted(error="value too long\nDETAIL:  ada@example.com")["error"] == "value too long"
 
