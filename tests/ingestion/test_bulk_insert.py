@@ -10,7 +10,7 @@ from ingestion.models import Delivery, Event
 from tests.support.lanes import LaneKit, delivery, event
 
 
-def columns(model: type[models.Model]) -> set[str]:
+def columns(model: type[models.Model]) -> set[str | None]:
     return {field.column for field in model._meta.concrete_fields}
 
 
@@ -18,7 +18,7 @@ def columns(model: type[models.Model]) -> set[str]:
 def test_rows_of_events_and_deliveries_have_every_column_of_their_tables(
     lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[type[models.Model], set[str]] = {}
+    seen: dict[type[models.Model], set[str | None]] = {}
 
     def watched(model: type[models.Model], rows: list[dict[str, object]]) -> int:
         seen.setdefault(model, set()).update(*rows)

@@ -73,6 +73,10 @@ def test_a_traceback_and_odd_values_stay_within_the_line() -> None:
     assert line["path"] == "/x"
 
 
+def test_djangos_request_is_left_out_because_it_shows_the_query_string() -> None:
+    assert "request" not in formatted(request="<WSGIRequest: GET '/metrics?token=abc'>", status_code=500)
+
+
 def test_a_message_of_several_lines_has_its_first_as_the_event() -> None:
     line = formatted(msg="job failed\nTraceback: x\ny")
     assert (line["event"], line["more"]) == ("job failed", "Traceback: x\ny")
