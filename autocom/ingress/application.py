@@ -93,7 +93,8 @@ class IngressApplication:
     def refusal(self, request: Request) -> Reply | None:
         """The length decides before a byte of the body is read."""
         length = request.headers.get("content-length", "")
-        if "transfer-encoding" in request.headers:
+        if "transfer-encoding" in request.headers or (request.method == "POST" and not length):
+            # and the connection ends: bytes of unknown length would be read as the next request
             return problem_reply(Problem.LENGTH_REQUIRED)
         if len(length) > LENGTH_DIGITS or (
             length.isascii() and length.isdigit() and int(length) > self._body_limit_bytes
