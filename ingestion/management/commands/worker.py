@@ -1,3 +1,4 @@
+import os
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,9 @@ from ingestion.housekeeping import Housekeeping
 from ingestion.latency import RECORDER, process_name
 from ingestion.worker import work_until_stopped
 
+NICENESS = (
+    5  # on a machine that both share, an ack goes before a commit: the provider waits for one, nobody for the other
+)
 STATEMENT_TIMEOUT_MS = 30_000  # a stuck database becomes an error, and the lane rests instead of holding its worker
 
 
@@ -30,6 +34,7 @@ class Command(BaseCommand):
         housekeeping = Housekeeping(recorder=RECORDER, book=None)
         housekeeping.start()
         settle_memory()
+        os.nice(NICENESS)
         try:
             work_until_stopped(queue=queue, name=RECORDER.process)
         finally:
