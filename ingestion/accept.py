@@ -99,9 +99,7 @@ def acceptance_of(
     adapter = provider.adapter
     identified = adapter.identify(inbound, options=provider.options)
     body_sha256 = sha256(inbound.body)
-    kept = {
-        name: inbound.headers[name] for name in ("content-type", *adapter.SIGNED_HEADERS) if name in inbound.headers
-    }
+    kept = {name: inbound.headers[name] for name in provider.kept_headers if name in inbound.headers}
     body_is_payload = len(identified) == 1 and identified[0].payload == inbound.body
     events = [
         event_to_append(

@@ -25,6 +25,7 @@ class Problem(StrEnum):
     IDENTITY_CONFLICT = "identity_conflict"
     LANE_FULL = "lane_full"
     BUFFER_UNAVAILABLE = "buffer_unavailable"
+    INGRESS_BUSY = "ingress_busy"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -57,8 +58,10 @@ TEXTS: dict[Problem, ProblemText] = {
     Problem.PROVIDER_UNKNOWN: ProblemText(
         404, "Provider unknown", "No provider has this name. Check the URL's last part."
     ),
-    Problem.PROVIDER_DISABLED: ProblemText(403, "Provider disabled", "This provider is switched off here."),
-    Problem.PROVIDERS_NOT_LOADED: ProblemText(503, "Starting", "The providers are not loaded yet. Send it again."),
+    Problem.PROVIDER_DISABLED: ProblemText(
+        503, "Provider disabled", "This provider is switched off here. Send it again when it is on."
+    ),
+    Problem.PROVIDERS_NOT_LOADED: ProblemText(429, "Starting", "The providers are not loaded yet. Send it again."),
     Problem.UNAUTHORIZED: ProblemText(
         401,
         "Not verified",
@@ -74,6 +77,7 @@ TEXTS: dict[Problem, ProblemText] = {
         503, "Busy", "Nothing of what was refused was stored. Send it again after Retry-After."
     ),
     Problem.BUFFER_UNAVAILABLE: ProblemText(503, "Busy", "Nothing was promised. Send it again after Retry-After."),
+    Problem.INGRESS_BUSY: ProblemText(503, "Busy", "Too many large bodies at once. Send it again after Retry-After."),
     Problem.INTERNAL_ERROR: ProblemText(500, "Fault of ours", "Nothing was promised. Send it again."),
 }
 

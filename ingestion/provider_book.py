@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -47,6 +47,15 @@ class KnownProvider:
     options: Any
     secrets: Sequence[TimedSecret]
     enabled: bool
+    # made once, here, and not for every request
+    kept_headers: tuple[str, ...] = field(init=False)  # kept beside the body, for verifying it again
+    body_limit_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        kept = ("content-type", *self.adapter.signed_headers(self.options))
+        object.__setattr__(self, "kept_headers", kept)
+        limit = max(self.adapter.BODY_LIMIT_BYTES or 0, settings.AUTOCOM.body_limit_bytes)
+        object.__setattr__(self, "body_limit_bytes", limit)
 
     def secrets_at(self, now_us: int) -> list[Secret]:
         return [timed.secret for timed in self.secrets if timed.is_valid(now_us)]

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     WRONG_CREDENTIAL = "wrong_credential"
     TOO_OLD = "too_old"
     IN_THE_FUTURE = "in_the_future"
+    UNKNOWN_CERTIFICATE = "unknown_certificate"
     NO_SECRET = "no_secret"  # noqa: S105  (a reason, not a secret)
     NOT_ALLOWED = "not_allowed"
     CRASHED = "crashed"
@@ -136,9 +137,11 @@ class AckPolicy:
 
     success_status: int = 202
     busy_status: int = 503  # makes the provider send again later
+    fault_status: int = 500  # of a fault of ours; makes the provider send again later
     unauthorized_status: int = 401
     conflict_status: int = 409
     invalid_status: int = 422
+    head_status: int = 405  # 200 where a webhook is set up only after a HEAD, which nobody signs
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ class Adapter[Options](Protocol):
     SCHEME: str
     ACK: AckPolicy
     RETRY_HORIZON: timedelta  # how long the provider may send the same event again: Redis remembers identities longer
-    SIGNED_HEADERS: tuple[str, ...]  # lower case; kept beside the body so that the signature can be verified again
+    BODY_LIMIT_BYTES: int | None  # the longest body that the provider sends, where it says so
     SECRET_FORM: str  # what a right secret looks like, for error messages
 
     def read_options(self, raw: Mapping[str, object]) -> Options:
@@ -165,6 +168,10 @@ class Adapter[Options](Protocol):
 
     def check_secret(self, value: str) -> None:
         """Raises ConfigurationError for a secret that this scheme cannot use."""
+        ...
+
+    def signed_headers(self, options: Options) -> tuple[str, ...]:
+        """Lower case: the headers kept beside the body so that the signature can be verified again. No credentials."""
         ...
 
     def verify(

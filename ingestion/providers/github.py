@@ -40,6 +40,7 @@ SIGNED_HEADERS: tuple[str, ...] = (
     "x-github-event",
     "x-github-hook-id",
 )  # the last three are not signed, but name the event
+BODY_LIMIT_BYTES: int | None = 26_214_400  # 25 MB: "Webhook events and payloads"
 SECRET_FORM = "the webhook's secret, at least 16 characters, e.g. from `openssl rand -hex 32`"  # noqa: S105
 RECIPE = "github/1"
 
@@ -89,6 +90,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if len(value) < 16:
         raise ConfigurationError(f"the secret has {len(value)} characters: use {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001

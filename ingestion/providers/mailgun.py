@@ -44,6 +44,7 @@ ACK = AckPolicy(success_status=200, conflict_status=406)
 SIGNATURE_LIFE = timedelta(hours=9)  # the last retry comes after 8 h, and may carry the first signature
 RETRY_HORIZON = timedelta(hours=24)  # above the signature's life and 8 h of retries together
 SIGNED_HEADERS: tuple[str, ...] = ()
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "the HTTP webhook signing key, e.g. 32 hex digits, or basic:user:password to ask for that as well"  # noqa: S105
 
 _TOKEN = re.compile(r"\A[0-9A-Za-z]{50}\Z")
@@ -64,6 +65,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if not (_BASIC if value.startswith("basic:") else _KEY).match(value):
         raise ConfigurationError(f"the secret is malformed: use {SECRET_FORM}, 16 visible characters or more")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(

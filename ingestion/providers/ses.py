@@ -59,6 +59,7 @@ RETRY_HORIZON = timedelta(hours=2)  # a delivery policy may spread retries over 
 # A retry carries the first attempt's time and signature, and a refusal ends it: this must be above the last one's age.
 PAST_LIMIT: Final = timedelta(minutes=70)
 SIGNED_HEADERS: tuple[str, ...] = ("x-amz-sns-message-type", "x-amz-sns-message-id")
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = CERTIFICATE_FORM + "; a test provider's has its private key below it"
 
 _TOPIC = re.compile(r"\Aarn:aws(-[a-z-]+)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?\Z")
@@ -95,6 +96,10 @@ def _texts(raw: Mapping[str, object], name: str) -> tuple[str, ...]:
 def check_secret(value: str) -> None:
     public_key(value)
     private_key(value)
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:

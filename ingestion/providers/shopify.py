@@ -40,6 +40,7 @@ SIGNED_HEADERS: tuple[str, ...] = (
     "shopify-action",
     "shopify-resource-id",
 )  # only the two hmac-sha256 prove anything; the others name the event
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "the app's client secret, at least 24 characters"  # noqa: S105
 RECIPE = "shopify/1"
 
@@ -75,6 +76,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if len(value) < 24:
         raise ConfigurationError(f"the secret has {len(value)} characters: use {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001

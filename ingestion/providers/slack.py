@@ -39,6 +39,7 @@ SCHEME = "slack"
 ACK = AckPolicy(success_status=200)
 RETRY_HORIZON = timedelta(hours=1)  # 3 resends: at once, after 1 and 5 minutes
 SIGNED_HEADERS: tuple[str, ...] = ("x-slack-request-timestamp", "x-slack-signature")
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "the app's signing secret, 32 hex digits, from its page Basic Information"  # noqa: S105
 RECIPE = "slack/1"
 
@@ -62,6 +63,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if not _SECRET.match(value):
         raise ConfigurationError(f"the secret is malformed: a right one is {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001

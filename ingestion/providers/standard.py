@@ -40,6 +40,7 @@ SCHEME = "standard"
 ACK = AckPolicy()  # 410 is never sent: it would disable the endpoint
 RETRY_HORIZON = timedelta(days=5)
 SIGNED_HEADERS: tuple[str, ...] = ("webhook-id", "webhook-timestamp", "webhook-signature")
+BODY_LIMIT_BYTES: int | None = None
 _SECRET_FORMS = (
     "whsec_ and the base64 of 24 to 64 bytes (HMAC)",
     "whpk_ and the base64 of an Ed25519 public key (32 bytes)",
@@ -87,6 +88,10 @@ def check_secret(value: str) -> None:
                 return
             break
     raise ConfigurationError(f"the secret is malformed: a right one is {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -200,10 +205,10 @@ def sign(
     url: str,  # noqa: ARG001  (neither is signed here)
     now_us: int,
 ) -> tuple[Mapping[str, str], bytes]:
-    return signed_headers(body, names=WEBHOOK_HEADERS, secret=secret, now_us=now_us), body
+    return headers_for(body, names=WEBHOOK_HEADERS, secret=secret, now_us=now_us), body
 
 
-def signed_headers(body: bytes, *, names: HeaderNames, secret: Secret, now_us: int) -> dict[str, str]:
+def headers_for(body: bytes, *, names: HeaderNames, secret: Secret, now_us: int) -> dict[str, str]:
     """The headers of a request that `verify_signed` accepts; equal bodies get equal ids. Raises ConfigurationError."""
     timestamp = str(now_us // 1_000_000)
     message_id = f"msg_{sha256(body).hex()[:24]}"

@@ -23,12 +23,13 @@ from ingestion.providers.adapter import (
 from ingestion.providers.event_kind import kind_by_last_word
 from ingestion.providers.json_body import TOO_DEEP, check_json_content_type, parse, text_at, time_us_at
 from ingestion.providers.option_texts import dotted_path, option_texts
-from ingestion.providers.standard import WEBHOOK_HEADERS, HeaderNames, signed_headers, verify_signed
+from ingestion.providers.standard import WEBHOOK_HEADERS, HeaderNames, headers_for, verify_signed
 
 SCHEME = "svix"
 ACK = AckPolicy()  # any 2xx within 15 s; only the header webhook-delivery stops anything, and we never send it
 RETRY_HORIZON = timedelta(days=5)  # 8 attempts in 28 h; endpoints that fail for 5 days are disabled
 SIGNED_HEADERS: tuple[str, ...] = ("svix-id", "svix-timestamp", "svix-signature", *standard.SIGNED_HEADERS)
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = standard.SECRET_FORM
 RECIPE = "svix/1"
 
@@ -71,6 +72,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 
 def check_secret(value: str) -> None:
     standard.check_secret(value)
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -120,4 +125,4 @@ def sign(
     url: str,  # noqa: ARG001  (neither is signed here)
     now_us: int,
 ) -> tuple[Mapping[str, str], bytes]:
-    return signed_headers(body, names=SVIX_HEADERS, secret=secret, now_us=now_us), body
+    return headers_for(body, names=SVIX_HEADERS, secret=secret, now_us=now_us), body

@@ -46,6 +46,7 @@ RETRY_HORIZON = timedelta(hours=1)  # retries end within 15 s; transcription cal
 SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
 SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, SETTINGS)
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "the account's primary Auth Token, 32 hex digits, or the secret of a webhook shared key"  # noqa: S105
 
 BODY_HASH = "bodySHA256"
@@ -67,6 +68,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if not _PRINTABLE.match(value):
         raise ConfigurationError(f"the secret is malformed: use {SECRET_FORM}, 16 to 256 characters without spaces")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(

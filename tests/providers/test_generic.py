@@ -39,7 +39,7 @@ from tests.providers.requests import (
 KEY = "a-shared-secret-of-the-sender-1"
 OLD_KEY = "a-shared-secret-of-the-sender-0"
 BEARER = "a-bearer-key-of-the-sender"
-NAMES = generic.SIGNED_HEADERS
+NAMES = generic.signed_headers(Options())
 BODY = b'{"id":"evt_1","type":"message.delivered","ordering_key":"k1","occurred_at":"2025-12-31T23:59:00Z"}'
 JSON = {"content-type": "application/json"}
 DEFAULTS = Options()
