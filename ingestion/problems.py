@@ -23,6 +23,7 @@ class Problem(StrEnum):
     PROVIDERS_NOT_LOADED = "providers_not_loaded"
     UNAUTHORIZED = "unauthorized"
     IDENTITY_CONFLICT = "identity_conflict"
+    TOKEN_REUSED = "token_reused"  # noqa: S105  (a code, not a token)
     LANE_FULL = "lane_full"
     BUFFER_UNAVAILABLE = "buffer_unavailable"
     INGRESS_BUSY = "ingress_busy"
@@ -72,6 +73,11 @@ TEXTS: dict[Problem, ProblemText] = {
         409,
         "Same identity, other content",
         "An event with this identity was accepted before with other content. Both are kept.",
+    ),
+    Problem.TOKEN_REUSED: ProblemText(
+        409,
+        "Token used before",
+        "The token of this signature came before with another event. Both are kept.",
     ),
     Problem.LANE_FULL: ProblemText(
         503, "Busy", "Nothing of what was refused was stored. Send it again after Retry-After."

@@ -128,6 +128,7 @@ class IdentifiedEvent:
     content_sha256: bytes
     occurred_us: int | None = None
     kind: Kind = Kind.OTHER
+    single_use_token: str = ""  # proves this event, the delivery's only one, and may prove no other
     personal_paths: tuple[str, ...] = ()  # dotted paths in the payload that hold personal data
 
 

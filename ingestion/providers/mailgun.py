@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from autocom.kernel.digest import hmac_sha256, sha256
@@ -130,8 +130,11 @@ def _signature_block(delivery: InboundDelivery) -> Mapping[str, str]:
 
 
 def single_use_token(delivery: InboundDelivery) -> str:
-    """Of a verified delivery: the token that may come again with this event, but never with another one."""
-    return _signature_block(delivery)["token"]
+    """The token that was verified, read as `verify` reads it: it may come again with this event, never with another."""
+    try:
+        return _signature_block(delivery).get("token", "")
+    except Refused:
+        return ""
 
 
 def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply | None:  # noqa: ARG001  (none here)
@@ -139,6 +142,10 @@ def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply 
 
 
 def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[IdentifiedEvent]:  # noqa: ARG001
+    return [replace(event, single_use_token=single_use_token(delivery)) for event in _events(delivery)]
+
+
+def _events(delivery: InboundDelivery) -> Sequence[IdentifiedEvent]:
     if delivery.content_type == FORM_CONTENT_TYPE:
         return [legacy_event(delivery.body)]
     check_json_content_type(delivery)
