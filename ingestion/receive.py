@@ -21,6 +21,7 @@ from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY
 from ingestion.accept import Acceptance, acceptance_of
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
+from ingestion.certificates import WANTED
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
 from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery, Reason, Refused
@@ -95,6 +96,8 @@ class ProviderSignature(BaseAuthentication):
             verify(provider, inbound, now_us=CLOCK.now_us())
         except Refused as refused:
             http.META["autocom.reason"] = refused.reason
+            if refused.reason is Reason.UNKNOWN_CERTIFICATE:
+                WANTED.note(provider=provider.name, url=refused.detail)
             raise Refusal(Problem.UNAUTHORIZED, status=refusal_status(provider, refused)) from None
         return provider, inbound
 

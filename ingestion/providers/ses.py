@@ -53,7 +53,7 @@ from ingestion.providers.sns_envelope import (
 
 SCHEME = "ses"
 # 200 to 4xx ends the delivery, 5xx or silence is retried ("Amazon SNS message delivery retries"): so 503, never 429,
-# when busy, and 401 loses the message for good. A new certificate of Amazon's must be imported before it is used.
+# when busy, and 401 loses the message for good. So under a certificate that nobody imported yet it is asked for again.
 ACK = AckPolicy()
 RETRY_HORIZON = timedelta(hours=2)  # a delivery policy may spread retries over 3,600 s
 # A retry carries the first attempt's time and signature, and a refusal ends it: this must be above the last one's age.
@@ -121,19 +121,17 @@ def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Opt
 
 
 def _signer(envelope: Envelope, *, secrets: Sequence[Secret], options: Options) -> Secret | None:
-    if not secrets and not options.certificates:
-        raise Refused(Reason.NO_SECRET, "no certificate was imported")
     signature = canonical_base64(envelope.text("Signature"))
     for secret in secrets:  # an early exit is safe: nothing secret is computed with a certificate
         if signature_holds(envelope, signature=signature, pem=secret.value):
             return secret
     if any(signature_holds(envelope, signature=signature, pem=pem) for pem in options.certificates):
         return None
-    raise Refused(Reason.WRONG_SIGNATURE, f"by no imported certificate; the message names {_file_name(envelope)}")
-
-
-def _file_name(envelope: Envelope) -> str:
-    return envelope.text("SigningCertURL").rsplit("/", 1)[-1][:80]
+    url = envelope.text("SigningCertURL")
+    named = url.rsplit("/", 1)[-1] + "\n"  # the book puts an imported certificate's name before its PEM
+    if any(secret.value.startswith(named) for secret in secrets):
+        raise Refused(Reason.WRONG_SIGNATURE, "the certificate that the message names is here, and did not sign this")
+    raise Refused(Reason.UNKNOWN_CERTIFICATE, url)  # it may be Amazon's next one: the message must come again
 
 
 def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply | None:  # noqa: ARG001
