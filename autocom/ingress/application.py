@@ -21,7 +21,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from autocom.ingress.group_commit import GroupCommit
-from autocom.ingress.http import Request
+from autocom.ingress.http import Refusal, Request
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from ingestion.accept import Acceptance
@@ -90,22 +90,24 @@ class IngressApplication:
         self._body_limit_bytes: int = settings.AUTOCOM.body_limit_bytes
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="apart")
 
-    def refusal(self, request: Request) -> Reply | None:
+    def refusal(self, request: Request) -> Refusal | None:
         """The length decides before a byte of the body is read."""
         length = request.headers.get("content-length", "")
         if "transfer-encoding" in request.headers or (request.method == "POST" and not length):
             # and the connection ends: bytes of unknown length would be read as the next request
-            return problem_reply(Problem.LENGTH_REQUIRED)
+            return Refusal(Problem.LENGTH_REQUIRED)
         if len(length) > LENGTH_DIGITS or (
             length.isascii() and length.isdigit() and int(length) > self._body_limit_bytes
         ):
-            return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
+            return Refusal(Problem.BODY_TOO_LARGE, {"limit_bytes": self._body_limit_bytes})
         return None
 
-    def refused(self, request: Request, reply: Reply) -> None:
+    def refuse(self, request: Request, refusal: Refusal) -> Reply:
         """Counted and logged like every other answer."""
         call = Call(request)
+        reply = problem_reply(refusal.problem, request_id=str(call.request_id), **refusal.members)
         self._note(call, reply, known_name(call.environ) if request.method else "")
+        return reply
 
     def serve(self, request: Request, respond: Callable[[Reply], None]) -> None:
         call = Call(request)
