@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from autocom.ingress.group_commit import GroupCommit
+from autocom.ingress.group_commit import GroupCommit, Unavailable
 from autocom.ingress.http import Refusal, Request
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
@@ -132,14 +132,11 @@ class IngressApplication:
             self._note(call, reply, known_name(call.environ))
             return
         acceptance: Acceptance = call.environ[ACCEPTANCE]
-        promised = self._group.enqueue(acceptance.words())
-        promised.add_done_callback(partial(self._promised, call, acceptance, respond))
+        self._group.enqueue(acceptance.words(), partial(self._promised, call, acceptance, respond))
 
-    def _promised(
-        self, call: Call, acceptance: Acceptance, respond: Callable[[Reply], None], promised: asyncio.Future[Any]
-    ) -> None:
+    def _promised(self, call: Call, acceptance: Acceptance, respond: Callable[[Reply], None], answer: Any) -> None:
         try:
-            reply = acceptance.unavailable() if promised.exception() else acceptance.reply(promised.result())
+            reply = acceptance.unavailable() if isinstance(answer, Unavailable) else acceptance.reply(answer)
         except Exception as error:  # noqa: BLE001  (the sender gets an answer, whatever is wrong here)
             reply = self._fault(call, error)
         respond(reply)

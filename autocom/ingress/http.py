@@ -123,6 +123,7 @@ class HttpConnection(asyncio.Protocol):
         self._ready: deque[Request] = deque()  # parsed, and behind the one at work where the sender pipelines
         self._is_serving = False
         self._is_done_reading = False  # the rest is thrown away
+        self._is_paused = False
         self._discarded_bytes = 0
         self._transport: Any = None  # uvloop's transports have the methods without asyncio's base classes
         self._client = ""
@@ -159,6 +160,9 @@ class HttpConnection(asyncio.Protocol):
             self._give_up_reading(Refusal(Problem.REQUEST_MALFORMED))
         if not self._is_serving:
             self._serve_next()
+        elif not self._is_done_reading and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()  # one at a time: what a sender pipelines waits in its own buffers
 
     def eof_received(self) -> bool:
         """True keeps our half open, for the answers that are still to come."""
@@ -236,8 +240,6 @@ class HttpConnection(asyncio.Protocol):
         if request.refusal is not None:
             self._respond(request, self._application.refuse(request, request.refusal))
             return
-        if not self._is_done_reading:
-            self._transport.pause_reading()  # one at a time: what a sender pipelines waits in its own buffers
         self._application.serve(request, partial(self._respond, request))
 
     def _respond(self, request: Request, reply: Reply) -> None:
@@ -255,7 +257,8 @@ class HttpConnection(asyncio.Protocol):
             self.due_at = self._loop.time() + (BODY_DEADLINE_SECONDS if self._header_bytes else IDLE_LIMIT_SECONDS)
             if self._ready:
                 self._loop.call_soon(self._serve_next)
-            if not self._is_done_reading:
+            if self._is_paused:
+                self._is_paused = False
                 transport.resume_reading()
 
     def _discard_the_rest(self) -> None:
