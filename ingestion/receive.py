@@ -238,7 +238,7 @@ def status_of(problem: Problem, *, provider: str) -> int:
     policy = known.adapter.ACK
     return {
         Problem.INTERNAL_ERROR: policy.fault_status,
-        Problem.BODY_TIMEOUT: policy.busy_status,
+        Problem.BODY_TIMEOUT: policy.timeout_status,
         Problem.INGRESS_BUSY: policy.busy_status,
     }.get(problem, 0)
 

@@ -21,8 +21,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from autocom.ingress.group_commit import GroupCommit
-from autocom.ingress.http import BODY_DEADLINE_SECONDS, Request
+from autocom.ingress.group_commit import GroupCommit, Unavailable
+from autocom.ingress.http import BODY_DEADLINE_SECONDS, Refusal, Request
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from ingestion.accept import Acceptance
@@ -96,31 +96,35 @@ class IngressApplication:
         self._large_bodies = LargeBodies()
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="apart")
 
-    def refusal(self, request: Request) -> Reply | None:
+    def refusal(self, request: Request) -> Refusal | None:
         """The length decides before a byte of the body is read."""
         length = request.headers.get("content-length", "")
         if "transfer-encoding" in request.headers or (request.method == "POST" and not length):
             # and the connection ends: bytes of unknown length would be read as the next request
-            return problem_reply(Problem.LENGTH_REQUIRED)
+            return Refusal(Problem.LENGTH_REQUIRED)
         if len(length) > LENGTH_DIGITS:
-            return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
+            return Refusal(Problem.BODY_TOO_LARGE, {"limit_bytes": self._body_limit_bytes})
         if length.isascii() and length.isdigit() and int(length) > self._body_limit_bytes:
             return self._refusal_of_large(name_of(unquote(request.path)), int(length))
         return None
 
-    def _refusal_of_large(self, name: str, length_bytes: int) -> Reply | None:
+    def _refusal_of_large(self, name: str, length_bytes: int) -> Refusal | None:
         """Some providers send more than the usual limit: taken from them, and few at once."""
         limit_bytes = body_limit_bytes(name)
         if length_bytes > limit_bytes:
-            return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=limit_bytes)
+            return Refusal(Problem.BODY_TOO_LARGE, {"limit_bytes": limit_bytes})
         if not self._large_bodies.takes(length_bytes, now=time.monotonic()):
-            return problem_reply(Problem.INGRESS_BUSY, status=status_of(Problem.INGRESS_BUSY, provider=name))
+            return Refusal(Problem.INGRESS_BUSY)
         return None
 
-    def refused(self, request: Request, reply: Reply) -> None:
+    def refuse(self, request: Request, refusal: Refusal) -> Reply:
         """Counted and logged like every other answer."""
         call = Call(request)
-        self._note(call, reply, known_name(call.environ) if request.method else "")
+        provider = known_name(call.environ) if request.method else ""
+        status = status_of(refusal.problem, provider=provider)
+        reply = problem_reply(refusal.problem, request_id=str(call.request_id), status=status, **refusal.members)
+        self._note(call, reply, provider)
+        return reply
 
     def serve(self, request: Request, respond: Callable[[Reply], None]) -> None:
         call = Call(request)
@@ -145,14 +149,11 @@ class IngressApplication:
             self._note(call, reply, known_name(call.environ))
             return
         acceptance: Acceptance = call.environ[ACCEPTANCE]
-        promised = self._group.enqueue(acceptance.words())
-        promised.add_done_callback(partial(self._promised, call, acceptance, respond))
+        self._group.enqueue(acceptance.words(), partial(self._promised, call, acceptance, respond))
 
-    def _promised(
-        self, call: Call, acceptance: Acceptance, respond: Callable[[Reply], None], promised: asyncio.Future[Any]
-    ) -> None:
+    def _promised(self, call: Call, acceptance: Acceptance, respond: Callable[[Reply], None], answer: Any) -> None:
         try:
-            reply = acceptance.unavailable() if promised.exception() else acceptance.reply(promised.result())
+            reply = acceptance.unavailable() if isinstance(answer, Unavailable) else acceptance.reply(answer)
         except Exception as error:  # noqa: BLE001  (the sender gets an answer, whatever is wrong here)
             reply = self._fault(call, error)
         respond(reply)

@@ -139,6 +139,7 @@ class AckPolicy:
     success_status: int = 202
     busy_status: int = 503  # makes the provider send again later
     fault_status: int = 500  # of a fault of ours; makes the provider send again later
+    timeout_status: int = 408  # of a body that came too slowly; makes the provider send again
     unauthorized_status: int = 401
     conflict_status: int = 409
     invalid_status: int = 422

@@ -37,7 +37,7 @@ SCHEME = "brevo"
 # "Retry mechanism": only 429 and silence are sent again; every other 4xx and every 5xx discards the event for good.
 # So busy and a fault of ours are 429, and a wrong credential (401) must alarm at once. What lies in quarantine is kept:
 # it is acknowledged.
-ACK = AckPolicy(success_status=200, busy_status=429, fault_status=429, conflict_status=200)
+ACK = AckPolicy(success_status=200, busy_status=429, fault_status=429, timeout_status=429, conflict_status=200)
 RETRY_HORIZON = timedelta(hours=12)  # after 10 minutes, 1, 2 and 8 h
 SIGNED_HEADERS: tuple[str, ...] = ()  # the credential is not kept: it would be a secret at rest
 BODY_LIMIT_BYTES: int | None = None

@@ -54,7 +54,7 @@ from ingestion.providers.sns_envelope import (
 SCHEME = "ses"
 # 200 to 4xx ends the delivery, 5xx or silence is retried ("Amazon SNS message delivery retries"): so 503, never 429,
 # when busy, and 401 loses the message for good. So under a certificate that nobody imported yet it is asked for again.
-ACK = AckPolicy()
+ACK = AckPolicy(timeout_status=503)
 RETRY_HORIZON = timedelta(hours=2)  # a delivery policy may spread retries over 3,600 s
 # A retry carries the first attempt's time and signature, and a refusal ends it: this must be above the last one's age.
 PAST_LIMIT: Final = timedelta(minutes=70)
