@@ -83,8 +83,6 @@ def event_to_append(
     }
     if headers is not None:
         meta["headers"] = headers
-    if event.personal_paths:
-        meta["personal"] = event.personal_paths
     if trace:
         meta["trace"] = trace
     return EventToAppend(

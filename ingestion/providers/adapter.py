@@ -129,7 +129,6 @@ class IdentifiedEvent:
     occurred_us: int | None = None
     kind: Kind = Kind.OTHER
     single_use_token: str = ""  # proves this event, the delivery's only one, and may prove no other
-    personal_paths: tuple[str, ...] = ()  # dotted paths in the payload that hold personal data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +161,7 @@ class Adapter[Options](Protocol):
     ACK: AckPolicy
     RETRY_HORIZON: timedelta  # how long the provider may send the same event again: Redis remembers identities longer
     BODY_LIMIT_BYTES: int | None  # the longest body that the provider sends, where it says so
+    PERSONAL_PATHS: tuple[str, ...]  # dotted: where payloads, old and new ones, may hold personal data
     SECRET_FORM: str  # what a right secret looks like, for error messages
 
     def read_options(self, raw: Mapping[str, object]) -> Options:

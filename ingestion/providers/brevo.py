@@ -76,7 +76,7 @@ _KINDS = {
     "replied": Kind.MESSAGE,
     "inbound": Kind.MESSAGE,
 }
-_PERSONAL_PATHS = (
+PERSONAL_PATHS = (
     "email",
     "to",
     "subject",
@@ -166,7 +166,6 @@ def _event(value: object, *, payload: bytes, event_type: str) -> IdentifiedEvent
         # date and ts are in the account's time zone; ts_epoch is when the message was sent, in milliseconds
         occurred_us=time_us_at(value, ("ts_event",)),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=_PERSONAL_PATHS,
     )
 
 

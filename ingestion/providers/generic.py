@@ -46,6 +46,7 @@ RETRY_HORIZON = timedelta(days=3)
 BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "at least 24 characters, e.g. from `openssl rand -hex 32`"  # noqa: S105
 RECIPE = "generic/1"
+PERSONAL_PATHS: tuple[str, ...] = ()  # any sender, any body: nothing is known of it
 
 EVENTS_LIMIT_COUNT = 1_000
 

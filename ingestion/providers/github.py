@@ -63,7 +63,7 @@ _OCCURRED_AT_PATHS = (
     ("starred_at",),
     ("updated_at",),
 )
-_PERSONAL_PATHS = (
+PERSONAL_PATHS = (
     "sender.login",
     "sender.email",
     "pusher.name",
@@ -127,7 +127,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             recipe=RECIPE,
             content_sha256=sha256(payload),
             occurred_us=next((time_us for time_us in times if time_us is not None), None),
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

@@ -32,6 +32,7 @@ from ingestion.providers.adapter import (
 from ingestion.providers.event_keys import unreadable_event
 from ingestion.providers.form_body import FORM_CONTENT_TYPE, encode_form, parse_form, signed_form
 from ingestion.providers.json_body import TOO_DEEP, check_json_content_type, compact, parse, text_at, value_at
+from ingestion.providers.mailgun_events import PERSONAL_PATHS as PERSONAL_PATHS
 from ingestion.providers.mailgun_events import RECIPE as RECIPE
 from ingestion.providers.mailgun_events import SIGNATURE_NAMES, event_of, legacy_event
 from ingestion.providers.option_texts import option_texts

@@ -146,7 +146,7 @@ _KINDS: Final = {
 _DETAILS: Final = ("url", "ip", "user_agent")
 # What Mandrill knows of the message when it sends, not of the event: it grows between two sendings of one event.
 _MESSAGE_STATE: Final = frozenset({"opens", "clicks", "smtp_events", "resends", "state"})
-_PERSONAL: Final = (
+PERSONAL_PATHS: Final = (
     "msg.email",
     "msg.sender",
     "msg.subject",
@@ -194,7 +194,6 @@ def _event(element: object) -> IdentifiedEvent:
         content_sha256=content,
         occurred_us=time_us_at(element, ("ts",)),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=_PERSONAL,
     )
 
 

@@ -70,7 +70,7 @@ _BOUNCE_KINDS = {
     "InboundError": Kind.OTHER,
     "Unknown": Kind.OTHER,
 }
-_PERSONAL_PATHS = (
+PERSONAL_PATHS = (
     "Email",
     "Recipient",
     "From",
@@ -143,7 +143,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             content_sha256=content_digest(value),
             occurred_us=_occurred_us(value),
             kind=_kind(value, record_type=record_type, detail=detail),
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

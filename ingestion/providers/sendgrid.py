@@ -170,7 +170,7 @@ _KINDS: Final = {
     "unsubscribe": Kind.UNSUBSCRIBED,
     "group_unsubscribe": Kind.UNSUBSCRIBED,
 }
-_PERSONAL: Final = ("email", "ip", "useragent", "reason", "response")
+PERSONAL_PATHS: Final = ("email", "ip", "useragent", "reason", "response")
 
 
 def _event(element: object) -> IdentifiedEvent:
@@ -196,7 +196,6 @@ def _event(element: object) -> IdentifiedEvent:
         content_sha256=content,
         occurred_us=time_us_at(element, ("timestamp",)),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=_PERSONAL,
     )
 
 

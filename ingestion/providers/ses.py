@@ -34,6 +34,7 @@ from ingestion.providers.adapter import (
 )
 from ingestion.providers.event_keys import content_digest, unreadable_event
 from ingestion.providers.json_body import TOO_DEEP, compact, parse
+from ingestion.providers.ses_events import PERSONAL_PATHS as PERSONAL_PATHS
 from ingestion.providers.ses_events import RECIPE as RECIPE
 from ingestion.providers.ses_events import ses_events, ses_type
 from ingestion.providers.signature_text import canonical_base64
@@ -180,7 +181,6 @@ def _plain_message(delivery: InboundDelivery, envelope: Envelope) -> IdentifiedE
         recipe=RECIPE,
         content_sha256=content_digest(said),
         occurred_us=us_of(envelope.signed_at),
-        personal_paths=("Message", "Subject"),
     )
 
 

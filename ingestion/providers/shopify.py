@@ -45,7 +45,7 @@ SECRET_FORM = "the app's client secret, at least 24 characters"  # noqa: S105
 RECIPE = "shopify/1"
 
 _PAYMENT_TOPICS = ("orders/paid", "orders/partially_paid", "order_transactions/", "refunds/", "tender_transactions/")
-_PERSONAL_PATHS = (
+PERSONAL_PATHS = (
     "email",
     "contact_email",
     "phone",
@@ -128,7 +128,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             content_sha256=sha256(delivery.body),
             occurred_us=time_us_at(triggered_at, ()),
             kind=Kind.PAYMENT if event_type.startswith(_PAYMENT_TOPICS) else Kind.OTHER,
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

@@ -46,8 +46,10 @@ RECIPE = "slack/1"
 _PREFIX = "v0="
 _SECRET = re.compile(r"\A[0-9a-f]{32,}\Z")
 _MESSAGES = ("message", "app_mention")
-_EVENT_PERSONAL_PATHS = ("event.user", "event.username", "event.text", "event.blocks", "event.files", "event.item_user")
-_FORM_PERSONAL_PATHS = ("user", "user_id", "user_name", "text", "message", "actions", "state", "view", "submission")
+PERSONAL_PATHS = (
+    *("event.user", "event.username", "event.text", "event.blocks", "event.files", "event.item_user"),
+    *("user", "user_id", "user_name", "text", "message", "actions", "state", "view", "submission"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,6 @@ def _from_events_api(delivery: InboundDelivery, value: object) -> IdentifiedEven
         content_sha256=content_digest(value if event is None else event),
         occurred_us=time_us_at(value, ("event_time",)),
         kind=Kind.MESSAGE if event_type in _MESSAGES else Kind.OTHER,
-        personal_paths=_EVENT_PERSONAL_PATHS,
     )
 
 
@@ -162,7 +163,6 @@ def _from_form(delivery: InboundDelivery) -> IdentifiedEvent:
         content_sha256=sha256(payload),
         occurred_us=time_us_at(value, ("action_ts",)),
         kind=Kind.OTHER,
-        personal_paths=_FORM_PERSONAL_PATHS,
     )
 
 

@@ -48,6 +48,7 @@ _SECRET_FORMS = (
 )
 SECRET_FORM = ", or ".join(_SECRET_FORMS)
 RECIPE = "standard/1"
+PERSONAL_PATHS: tuple[str, ...] = ()  # any sender, any body: nothing is known of it
 
 _ID = re.compile(r"\A[!-~]{1,256}\Z")
 _SHARED_KEY, _PUBLIC_KEY, _PRIVATE_KEY = "whsec_", "whpk_", "whsk_"

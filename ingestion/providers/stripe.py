@@ -41,7 +41,7 @@ _SECRET = re.compile(r"\Awhsec_[!-~]{16,}\Z")
 _PAYMENT_PREFIXES = ("payment_intent.", "charge.", "invoice.", "checkout.session.", "refund.", "payout.", "transfer.")
 # how many endpoints still wait for this event: another number at each attempt
 _VOLATILE = "pending_webhooks"
-_PERSONAL_PATHS = tuple(
+PERSONAL_PATHS = tuple(
     f"data.object.{name}"
     for name in (
         "email",
@@ -126,7 +126,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             content_sha256=content_digest({name: part for name, part in value.items() if name != _VOLATILE}),
             occurred_us=time_us_at(value, ("created",)),
             kind=Kind.PAYMENT if event_type.startswith(_PAYMENT_PREFIXES) else Kind.OTHER,
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

@@ -42,7 +42,7 @@ _KINDS = {
     "email.suppressed": Kind.REJECTED,
     "email.received": Kind.MESSAGE,
 }
-_PERSONAL_PATHS = (
+PERSONAL_PATHS = (
     "data.to",
     "data.cc",
     "data.bcc",
@@ -112,7 +112,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             content_sha256=sha256(delivery.body),
             occurred_us=next((time_us for time_us in times if time_us is not None), None),
             kind=_KINDS.get(event_type) or kind_by_last_word(event_type),
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

@@ -35,6 +35,7 @@ from ingestion.providers.form_body import FORM_CONTENT_TYPE, Pairs, encode_form,
 from ingestion.providers.json_body import TOO_DEEP, check_json_content_type, compact, parse, text_at
 from ingestion.providers.option_texts import option_texts
 from ingestion.providers.signature_text import canonical_base64
+from ingestion.providers.twilio_callbacks import PERSONAL_PATHS as PERSONAL_PATHS
 from ingestion.providers.twilio_callbacks import RECIPE as RECIPE
 from ingestion.providers.twilio_callbacks import callback_event, cloud_event
 

@@ -144,7 +144,7 @@ def test_events_without_a_message_s_id_are_told_apart_by_their_content() -> None
 def test_no_address_stands_in_keys_that_are_shown_unmasked() -> None:
     for value in (CLICK, {"event": "unsubscribe", "email": "ada@example.com"}):
         assert "ada@example.com" not in event(value).ordering_key + event(value).message_id
-    assert "email" in event(CLICK).personal_paths
+    assert "email" in brevo.PERSONAL_PATHS
 
 
 def test_what_happens_to_one_message_of_one_recipient_is_in_one_order() -> None:

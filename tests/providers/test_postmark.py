@@ -218,7 +218,7 @@ def test_no_address_stands_in_keys_that_are_shown_unmasked() -> None:
     for value in (OPEN, BOUNCE):
         found = event(value)
         assert "ada@example.com" not in found.ordering_key + found.message_id
-        assert {"Email", "Recipient"} <= set(found.personal_paths)
+        assert {"Email", "Recipient"} <= set(postmark.PERSONAL_PATHS)
 
 
 def test_what_happens_to_one_message_of_one_recipient_is_in_one_order() -> None:

@@ -120,7 +120,7 @@ def test_the_event_s_time_is_the_outer_one_and_the_email_orders() -> None:
     assert event.occurred_us == (NOW_SECONDS - 60) * 1_000_000
     assert event.ordering_key == "em_1"
     assert event.kind is Kind.BOUNCED
-    assert "data.to" in event.personal_paths
+    assert "data.to" in svix.PERSONAL_PATHS
 
 
 def test_the_ordering_key_can_be_configured() -> None:

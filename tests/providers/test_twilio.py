@@ -407,11 +407,6 @@ def test_the_payload_of_a_form_is_json_with_arrays_for_repeated_names() -> None:
     assert json.loads(event.payload) == {"a": ["1", "2"], "b": ""}
 
 
-def test_personal_fields_are_marked_where_they_are() -> None:
-    (event,) = events(STATUS)
-    assert set(event.personal_paths) == {"To", "Body"}
-
-
 def test_bodies_of_no_use_are_invalid_or_unsupported() -> None:
     json_type = {"Content-Type": "application/json"}
     for body in (b"", b"[]", b"[1]", b"1", b"{", b"\xff"):
