@@ -154,11 +154,11 @@ def workers() -> Sequence[WorkerState]:
         raise BufferUnavailable(str(error)) from error
 
 
-def certificates_of(provider: Provider) -> Sequence[ProviderCertificate]:
+def certificates_of(provider: Provider) -> QuerySet[ProviderCertificate]:
     """All that were imported for it, those that last longest first."""
     return ProviderCertificate.objects.filter(provider=provider).order_by("-not_after")
 
 
-def wanted_certificates_of(provider: Provider) -> Sequence[WantedCertificate]:
+def wanted_certificates_of(provider: Provider) -> QuerySet[WantedCertificate]:
     """Those that its messages named and that nobody has imported, the latest first."""
     return WantedCertificate.objects.filter(provider=provider).order_by("-last_seen_at")

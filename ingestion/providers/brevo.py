@@ -76,7 +76,7 @@ _KINDS = {
     "replied": Kind.MESSAGE,
     "inbound": Kind.MESSAGE,
 }
-PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "email",
     "to",
     "subject",

@@ -63,7 +63,7 @@ _OCCURRED_AT_PATHS = (
     ("starred_at",),
     ("updated_at",),
 )
-PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "sender.login",
     "sender.email",
     "pusher.name",

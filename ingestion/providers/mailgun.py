@@ -32,9 +32,8 @@ from ingestion.providers.adapter import (
 from ingestion.providers.event_keys import unreadable_event
 from ingestion.providers.form_body import FORM_CONTENT_TYPE, encode_form, parse_form, signed_form
 from ingestion.providers.json_body import TOO_DEEP, check_json_content_type, compact, parse, text_at, value_at
-from ingestion.providers.mailgun_events import PERSONAL_PATHS as PERSONAL_PATHS
+from ingestion.providers.mailgun_events import PERSONAL, SIGNATURE_NAMES, event_of, legacy_event
 from ingestion.providers.mailgun_events import RECIPE as RECIPE
-from ingestion.providers.mailgun_events import SIGNATURE_NAMES, event_of, legacy_event
 from ingestion.providers.option_texts import option_texts
 from ingestion.providers.signature_text import canonical_base64, sha256_hex
 
@@ -46,6 +45,7 @@ SIGNATURE_LIFE = timedelta(hours=9)  # the last retry comes after 8 h, and may c
 RETRY_HORIZON = timedelta(hours=24)  # above the signature's life and 8 h of retries together
 SIGNED_HEADERS: tuple[str, ...] = ()
 BODY_LIMIT_BYTES: int | None = None
+PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = "the HTTP webhook signing key, e.g. 32 hex digits, or basic:user:password to ask for that as well"  # noqa: S105
 
 _TOKEN = re.compile(r"\A[0-9A-Za-z]{50}\Z")

@@ -28,7 +28,7 @@ _KINDS: Final = {
     "inbound": Kind.MESSAGE,
 }
 _MESSAGE_ID: Final = ("message", "headers", "message-id")
-PERSONAL_PATHS: Final = (
+PERSONAL: Final = (
     "recipient",
     "ip",
     "geolocation",

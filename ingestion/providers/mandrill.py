@@ -146,7 +146,7 @@ _KINDS: Final = {
 _DETAILS: Final = ("url", "ip", "user_agent")
 # What Mandrill knows of the message when it sends, not of the event: it grows between two sendings of one event.
 _MESSAGE_STATE: Final = frozenset({"opens", "clicks", "smtp_events", "resends", "state"})
-PERSONAL_PATHS: Final = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "msg.email",
     "msg.sender",
     "msg.subject",

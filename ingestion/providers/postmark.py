@@ -70,7 +70,7 @@ _BOUNCE_KINDS = {
     "InboundError": Kind.OTHER,
     "Unknown": Kind.OTHER,
 }
-PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "Email",
     "Recipient",
     "From",

@@ -170,7 +170,7 @@ _KINDS: Final = {
     "unsubscribe": Kind.UNSUBSCRIBED,
     "group_unsubscribe": Kind.UNSUBSCRIBED,
 }
-PERSONAL_PATHS: Final = ("email", "ip", "useragent", "reason", "response")
+PERSONAL_PATHS: tuple[str, ...] = ("email", "ip", "useragent", "reason", "response")
 
 
 def _event(element: object) -> IdentifiedEvent:

@@ -34,9 +34,8 @@ from ingestion.providers.adapter import (
 )
 from ingestion.providers.event_keys import content_digest, unreadable_event
 from ingestion.providers.json_body import TOO_DEEP, compact, parse
-from ingestion.providers.ses_events import PERSONAL_PATHS as PERSONAL_PATHS
+from ingestion.providers.ses_events import PERSONAL, ses_events, ses_type
 from ingestion.providers.ses_events import RECIPE as RECIPE
-from ingestion.providers.ses_events import ses_events, ses_type
 from ingestion.providers.signature_text import canonical_base64
 from ingestion.providers.sns_envelope import (
     CERTIFICATE_FORM,
@@ -61,6 +60,7 @@ RETRY_HORIZON = timedelta(hours=2)  # a delivery policy may spread retries over 
 PAST_LIMIT: Final = timedelta(minutes=70)
 SIGNED_HEADERS: tuple[str, ...] = ("x-amz-sns-message-type", "x-amz-sns-message-id")
 BODY_LIMIT_BYTES: int | None = None
+PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = CERTIFICATE_FORM + "; a test provider's has its private key below it"
 
 _TOPIC = re.compile(r"\Aarn:aws(-[a-z-]+)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?\Z")

@@ -50,7 +50,7 @@ _SHAPES: Final = {
     "Subscription": _Shape(key="subscription", kind=Kind.UNSUBSCRIBED),
     "Received": _Shape(key="receipt", kind=Kind.MESSAGE),
 }
-PERSONAL_PATHS: Final = (
+PERSONAL: Final = (
     "mail.destination",
     "mail.source",
     "mail.headers",

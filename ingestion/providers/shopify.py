@@ -45,7 +45,7 @@ SECRET_FORM = "the app's client secret, at least 24 characters"  # noqa: S105
 RECIPE = "shopify/1"
 
 _PAYMENT_TOPICS = ("orders/paid", "orders/partially_paid", "order_transactions/", "refunds/", "tender_transactions/")
-PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "email",
     "contact_email",
     "phone",

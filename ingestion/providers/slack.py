@@ -46,7 +46,7 @@ RECIPE = "slack/1"
 _PREFIX = "v0="
 _SECRET = re.compile(r"\A[0-9a-f]{32,}\Z")
 _MESSAGES = ("message", "app_mention")
-PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     *("event.user", "event.username", "event.text", "event.blocks", "event.files", "event.item_user"),
     *("user", "user_id", "user_name", "text", "message", "actions", "state", "view", "submission"),
 )

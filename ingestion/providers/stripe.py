@@ -41,7 +41,7 @@ _SECRET = re.compile(r"\Awhsec_[!-~]{16,}\Z")
 _PAYMENT_PREFIXES = ("payment_intent.", "charge.", "invoice.", "checkout.session.", "refund.", "payout.", "transfer.")
 # how many endpoints still wait for this event: another number at each attempt
 _VOLATILE = "pending_webhooks"
-PERSONAL_PATHS = tuple(
+PERSONAL_PATHS: tuple[str, ...] = tuple(
     f"data.object.{name}"
     for name in (
         "email",

@@ -42,7 +42,7 @@ _KINDS = {
     "email.suppressed": Kind.REJECTED,
     "email.received": Kind.MESSAGE,
 }
-PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "data.to",
     "data.cc",
     "data.bcc",

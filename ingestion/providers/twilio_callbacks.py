@@ -63,7 +63,7 @@ _SUBJECTS: Final = (
     _Subject(prefix="call", sid="CallSid", states=("CallStatus",), details=("SequenceNumber",)),
 )
 _PARTIES: Final = ("To", "From", "Called", "Caller")
-PERSONAL_PATHS: Final = (
+PERSONAL: Final = (
     *_PARTIES,
     *(f"{party}{place}" for party in _PARTIES for place in ("City", "State", "Zip", "Country")),
     *("CallerName", "ForwardedFrom", "ChannelToAddress", "Body", "WaId", "ProfileName"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,9 +34,9 @@ PEM = certified(RSA_KEY)
 
 
 @pytest.fixture
-def provider(buffer: LaneBuffer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+def provider(buffer: LaneBuffer, monkeypatch: pytest.MonkeyPatch) -> Provider:
     """Of the scheme ses, with a topic and no certificate."""
-    monkeypatch.setattr(certificates.WANTED, "_counts", certificates.Counter())
+    monkeypatch.setattr(WANTED, "_counts", Counter())
     row = add_provider(SES)
     row.secrets.all().delete()
     load_book(monkeypatch)
