@@ -5,6 +5,8 @@ The statuses stand here as the providers' documentation has them, not as our ada
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from ingestion.problems import Problem, Reply
 from ingestion.provider_book import BOOK
 from ingestion.providers.registry import ADAPTERS
 from tests.support.ingress import Answer
-from tests.support.schemes import SCHEMES, Scheme, add_provider, load_book
+from tests.support.schemes import FORM, SCHEMES, Request, Scheme, add_provider, load_book
 
 pytestmark = [pytest.mark.urls("autocom.ingress_urls"), pytest.mark.django_db]
 
@@ -209,11 +211,40 @@ def test_only_mandrill_is_set_up_by_an_unsigned_head_and_nothing_else_of_it_is_b
     assert buffer.client.keys("*") == []
 
 
+def test_the_ingress_answers_the_set_up_too(buffer: LaneBuffer, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_provider(SCHEMES["mandrill"])
+    load_book(monkeypatch)
+    request = IngressRequest(method="HEAD", path=b"/webhooks/mandrill")
+    one, replies = ingress(), list[Reply]()
+    assert one.refusal(request) is None
+    one.serve(request, replies.append)
+    assert [(reply.status, reply.body, reply.code) for reply in replies] == [(200, b"", "handshake")]
+
+
 def test_a_provider_that_is_switched_off_is_not_set_up(buffer: LaneBuffer, monkeypatch: pytest.MonkeyPatch) -> None:
     add_provider(SCHEMES["mandrill"], enabled=False)
     load_book(monkeypatch)
     sent = SCHEMES["mandrill"].request(SCHEMES["mandrill"].event)
     assert type(sent)(headers={}, body=b"", path=sent.path).send("HEAD").status == 405
+
+
+def set_up(key: bytes) -> Request:
+    """The empty batch that Mandrill posts before the webhook exists, signed with this key."""
+    path, body = "/webhooks/mandrill", b"mandrill_events=%5B%5D"
+    digest = hmac.digest(key, f"{receive.base_url()}{path}mandrill_events[]".encode(), "sha1")
+    headers = {"Content-Type": FORM, "X-Mandrill-Signature": base64.b64encode(digest).decode()}
+    return Request(headers=headers, body=body, path=path)
+
+
+def test_mandrill_s_set_up_by_post_is_answered_and_stores_nothing(
+    buffer: LaneBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = add_provider(SCHEMES["mandrill"])
+    row.secrets.all().delete()  # the webhook's key exists only after its set-up
+    load_book(monkeypatch)
+    assert set_up(b"test-webhook").send().status == 200
+    assert told(set_up(b"another-key-of-some-length").send()) == (401, "unauthorized")
+    assert buffer.client.keys("*") == []
 
 
 # --- sizes ---
