@@ -120,3 +120,26 @@ def test_one_connection_above_the_limit_is_closed_and_the_others_are_served(monk
         assert application.answer_first() == b"served"
 
     on_a_loop(test)
+
+
+def test_a_header_that_is_repeated_is_one_list_as_http_has_it() -> None:
+    async def test(application: Slow, connections: Connections) -> None:
+        connection, _ = connected(connections)
+        connection.data_received(
+            b"POST / HTTP/1.1\r\nX-Signature: one\r\nx-signature: two\r\nContent-Length: 0\r\n\r\n"
+        )
+        [(request, _)] = application.waiting
+        assert request.headers["x-signature"] == "one, two"
+
+    on_a_loop(test)
+
+
+def test_the_answer_to_a_head_has_the_length_of_its_body_and_no_body() -> None:
+    async def test(application: Slow, connections: Connections) -> None:
+        connection, transport = connected(connections)
+        connection.data_received(b"HEAD / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        application.answer_first()
+        assert b"content-length: 2\r\n" in transport.sent
+        assert transport.sent.endswith(b"\r\n\r\n")
+
+    on_a_loop(test)
