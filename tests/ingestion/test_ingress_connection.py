@@ -143,3 +143,17 @@ def test_the_answer_to_a_head_has_the_length_of_its_body_and_no_body() -> None:
         assert transport.sent.endswith(b"\r\n\r\n")
 
     on_a_loop(test)
+
+
+def test_an_ingress_that_ends_closes_idle_connections_and_lets_the_others_have_their_answer() -> None:
+    async def test(application: Slow, connections: Connections) -> None:
+        (_, idle), (busy_connection, busy) = connected(connections), connected(connections)
+        busy_connection.data_received(post(b"in hand"))
+        ending = asyncio.create_task(connections.close(within_seconds=0.2))
+        await asyncio.sleep(0.05)
+        assert (idle.calls, busy.calls) == (["close"], [])
+        application.answer_first()
+        assert b"connection: close" in busy.sent
+        await ending
+
+    on_a_loop(test)
