@@ -158,9 +158,9 @@ def test_anymail_reads_the_same_kind_in_every_event_of_email() -> None:
         sent = Sent(headers={**JSON, "authorization": basic(KEY)}, body=body)
         assert accepts(brevo, sent, keys=[KEY])
         found += events_of(brevo, sent)
-    assert len(identities(found)) == len(found) == 13
+    assert len(identities(found)) == len(found) == 15
     emails = [one for one in found if b"message-id" in one.payload]
-    assert len(emails) == 11
+    assert len(emails) == 13
     for one in emails:
         assert one.kind is KIND_OF[anymail_event(one.payload).event_type]
         assert one.event_type == anymail_event(one.payload).esp_event["event"]
