@@ -43,7 +43,7 @@ class PlannedSend(NamedTuple):
 class Attempt(NamedTuple):
     """One request. Times are monotonic; `status` 0 with an `error` means that no answer came.
 
-    `body_sha256` is that of the body as signed, where an adapter signed it. `success_status` 0: the sender takes any 2xx.
+    `body_sha256` is of the body as an adapter signed it, if one did. `success_status` 0: the sender takes any 2xx.
     """
 
     n: int

@@ -18,8 +18,8 @@ from ingestion.replay.history import Attempt, ExpectedEvent, History, PlannedSen
 
 VERSION: Final = 1
 
-# An attempt as the generator holds it: n, attempt, sent_ns, ack_ns, status, body of the answer, error, and, of a provider
-# whose adapter signs, the digest of the body as sent.
+# An attempt as the generator holds it: n, attempt, sent_ns, ack_ns, status, body of the answer, error, and, where an
+# adapter signs, the digest of the body as sent.
 type RawAttempt = tuple[int, int, int, int, int, bytes, str, str]
 
 

@@ -100,6 +100,8 @@ class ProviderSigner:
 
     def _without_stale_headers(self, body: Body) -> Body:
         """A recorded header gives way to a fresh one of its name, unless the delivery holds with it too."""
+        if not body.headers:
+            return body
         fresh, _ = self._signed(body, now_us=PROBE_US)
         made_anew = {name.lower() for name in (*fresh, *self.beside)}
         kept = {name: text for name, text in body.headers.items() if name.lower() not in made_anew}

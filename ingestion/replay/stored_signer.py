@@ -39,7 +39,7 @@ def stored_signer(name: str, *, key_file: Path | None, makes_events: bool) -> St
     now_us = SYSTEM_CLOCK.now_us()
     complaints: list[str] = []
     for secret in _candidates(known, key_file=key_file, now_us=now_us):
-        signer = _signer(known, secret=secret)
+        signer = signer_of(known, secret=secret)
         try:
             _check_believed(signer, known=known, now_us=now_us)
         except (Refused, ConfigurationError, BodyInvalid) as error:
@@ -85,7 +85,8 @@ def _candidates(known: KnownProvider, *, key_file: Path | None, now_us: int) -> 
         yield Secret(value=f"{certificate}\n{given}", fingerprint="")
 
 
-def _signer(known: KnownProvider, *, secret: Secret) -> ProviderSigner:
+def signer_of(known: KnownProvider, *, secret: Secret) -> ProviderSigner:
+    """Signs with this secret, and shows the credentials that the provider asks for beside a signature."""
     beside = [timed.secret.value for timed in known.secrets if timed.secret.value.startswith(BASIC)]
     encoded = [base64.b64encode(value.removeprefix(BASIC).encode()).decode() for value in beside]
     return ProviderSigner(
