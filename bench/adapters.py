@@ -127,7 +127,7 @@ def _default(bodies: Sequence[Any]) -> Subject:
     sign = default_signer(bearer=BEARER_KEY, secret=HMAC_SECRET)
     now_seconds = time_ns() // 1_000_000_000
     signed = [
-        ({"content-type": "application/json"} | sign(body.content, now_seconds=now_seconds), body.content)
+        ({"content-type": "application/json", **sign(body.content, now_seconds=now_seconds)}, body.content)
         for body in bodies
     ]
     return _timed("default", environment_default(enabled=True), signed, url="", events_count=1)

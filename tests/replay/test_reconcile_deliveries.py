@@ -7,7 +7,7 @@ import pytest
 
 from ingestion.identify import short
 from ingestion.replay.findings import Kind, Place, Reconciliation, StoredRow
-from ingestion.replay.history import Attempt, ExpectedEvent, History, PlannedSend
+from ingestion.replay.history import ExpectedEvent, History, PlannedSend
 from ingestion.replay.reconcile import reconcile
 from tests.replay.kit import HEADER, attempt, digest, history, receipt, row
 
@@ -37,9 +37,9 @@ def answered(count: int = 3, **changes: object) -> str:
     return json.dumps({"request_id": "r", "status": "accepted", "events": 3, "receipt": lines} | changes)
 
 
-def sent(text: str, *, events: tuple[ExpectedEvent, ...] | None = BATCH, **changes: object) -> History:
+def sent(text: str, *, events: tuple[ExpectedEvent, ...] | None = BATCH, body_sha256: str = SENT) -> History:
     plan = PlannedSend(0, "", "", "", digest(0), 900, 0, None, events)
-    made: Attempt = attempt(0, 10, 20, text)._replace(**{"body_sha256": SENT, **changes})
+    made = attempt(0, 10, 20, text)._replace(body_sha256=body_sha256)
     return history([plan], [made], header=HEADER | {"is_generated": False})
 
 
