@@ -30,6 +30,7 @@ from tests.providers.anymail_judge import anymail_accepts, anymail_reads
 from tests.providers.requests import (
     NOW_US,
     Sent,
+    base64_header_changes,
     bounded,
     events_of,
     fixtures,

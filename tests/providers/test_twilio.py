@@ -21,6 +21,7 @@ from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, Ide
 from tests.providers.requests import (
     NOW_US,
     Sent,
+    base64_header_changes,
     bounded,
     event_of,
     events_of,
