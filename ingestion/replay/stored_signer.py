@@ -35,7 +35,7 @@ class StoredSigner:
 
 def stored_signer(name: str, *, key_file: Path | None, makes_events: bool) -> StoredSigner:
     """Raises ReplayUsageError that says what is missing, and DatabaseUnreachableError."""
-    known = _known(name)
+    known, raw = _known(name)
     now_us = SYSTEM_CLOCK.now_us()
     complaints: list[str] = []
     for secret in _candidates(known, key_file=key_file, now_us=now_us):
@@ -45,18 +45,20 @@ def stored_signer(name: str, *, key_file: Path | None, makes_events: bool) -> St
         except (Refused, ConfigurationError, BodyInvalid) as error:
             complaints.append(str(error))
         else:
-            return StoredSigner(spec=_spec(signer, name=name, makes_events=makes_events), ack=known.adapter.ACK)
+            return StoredSigner(spec=_spec(signer, raw_options=raw, makes_events=makes_events), ack=known.adapter.ACK)
     raise ReplayUsageError(_why(name, key_file=key_file, complaints=complaints))
 
 
-def _known(name: str) -> KnownProvider:
+def _known(name: str) -> tuple[KnownProvider, dict[str, object]]:
+    """The provider and its options as they are stored: only texts reach the generator."""
     book = ProviderBook()
     try:
         book.refresh()
+        raw = Provider.objects.filter(name=name).values_list("options", flat=True).first()
     except AnyDatabaseError as error:
         raise DatabaseUnreachableError(f"the provider {name} cannot be read: PostgreSQL does not answer") from error
     known = book.named(name)
-    if known is None:
+    if known is None or raw is None:
         raise ReplayUsageError(
             f"--provider {name}: there is no such provider that can be used; `provider list` has all"
         )
@@ -64,7 +66,7 @@ def _known(name: str) -> KnownProvider:
         raise ReplayUsageError(
             f"--provider {name}: it is disabled, and every delivery would be refused; enable it first"
         )
-    return known
+    return known, raw
 
 
 def _candidates(known: KnownProvider, *, key_file: Path | None, now_us: int) -> Iterator[Secret]:
@@ -109,14 +111,14 @@ def _check_believed(signer: ProviderSigner, *, known: KnownProvider, now_us: int
     known.adapter.verify(delivery, secrets=known.secrets_at(now_us), options=known.options, now_us=now_us)
 
 
-def _spec(signer: ProviderSigner, *, name: str, makes_events: bool) -> SignerSpec:
+def _spec(signer: ProviderSigner, *, raw_options: dict[str, object], makes_events: bool) -> SignerSpec:
     return SignerSpec(
         factory="ingestion.replay.provider_signing:provider_signer",
         arguments={
-            "provider": name,
+            "provider": signer.provider,
             "scheme": signer.adapter.SCHEME,
             "secret": signer.secret.value,
-            "options": json.dumps(Provider.objects.get(name=name).options),
+            "options": json.dumps(raw_options),
             "url": signer.url,
             "beside": json.dumps(dict(signer.beside)),
             "makes_events": "yes" if makes_events else "",

@@ -112,6 +112,11 @@ def identities(events: Sequence[IdentifiedEvent]) -> set[tuple[str, ...]]:
     return {(event.recipe, *event.identity_fields) for event in events}
 
 
+def whsec(first: int) -> str:
+    """A shared key of Standard Webhooks and Svix, another one for each number up to 223."""
+    return "whsec_" + base64.b64encode(bytes(range(first, first + 32))).decode()
+
+
 def posted_json(value: object, **headers: str) -> Sent:
     return Sent(headers={"content-type": "application/json", **headers}, body=json.dumps(value).encode())
 

@@ -22,7 +22,7 @@ from ingestion.provider_book import environment_default
 from ingestion.providers import generic, mailgun
 from ingestion.providers.adapter import Adapter, Reason, Refused, Secret
 from ingestion.providers.registry import ADAPTERS
-from tests.providers.requests import NOW_US, Sent, secret
+from tests.providers.requests import NOW_US, Sent, secret, whsec
 
 ROOT = str(Path(generic.__file__).parent)
 PUBLIC_KEYS_ONLY = {"sendgrid", "ses"}
@@ -49,10 +49,6 @@ def traced() -> Iterator[Trace]:
     finally:
         sys.monitoring.set_events(TOOL_ID, sys.monitoring.events.NO_EVENTS)
         sys.monitoring.free_tool_id(TOOL_ID)
-
-
-def whsec(number: int) -> str:
-    return "whsec_" + base64.b64encode(bytes(range(number, number + 32))).decode()
 
 
 def hexed(raw: bytes) -> str:

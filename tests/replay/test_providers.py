@@ -194,7 +194,8 @@ def test_a_recording_is_committed_whole_once_and_in_order(service: Service, name
     assert [each["name"] for each in figures["criteria"] if each["outcome"] != "PASS"] == ["ack P95"]
 
     events = [event for delivery in expected for event in delivery]
-    assert figures["stored"] == len(events)
+    assert figures["stored"] == figures["events_expected"] == len(events)
+    assert figures["events_named_by"] == "the adapter's own identify"
     assert committed(name) == events
     assert not DeadLetter.objects.filter(provider=name).exists()
     assert not QuarantinedEvent.objects.filter(provider=name).exists()
@@ -268,6 +269,20 @@ def test_a_recorded_query_is_part_of_the_signed_url(service: Service, tmp_path: 
     _, figures = service.replay(other("twilio"), path)
     assert {key: figures[key] for key in NOTHING_WRONG} == NOTHING_WRONG, figures["examples"]
     assert Event.objects.get(provider=other("twilio"), message_id__startswith="EZ0001").kind == "delivered"
+
+
+def test_a_conflict_that_the_provider_is_told_is_a_success_is_found_in_quarantine(
+    service: Service, tmp_path: Path
+) -> None:
+    headers = {"X-Shopify-Topic": "orders/updated", "X-Shopify-Event-Id": "conflict-1"}
+    lines = [json.dumps({"body": {"id": 1, "total": total}, "headers": headers}) for total in ("1.00", "2.00")]
+    path = tmp_path / "conflict.ndjson"
+    path.write_text("\n".join(lines) + "\n")
+    _, figures = service.replay(other("shopify"), path)
+    assert {key: figures[key] for key in NOTHING_WRONG} == NOTHING_WRONG, figures["examples"]
+    assert (figures["accepted"], figures["stored"]) == (2, 2)
+    for model in (Event, QuarantinedEvent):
+        assert model.objects.filter(provider=other("shopify"), message_id="conflict-1:1").count() == 1
 
 
 @pytest.mark.parametrize("name", ["sendgrid", "ses", "standard-v1a"])
