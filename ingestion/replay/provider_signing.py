@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from autocom.kernel.errors import ConfigurationError
+from ingestion.providers import generic
 from ingestion.providers.adapter import (
     Adapter,
     BodyInvalid,
@@ -151,6 +152,17 @@ class ProviderSigner:
 
     def _url(self, body: Body) -> str:
         return f"{self.url}?{body.query}" if body.query else self.url
+
+
+def events_for_default(body: Body) -> tuple[ExpectedEvent, ...] | None:
+    """What `default` finds in a recorded body; None for one that it will not take."""
+    headers = {"content-type": "application/json"} | {name.lower(): text for name, text in body.headers.items()}
+    delivery = InboundDelivery(provider="default", headers=headers, body=body.content, url="", received_us=PROBE_US)
+    try:
+        found = generic.identify(delivery, options=generic.Options())
+    except (BodyInvalid, ContentTypeUnsupported):
+        return None
+    return tuple(ExpectedEvent(event.message_id, event.event_type, event.ordering_key) for event in found)
 
 
 def provider_signer(

@@ -1,14 +1,14 @@
 """The bytes of every planned request, made once before the first send; only the signature is added at send time."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
 
 from ingestion.replay.bodies import Body
 from ingestion.replay.config import GeneratorConfig
 from ingestion.replay.events import generated_bodies
 from ingestion.replay.history import PlannedSend
-from ingestion.replay.provider_signing import ProviderSigner
+from ingestion.replay.provider_signing import ProviderSigner, events_for_default
 from ingestion.replay.recording import read_recording
 from ingestion.replay.schedule import duplicates_count, plan
 from ingestion.replay.signing import Signer
@@ -36,6 +36,8 @@ def prepare(config: GeneratorConfig) -> Prepared:
     bodies = _bodies(config, count=originals_count)
     if isinstance(signer, ProviderSigner):
         bodies = [signer.made_ready(body, place=place) for place, body in enumerate(bodies, start=1)]
+    elif config.input_path:
+        bodies = [replace(body, events=events_for_default(body)) for body in bodies]
     digests = [body.sha256_hex for body in bodies]
     slots = plan(count=config.count, rate=config.rate, duplicates_share=config.duplicates, seed=config.seed)
     indexes = [slot.body_index % len(bodies) for slot in slots]

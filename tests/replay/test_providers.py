@@ -260,6 +260,14 @@ def test_a_batch_of_a_thousand_is_one_delivery_and_a_thousand_events(service: Se
     assert Event.objects.filter(provider=other("sendgrid"), message_id__startswith="batch-of-1000").count() == 1_000
 
 
+def test_a_recorded_batch_for_default_is_reconciled_event_by_event(service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "default.ndjson"
+    path.write_text(json.dumps({"body": [{"id": f"d{n}", "type": "t", "ordering_key": "k"} for n in range(3)]}) + "\n")
+    _, figures = service.replay("default", path)
+    assert {key: figures[key] for key in NOTHING_WRONG} == NOTHING_WRONG, figures["examples"]
+    assert (figures["accepted"], figures["stored"], figures["events_expected"]) == (1, 3, 3)
+
+
 def test_a_recorded_query_is_part_of_the_signed_url(service: Service, tmp_path: Path) -> None:
     event = {"specversion": "1.0", "id": "EZ0001", "type": "com.twilio.messaging.message.delivered", "data": {}}
     body = json.dumps([event])
