@@ -1,4 +1,4 @@
-"""No deadline for examples: on a machine that other work shares, a pause of a quarter second is no fault of the code."""
+"""No deadline for examples: on a machine that other work shares, a pause of 250 ms is no fault of the code."""
 
 from hypothesis import settings
 
