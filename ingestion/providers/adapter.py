@@ -219,18 +219,14 @@ def match_any(candidates: Iterable[bytes], expected_by_secret: Iterable[tuple[Se
     """The secret whose expected bytes equal one of the candidates. Raises Refused(WRONG_SIGNATURE).
 
     Every pair is compared, by digests of equal length: neither an early exit nor a length tells anything about a
-    secret.
+    secret, nor does the time tell which of them matched.
     """
     presented = [sha256(candidate) for candidate in candidates][:SIGNATURES_LIMIT_COUNT]
-    matched: Secret | None = None
-    for secret, expected in expected_by_secret:
-        digest = sha256(expected)
-        for candidate in presented:
-            if hmac.compare_digest(candidate, digest) and matched is None:
-                matched = secret
-    if matched is None:
+    digests = [(secret, sha256(expected)) for secret, expected in expected_by_secret]
+    matched = [secret for secret, digest in digests for each in presented if hmac.compare_digest(each, digest)]
+    if not matched:
         raise Refused(Reason.WRONG_SIGNATURE)
-    return matched
+    return matched[0]
 
 
 def check_bearer(delivery: InboundDelivery, *, keys: Sequence[Secret]) -> Secret:

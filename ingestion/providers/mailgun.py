@@ -81,7 +81,7 @@ def verify(
 ) -> Secret | None:
     """Returns the signing key that matched. Not checked, because it is not signed: the event.
 
-    1. Basic credentials, where secrets ask for them.
+    1. Basic credentials, where secrets ask for them; a wrong one is refused only after the signature was looked at.
     2. Timestamp of ten digits and token of fifty characters: a digit moved between them would make a fresh token.
     3. The HMAC of their concatenation is `signature` or, for a subaccount, `parent-signature`.
     4. The timestamp is at most 9 h old.
@@ -89,7 +89,7 @@ def verify(
     keys = [secret for secret in secrets if not secret.value.startswith("basic:")]
     if not keys:
         raise Refused(Reason.NO_SECRET)
-    _check_basic(delivery, [secret for secret in secrets if secret.value.startswith("basic:")])
+    is_known = _has_basic(delivery, [secret for secret in secrets if secret.value.startswith("basic:")])
     block = _signature_block(delivery)
     timestamp, token = block.get("timestamp", ""), block.get("token", "")
     signed_at_seconds = timestamp_seconds(timestamp)
@@ -100,21 +100,23 @@ def verify(
         candidates.append(sha256_hex(block["parent-signature"]))
     message = (timestamp + token).encode("ascii")
     matched = match_any(candidates, [(key, hmac_sha256(key.value.encode(), message)) for key in keys])
+    if not is_known:
+        raise Refused(Reason.WRONG_CREDENTIAL)
     check_fresh(signed_at_seconds, now_us=now_us, past=SIGNATURE_LIFE)
     return matched
 
 
-def _check_basic(delivery: InboundDelivery, credentials: Sequence[Secret]) -> None:
+def _has_basic(delivery: InboundDelivery, credentials: Sequence[Secret]) -> bool:
+    """Whether one of the credentials is presented; True where none is asked for. Raises Refused for no credential."""
     if not credentials:
-        return
+        return True
     scheme, _, encoded = delivery.required("authorization").partition(" ")
     if scheme.lower() != "basic":
         raise Refused(Reason.MALFORMED, "Authorization is not Basic")
     presented = sha256(canonical_base64(encoded))
     expected = [sha256(credential.value.removeprefix("basic:").encode()) for credential in credentials]
     matches = [hmac.compare_digest(presented, each) for each in expected]  # all of them, found or not
-    if not any(matches):
-        raise Refused(Reason.WRONG_CREDENTIAL)
+    return any(matches)
 
 
 def _signature_block(delivery: InboundDelivery) -> Mapping[str, str]:

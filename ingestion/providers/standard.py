@@ -209,10 +209,26 @@ def sign(
     return headers_for(body, names=WEBHOOK_HEADERS, secret=secret, now_us=now_us), body
 
 
-def headers_for(body: bytes, *, names: HeaderNames, secret: Secret, now_us: int) -> dict[str, str]:
+def sign_again(
+    body: bytes,
+    *,
+    recorded: Mapping[str, str],
+    secret: Secret,
+    options: Options,  # noqa: ARG001
+    url: str,  # noqa: ARG001  (neither is signed here)
+    now_us: int,
+) -> tuple[Mapping[str, str], bytes]:
+    """As `sign`, under the recorded id: it is signed, and it is what makes two events the same."""
+    message_id = recorded.get(WEBHOOK_HEADERS.message_id, "")
+    return headers_for(body, names=WEBHOOK_HEADERS, secret=secret, now_us=now_us, message_id=message_id), body
+
+
+def headers_for(
+    body: bytes, *, names: HeaderNames, secret: Secret, now_us: int, message_id: str = ""
+) -> dict[str, str]:
     """The headers of a request that `verify_signed` accepts; equal bodies get equal ids. Raises ConfigurationError."""
     timestamp = str(now_us // 1_000_000)
-    message_id = f"msg_{sha256(body).hex()[:24]}"
+    message_id = message_id or f"msg_{sha256(body).hex()[:24]}"
     return {
         "Content-Type": "application/json",
         names.message_id: message_id,

@@ -125,3 +125,18 @@ def sign(
     now_us: int,
 ) -> tuple[Mapping[str, str], bytes]:
     return headers_for(body, names=SVIX_HEADERS, secret=secret, now_us=now_us), body
+
+
+def sign_again(
+    body: bytes,
+    *,
+    recorded: Mapping[str, str],
+    secret: Secret,
+    options: Options,  # noqa: ARG001
+    url: str,  # noqa: ARG001  (neither is signed here)
+    now_us: int,
+) -> tuple[Mapping[str, str], bytes]:
+    """As `sign`, under the recorded id, which is signed, and in the recorded family of headers."""
+    names = WEBHOOK_HEADERS if WEBHOOK_HEADERS.message_id in recorded else SVIX_HEADERS
+    message_id = recorded.get(names.message_id, "")
+    return headers_for(body, names=names, secret=secret, now_us=now_us, message_id=message_id), body

@@ -120,3 +120,40 @@ def test_one_connection_above_the_limit_is_closed_and_the_others_are_served(monk
         assert application.answer_first() == b"served"
 
     on_a_loop(test)
+
+
+def test_a_header_that_is_repeated_is_one_list_as_http_has_it() -> None:
+    async def test(application: Slow, connections: Connections) -> None:
+        connection, _ = connected(connections)
+        connection.data_received(
+            b"POST / HTTP/1.1\r\nX-Signature: one\r\nx-signature: two\r\nContent-Length: 0\r\n\r\n"
+        )
+        [(request, _)] = application.waiting
+        assert request.headers["x-signature"] == "one, two"
+
+    on_a_loop(test)
+
+
+def test_the_answer_to_a_head_has_the_length_of_its_body_and_no_body() -> None:
+    async def test(application: Slow, connections: Connections) -> None:
+        connection, transport = connected(connections)
+        connection.data_received(b"HEAD / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        application.answer_first()
+        assert b"content-length: 2\r\n" in transport.sent
+        assert transport.sent.endswith(b"\r\n\r\n")
+
+    on_a_loop(test)
+
+
+def test_an_ingress_that_ends_closes_idle_connections_and_lets_the_others_have_their_answer() -> None:
+    async def test(application: Slow, connections: Connections) -> None:
+        (_, idle), (busy_connection, busy) = connected(connections), connected(connections)
+        busy_connection.data_received(post(b"in hand"))
+        ending = asyncio.create_task(connections.close(within_seconds=0.2))
+        await asyncio.sleep(0.05)
+        assert (idle.calls, busy.calls) == (["close"], [])
+        application.answer_first()
+        assert b"connection: close" in busy.sent
+        await ending
+
+    on_a_loop(test)

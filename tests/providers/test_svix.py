@@ -150,6 +150,9 @@ def test_every_fixture_verifies_and_has_its_kind() -> None:
         "email.failed": Kind.REJECTED,
         "contact.created": Kind.OTHER,
         "invoice.paid": Kind.OTHER,
+        "email.suppressed": Kind.REJECTED,
+        "email.received": Kind.MESSAGE,
+        "contact.updated": Kind.OTHER,
     }
 
 
