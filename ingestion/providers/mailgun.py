@@ -170,7 +170,7 @@ def sign(
     url: str,  # noqa: ARG001  (the URL is not signed)
     now_us: int,
 ) -> tuple[Mapping[str, str], bytes]:
-    """The body with a fresh signature in it; a bare event is wrapped first. Its token depends on the event alone."""
+    """The body with a fresh signature in it; a bare event is wrapped first. The same event has one token a second."""
     timestamp = str(now_us // 1_000_000)
     if not body.lstrip().startswith(b"{"):
         pairs = [pair for pair in parse_form(body) if pair[0] not in SIGNATURE_NAMES]
@@ -183,6 +183,6 @@ def sign(
 
 
 def _signed_block(secret: Secret, timestamp: str, event: bytes) -> dict[str, str]:
-    token = sha256(event).hex()[:50]
+    token = sha256(timestamp.encode() + event).hex()[:50]
     signature = hmac_sha256(secret.value.encode(), (timestamp + token).encode()).hex()
     return {"timestamp": timestamp, "token": token, "signature": signature}
