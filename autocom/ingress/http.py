@@ -160,7 +160,7 @@ class HttpConnection(asyncio.Protocol):
             self._give_up_reading(Refusal(Problem.REQUEST_MALFORMED))
         if not self._is_serving:
             self._serve_next()
-        elif not self._is_done_reading and not self._is_paused:
+        elif not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()  # one at a time: what a sender pipelines waits in its own buffers
 

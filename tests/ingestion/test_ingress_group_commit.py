@@ -219,6 +219,28 @@ def test_a_lost_script_is_loaded_once_for_the_whole_group_and_nobody_notices(dir
     run(test())
 
 
+def test_who_comes_while_a_group_goes_again_does_not_overtake_it(directory: Path) -> None:
+    lost = b"-NOSCRIPT No matching script.\r\n"
+
+    async def test() -> None:
+        async with fake_redis(directory, only_greets) as redis:
+            group = GroupCommit(redis.url)
+            first = asyncio.create_task(commit_all(group, range(2)))
+            await redis.until(lambda: len(redis.callers) == 1 and len(redis.callers[0].evals) == 2)
+            caller = redis.callers[0]
+            caller.write(lost)
+            await asyncio.sleep(0.05)
+            late = asyncio.create_task(commit_all(group, [9]))
+            await asyncio.sleep(0.05)
+            redis.answering = echo
+            caller.write(lost)
+            assert await first == echoed(range(2))
+            assert await late == [b"9"]
+            assert [command[-1] for command in caller.evals] == echoed([0, 1, 0, 1, 9])
+
+    run(test())
+
+
 def test_a_script_that_cannot_be_kept_means_unavailable_and_no_endless_loop(directory: Path) -> None:
     def forgetful(redis: FakeRedis, caller: Caller, command: Command) -> None:
         caller.write(b"-NOSCRIPT No matching script.\r\n" if command[0] == b"EVALSHA" else b"+OK\r\n")
