@@ -24,6 +24,7 @@ from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
 from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery, Refused
+from ingestion.secret_use import SECRET_USES
 from ingestion.verify import verify
 
 CLOCK: Clock = SYSTEM_CLOCK
@@ -90,11 +91,13 @@ class ProviderSignature(BaseAuthentication):
         context = request.parser_context or {}
         provider = known_provider(context["kwargs"].get("provider", DEFAULT))
         inbound = inbound_delivery(http, provider=provider.name, body=body)
+        now_us = CLOCK.now_us()
         try:
-            verify(provider, inbound, now_us=CLOCK.now_us())
+            matched = verify(provider, inbound, now_us=now_us)
         except Refused as refused:
             http.META["autocom.reason"] = refused.reason
             raise Refusal(Problem.UNAUTHORIZED, status=provider.adapter.ACK.unauthorized_status) from None
+        SECRET_USES.note(provider=provider.name, secret=matched, now_us=now_us)
         return provider, inbound
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002

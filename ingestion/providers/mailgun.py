@@ -66,6 +66,11 @@ def check_secret(value: str) -> None:
         raise ConfigurationError(f"the secret is malformed: use {SECRET_FORM}, 16 visible characters or more")
 
 
+def secret_kind(value: str) -> str:
+    """Signing keys and Basic credentials are both asked for: rotating one must not end the other."""
+    return "basic" if value.startswith("basic:") else "key"
+
+
 def verify(
     delivery: InboundDelivery,
     *,

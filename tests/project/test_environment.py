@@ -47,6 +47,7 @@ def test_three_secrets_are_enough_and_the_servers_are_then_local(base: dict[str,
 
 GIVEN = {
     "SECRET_KEY": ("a2" * 20, "secret_key", "a2" * 20),
+    "SECRET_KEY_FALLBACKS": (f"{'a5' * 20}, {'a6' * 20}", "secret_key_fallbacks", ("a5" * 20, "a6" * 20)),
     "WEBHOOK_BEARER_KEY": ("a3" * 20, "webhook_bearer_key", "a3" * 20),
     "WEBHOOK_HMAC_SECRET": ("a4" * 20, "webhook_hmac_secret", "a4" * 20),
     "DB_URL": ("postgresql://db.example.com/x", "db_url", "postgresql://db.example.com/x"),
