@@ -44,7 +44,7 @@ def store_secret(
     """The given secret, or a new random one, is the provider's afterwards. Raises SettingRefused, SecretKnown."""
     if not_after is not None and not_after <= not_before:
         raise SettingRefused("the secret would end before it begins: give a not-after that is later than not-before")
-    value = generated_secret(adapter) if given is None else _checked(given, adapter=adapter)
+    value = check_new_secret(given, adapter=adapter)
     _refuse_known(provider, value)
     row = ProviderSecret.objects.create(
         provider=provider,
@@ -59,6 +59,11 @@ def store_secret(
         not_after=not_after,
         generated=value if given is None else None,
     )
+
+
+def check_new_secret(given: str | None, *, adapter: Adapter[Any]) -> str:
+    """The secret as it will be stored; None: a random one. Raises SettingRefused."""
+    return generated_secret(adapter) if given is None else _checked(given, adapter=adapter)
 
 
 def generated_secret(adapter: Adapter[Any]) -> str:
