@@ -22,7 +22,7 @@ from console.provider_forms import RevokeForm, RotateForm
 from console.shown import moment
 from ingestion.models import Provider, ProviderSecret
 from ingestion.provider_book import DEFAULT
-from ingestion.provider_changes.errors import ProviderChangeRefused, SecretKnown, SettingRefused
+from ingestion.provider_changes.errors import ProviderChangeRefused, SecretKnown, SecretNeeded, SettingRefused
 from ingestion.provider_changes.revoke import needs, revoke_secret
 from ingestion.provider_changes.rotate import RotatedSecret, rotate_secret
 from ingestion.provider_changes.secret_values import StoredSecret
@@ -113,6 +113,8 @@ def revoke_page(request: HttpRequest, pk: int, fingerprint: str, *, admin: Provi
     if request.method == "POST" and form.is_valid():
         try:
             revoke_secret(name=provider.name, fingerprint=fingerprint, force=form.cleaned_data["force"], now=now)
+        except SecretNeeded:
+            form.add_error("force", "Tick it to revoke the secret although it may still be needed.")
         except ProviderChangeRefused as refused:
             form.add_error(None, str(refused))
         else:

@@ -19,12 +19,13 @@ from unfold.decorators import action, display
 
 from console.provider_forms import AddProviderForm, ProviderForm
 from console.provider_secrets import once_page, revoke_page, rotate_page, secrets_context
-from console.shown import moment, mono
+from console.shown import moment, mono, whole_id
 from ingestion.models import Provider
 from ingestion.provider_book import DEFAULT
 from ingestion.provider_changes.add import AddedProvider, add_provider
 from ingestion.provider_changes.errors import ProviderChangeRefused
 from ingestion.provider_changes.switch import switch_provider
+from ingestion.receive import base_url
 
 ADDED = "autocom.added_provider"  # in the request's META: from the verb to the answer, and nowhere else
 
@@ -37,11 +38,11 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ("name", "scheme", "state", "fingerprints", "last_used", "changed")
     actions = ("enable", "disable")
     fieldsets = (
-        (None, {"fields": ("name", "scheme", "enabled", "options")}),
+        (None, {"fields": ("name", "address", "scheme", "enabled", "options")}),
         ("Times", {"fields": ("created", "changed")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "scheme", "options", "secret")}),)
-    readonly_fields = ("created", "changed")
+    readonly_fields = ("address", "created", "changed")
     change_form_outer_after_template = "console/provider_secrets.html"
 
     @override
@@ -86,6 +87,8 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> HttpResponse:
         provider = self.get_object(request, object_id) if object_id else None
         context = dict(extra_context or {})
+        if provider is None:  # the answer to an addition may be the page with the secret, which nothing may replace
+            context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         if provider is not None:
             context |= secrets_context(provider, may_change=self.has_change_permission(request, provider))
         try:
@@ -139,6 +142,10 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
         return moment(
             max((secret.last_used_at for secret in provider.secrets.all() if secret.last_used_at), default=None)
         )
+
+    @admin.display(description="Posts to")
+    def address(self, provider: Provider) -> SafeString:
+        return whole_id(f"{base_url()}/webhooks/{provider.name}")
 
     @admin.display(description="Created")
     def created(self, provider: Provider) -> SafeString | str:
