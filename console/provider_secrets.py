@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -165,4 +165,4 @@ def _change_address(provider: Provider) -> str:
 
 
 def _address(page: str, provider: Provider, *more: str) -> str:
-    return cast("str", reverse(f"admin:ingestion_provider_{page}", args=[provider.pk, *more]))
+    return reverse(f"admin:ingestion_provider_{page}", args=[provider.pk, *more])

@@ -1,7 +1,8 @@
 """Provider secrets at rest.
 
-Fernet (AES-128-CBC with HMAC-SHA256, from `cryptography`), keys derived from SECRET_KEY, which seals, and from
-SECRET_KEY_FALLBACKS, which only open. `provider rekey` seals everything anew after a change of SECRET_KEY.
+Fernet (AES-128-CBC with HMAC-SHA256, from `cryptography`). The first of PROVIDER_SECRETS_KEYS seals, or SECRET_KEY
+where there is none; the others of both settings, and of SECRET_KEY_FALLBACKS, only open. `provider rekey` seals
+everything under the newest.
 """
 
 import base64
@@ -31,7 +32,8 @@ def unseal(ciphertext: bytes | memoryview) -> str:
         return _box().decrypt(bytes(ciphertext)).decode()
     except InvalidToken:
         raise SecretUnreadable(
-            "a provider secret opens neither with SECRET_KEY nor with SECRET_KEY_FALLBACKS: was the key changed?"
+            "a provider secret opens with none of PROVIDER_SECRETS_KEYS, SECRET_KEY and SECRET_KEY_FALLBACKS: "
+            "was a key changed?"
         ) from None
 
 
@@ -59,5 +61,5 @@ def _box() -> MultiFernet:
 
 def _boxes() -> list[Fernet]:
     """The newest key's first."""
-    secrets = [str(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-    return [Fernet(base64.urlsafe_b64encode(derived_key(secret, purpose=PURPOSE))) for secret in secrets]
+    keys = (*settings.PROVIDER_SECRETS_KEYS, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return [Fernet(base64.urlsafe_b64encode(derived_key(str(key), purpose=PURPOSE))) for key in keys]

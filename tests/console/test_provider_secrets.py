@@ -137,11 +137,9 @@ def test_a_needed_secret_is_revoked_only_when_the_box_is_ticked(ops: Client, acm
     assert "last valid one" in ops.get(page).content.decode()
     refused = ops.post(page, {})
     assert refused.context["form"].errors["force"]
-    secret.refresh_from_db()
-    assert secret.not_after is None
+    assert newest(acme).not_after is None
     assert ops.post(page, {"force": "on"}).status_code == 302
-    secret.refresh_from_db()
-    assert secret.not_after is not None
+    assert newest(acme).not_after is not None
     assert "revoked" in LogEntry.objects.get(object_id=str(acme.pk)).change_message
 
 

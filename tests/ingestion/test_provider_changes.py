@@ -297,6 +297,19 @@ def test_rekey_moves_every_secret_to_the_newest_key_and_can_run_again() -> None:
             assert unseal(ProviderSecret.objects.get(provider__name=name).ciphertext) == value
 
 
+def test_a_key_of_its_own_takes_the_stored_secrets_over_and_rotates_apart_from_secret_key() -> None:
+    first, second = "p" * 40, "q" * 40
+    value = added().secret.generated
+    with override_settings(PROVIDER_SECRETS_KEYS=[first]):
+        assert rekey_secrets().rekeyed_count == 1
+    with override_settings(PROVIDER_SECRETS_KEYS=[second, first]):
+        assert rekey_secrets().rekeyed_count == 1
+    with override_settings(PROVIDER_SECRETS_KEYS=[second], SECRET_KEY="n" * 40):
+        assert unseal(ProviderSecret.objects.get().ciphertext) == value
+    with pytest.raises(SecretUnreadable):
+        unseal(ProviderSecret.objects.get().ciphertext)
+
+
 def test_rekey_names_what_opens_with_no_key_and_moves_the_rest() -> None:
     added("fine")
     lost = added("lost").secret.fingerprint

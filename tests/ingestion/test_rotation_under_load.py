@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 
+from ingestion.buffer.store import LaneBuffer
 from ingestion.models import ProviderSecret
 from ingestion.provider_changes.add import add_provider
 from ingestion.provider_changes.revoke import revoke_secret
@@ -20,7 +23,8 @@ from ingestion.provider_changes.rotate import rotate_secret
 from ingestion.provider_changes.secret_values import StoredSecret
 from ingestion.providers import generic
 from ingestion.providers.adapter import Secret
-from tests.support.ingress import Ingress, OwnValkey, own_valkey, request_bytes, running_ingress
+from tests.project.service_kit import await_answer, running_service
+from tests.support.ingress import Ingress, OwnValkey, Wire, free_port, own_valkey, request_bytes, running_ingress
 from tests.support.steady_sender import SteadySender
 from tests.support.workers import database_url
 
@@ -133,3 +137,24 @@ def sent(target: str) -> tuple[int, str]:
     with redirect_stdout(out), pytest.raises(SystemExit) as ended:
         call_command("provider", "test", "acme", "--send", "--target", target)
     return int(ended.value.code or 0), out.getvalue()
+
+
+def test_the_consoles_process_takes_a_stored_providers_webhooks_too_and_notes_the_use(
+    buffer: LaneBuffer, tmp_path: Path
+) -> None:
+    secret = secret_of(
+        add_provider(name="acme", scheme="generic", options={}, secret=None, now=datetime.now(UTC)).secret
+    )
+    port = free_port()
+    with running_service("console", log_path=tmp_path / "log", CONSOLE_PORT=str(port)):
+        await_answer(f"http://127.0.0.1:{port}/healthz")
+        wait_for(lambda: posted_to(port, signed_post("acme", secret, message_id="one")) == 202, "it knows no provider")
+        wait_for(lambda: used_at(secret) is not None, "the use was not noted")
+
+
+def posted_to(port: int, request: bytes) -> int:
+    wire = Wire(socket.create_connection(("127.0.0.1", port), timeout=10))
+    wire.send(request)
+    status = wire.read().status
+    wire.close()
+    return status

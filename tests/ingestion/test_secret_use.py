@@ -20,7 +20,6 @@ from ingestion.provider_changes.rotate import rotate_secret
 from ingestion.providers.adapter import Secret
 from ingestion.secret_use import SECRET_USES, SecretUses
 from ingestion.signed_curl import signed_request
-from tests.support.senders import as_meta
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +87,7 @@ def test_a_post_moves_the_last_use_of_the_secret_that_matched_and_of_no_other(
     assert known is not None
     request = signed_request(known, url="", now_us=SYSTEM_CLOCK.now_us())  # with the newest secret
     with django_assert_num_queries(0):
-        answer = Client().post("/webhooks/acme", request.body, "application/json", **as_meta(dict(request.headers)))
+        answer = Client().post("/webhooks/acme", request.body, "application/json", headers=dict(request.headers))
     assert answer.status_code == 202
     housekeeping.turn()
     at = used_at(new)
@@ -102,7 +101,7 @@ def test_a_refused_post_is_no_use(fingerprint: str, buffer: LaneBuffer) -> None:
     known = BOOK.named("acme")
     assert known is not None
     request = signed_request(known, url="", now_us=SYSTEM_CLOCK.now_us())
-    answer = Client().post("/webhooks/acme", b"{}", "application/json", **as_meta(dict(request.headers)))
+    answer = Client().post("/webhooks/acme", b"{}", "application/json", headers=dict(request.headers))
     assert answer.status_code == 401
     SECRET_USES.write()
     assert used_at(fingerprint) is None

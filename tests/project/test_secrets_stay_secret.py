@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -84,7 +85,12 @@ def tables() -> str:
 
 def keys(buffer: LaneBuffer) -> str:
     client = buffer.client
-    read = {b"hash": client.hgetall, b"stream": client.xrange, b"string": client.get, b"set": client.smembers}
+    read: dict[Any, Any] = {
+        b"hash": client.hgetall,
+        b"stream": client.xrange,
+        b"string": client.get,
+        b"set": client.smembers,
+    }
     return str([(key, read.get(client.type(key), client.dump)(key)) for key in client.keys("*")])
 
 
@@ -103,7 +109,7 @@ def test_a_rotation_leaves_no_secret_anywhere(
 ) -> None:
     scenario = Scenario(dsn=sentry.dsn)
     scenario.manage("add", "acme", "--scheme", "generic", "--secret-file", "-", stdin=GIVEN)
-    sabotage = {"SENTRY_DSN": sentry.dsn, "DJANGO_SETTINGS_MODULE": "tests.project.sabotage.settings"}
+    sabotage: dict[str, Any] = {"SENTRY_DSN": sentry.dsn, "DJANGO_SETTINGS_MODULE": "tests.project.sabotage.settings"}
     old = Secret(value=GIVEN, fingerprint="given")
     with running_ingress(
         redis_url=settings.AUTOCOM.redis_url, db_url=database_url(), **sabotage, SABOTAGE="accept"

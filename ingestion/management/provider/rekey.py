@@ -5,8 +5,9 @@ from ingestion.management.provider.printing import say, say_json
 from ingestion.provider_changes.rekey import rekey_secrets
 
 HELP = (
-    "Encrypt every stored secret under the newest SECRET_KEY. Older keys stay readable from SECRET_KEY_FALLBACKS "
-    "until this is done. Exit 1: a secret opens with none of the keys."
+    "Encrypt every stored secret under the newest key: the first of PROVIDER_SECRETS_KEYS, or SECRET_KEY. "
+    "Until this is done the older keys must stay in PROVIDER_SECRETS_KEYS or SECRET_KEY_FALLBACKS. "
+    "Exit 1: a secret opens with none of the keys."
 )
 
 
@@ -28,5 +29,5 @@ def run(*, json: bool, **_: object) -> int:
         say(f"{report.rekeyed_count} encrypted anew, {report.current_count} were under the newest key already")
         say(*(f"! {name} opens with none of the keys: give it a new secret" for name in report.unreadable))
         if not report.unreadable:
-            say("SECRET_KEY_FALLBACKS is not needed for stored secrets any more")
+            say("stored secrets do not need the older keys any more")
     return 1 if report.unreadable else 0
