@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 SES_OPTIONS = {"topic_arns": ["arn:aws:sns:eu-west-1:123456789012:ses-events"]}
 PUBLIC_KEY_SCHEMES = {"sendgrid", "ses"}
-MALFORMED = {"standard": "whsec_!", "svix": "whsec_!", "sendgrid": "no key", "ses": "no certificate"}
+MALFORMED = "zq9"  # for every scheme
 
 
 def added(name: str = "acme", *, scheme: str = "generic", secret: str | None = None) -> AddedProvider:
@@ -83,11 +83,10 @@ def test_a_public_key_is_stored_as_it_was_given() -> None:
 @pytest.mark.parametrize("scheme", sorted(ADAPTERS))
 def test_a_malformed_secret_is_refused_with_a_right_ones_form_and_without_itself(scheme: str) -> None:
     options = SES_OPTIONS if scheme == "ses" else {}
-    wrong = MALFORMED.get(scheme, "short")
     with pytest.raises(errors.SettingRefused) as refused:
-        add_provider(name="acme", scheme=scheme, options=options, secret=wrong, now=NOW)
+        add_provider(name="acme", scheme=scheme, options=options, secret=MALFORMED, now=NOW)
     assert ADAPTERS[scheme].SECRET_FORM[:20] in str(refused.value)
-    assert wrong not in str(refused.value).split()
+    assert MALFORMED not in str(refused.value)
     assert not Provider.objects.filter(name="acme").exists()
 
 

@@ -32,7 +32,7 @@ from tests.support.workers import database_url
 pytestmark = pytest.mark.django_db(transaction=True)
 
 RATE_PER_SECOND = 1_000.0
-COUNT = 9_000
+COUNT = 11_000
 PATIENCE_SECONDS = 30.0
 
 
@@ -86,13 +86,14 @@ def test_a_rotation_at_1000_a_second_refuses_no_valid_request(valkey: OwnValkey)
         sender.start()
         wait_for(lambda: sender.answered() > 1_500, "the sender does not get going")
         new = secret_of(rotate_secret(name="acme", secret=None, now=datetime.now(UTC)).secret)
-        time.sleep(2.5)
-        sender.secret = new
+        time.sleep(4)  # every ingress reads the providers about once a second, later on a busy machine
+        sender.secret, changed_at = new, datetime.now(UTC)
         time.sleep(1.5)  # what was signed with the old one is answered, its last use written
-        last_use_of_old = used_at(old)
+        assert used_at(old) is not None
         revoke_secret(name="acme", fingerprint=old.fingerprint, force=True, now=datetime.now(UTC))
         sent_before_the_revocation = sender.answered()
         sender.join()
+        last_use_of_old, last_use_of_new = used_at(old), used_at(new)
         statuses = {status for _, status in sender.answers}
         by_secret = {
             name: sum(count for (fingerprint, _), count in sender.answers.items() if fingerprint == each.fingerprint)
@@ -107,11 +108,10 @@ def test_a_rotation_at_1000_a_second_refuses_no_valid_request(valkey: OwnValkey)
         assert COUNT - sent_before_the_revocation > 1_000  # it went on for a good while without the old one
         assert COUNT / took_seconds > 0.9 * RATE_PER_SECOND  # the load was what the name says
         assert last_use_of_old is not None
+        assert last_use_of_new is not None
+        assert abs(last_use_of_old - changed_at) < timedelta(seconds=1)
+        assert last_use_of_new - last_use_of_old > timedelta(seconds=2)
         wait_for(lambda: not is_known(ingress, old), "the revoked secret is still believed")
-        assert used_at(old) == last_use_of_old
-        at = used_at(new)
-        assert at is not None
-        assert datetime.now(UTC) - at < timedelta(seconds=5)
         log = ingress.log()
     assert [value for value in (old.value, new.value) if value in log] == []
 
