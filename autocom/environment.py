@@ -25,6 +25,8 @@ class Environment:
     """Every setting that comes from outside. `docs/settings.md` lists them; a test keeps the two alike."""
 
     secret_key: str
+    secret_key_fallbacks: tuple[str, ...]
+    provider_secrets_keys: tuple[str, ...]
     webhook_bearer_key: str
     webhook_hmac_secret: str
     db_url: str
@@ -62,6 +64,8 @@ class Environment:
         redis_url = read.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
         environment = cls(
             secret_key=_secret(read, "SECRET_KEY"),
+            secret_key_fallbacks=_keys(read, "SECRET_KEY_FALLBACKS"),
+            provider_secrets_keys=_keys(read, "PROVIDER_SECRETS_KEYS"),
             webhook_bearer_key=_secret(read, "WEBHOOK_BEARER_KEY"),
             webhook_hmac_secret=_secret(read, "WEBHOOK_HMAC_SECRET"),
             db_url=db_url or addresses.db_url(data_dir),
@@ -113,6 +117,16 @@ def _secret(read: EnvReader, name: str) -> str:
     if any(value.lower().startswith(word) for word in PLACEHOLDER_WORDS):
         read.mistakes.append(f"{name} looks like a placeholder: make one with `openssl rand -hex 32`")
     return value
+
+
+def _keys(read: EnvReader, name: str) -> tuple[str, ...]:
+    """None or more keys, separated by commas."""
+    keys = tuple(key.strip() for key in read.text(name, default="").split(",") if key.strip())
+    if any(len(key) < SECRET_LENGTH_AT_LEAST for key in keys):
+        read.mistakes.append(
+            f"{name} has a shorter key: each has at least {SECRET_LENGTH_AT_LEAST} characters, and commas separate them"
+        )
+    return keys
 
 
 def with_local_secrets(environ: Mapping[str, str], *, data_dir: Path) -> Mapping[str, str]:

@@ -23,6 +23,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 AUTOCOM = environment_or_exit(os.environ)
 
 SECRET_KEY = AUTOCOM.secret_key
+SECRET_KEY_FALLBACKS = list(AUTOCOM.secret_key_fallbacks)
+PROVIDER_SECRETS_KEYS = list(AUTOCOM.provider_secrets_keys)
 DEBUG = AUTOCOM.debug
 OWN_HOSTS = ["localhost", "127.0.0.1", "[::1]"]  # health probes of the same machine
 ALLOWED_HOSTS = ["*"] if AUTOCOM.is_local else [*OWN_HOSTS, *filter(None, [urlsplit(AUTOCOM.app_base_url).hostname])]

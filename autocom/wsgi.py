@@ -9,3 +9,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autocom.settings")
 if os.environ.get("AUTOCOM_SUPERVISED"):
     die_with_parent()
 application = with_request_id(get_wsgi_application())
+
+from ingestion.housekeeping import Housekeeping  # noqa: E402  (models load after the setup above)
+from ingestion.latency import RECORDER  # noqa: E402
+from ingestion.provider_book import BOOK  # noqa: E402
+
+# webhooks are served here too: without it this process would know no provider but `default`
+Housekeeping(book=BOOK, recorder=RECORDER).start()

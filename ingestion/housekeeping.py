@@ -1,6 +1,6 @@
 """Each process's background thread.
 
-Once a second it writes request lines and measurements, and re-reads the providers.
+Once a second it writes request lines, measurements and when secrets were last used, and re-reads the providers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ingestion.latency import LatencyRecorder
 from ingestion.latency_store import LatencyFlusher
 from ingestion.provider_book import ProviderBook
 from ingestion.request_log import REQUEST_LOG
+from ingestion.secret_use import SECRET_USES
 
 EVERY_SECONDS = 1.0
 
@@ -50,6 +51,7 @@ class Housekeeping:
             if self._book is not None:
                 self._book.refresh()
                 WANTED.write(now=datetime_of(us=SYSTEM_CLOCK.now_us()))
+                SECRET_USES.write()
         except Error as error:
             log.warning("providers_not_read", extra={"error": str(error)})
             connection.close()  # a dead connection is replaced at the next turn

@@ -38,7 +38,8 @@ class ProviderSecret(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ["-not_before"]
+        ordering = ["-not_before", "-pk"]
+        constraints = [models.UniqueConstraint(fields=["provider", "fingerprint"], name="provider_fingerprint_once")]
 
     def __str__(self) -> str:
         return f"{self.provider.name} …{self.fingerprint}"

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Max
 
 from autocom.kernel.clock import us_of
 from autocom.kernel.errors import AutocomError
@@ -21,7 +20,7 @@ from ingestion.models import Provider, ProviderCertificate, ProviderSecret
 from ingestion.providers import generic
 from ingestion.providers.adapter import Adapter, Secret
 from ingestion.providers.registry import adapter_of
-from ingestion.secret_box import fingerprint_of, unseal
+from ingestion.secret_box import SecretUnreadable, fingerprint_of, unseal
 
 DEFAULT = "default"
 
@@ -83,10 +82,12 @@ class ProviderBook:
 
         Raises django.db.Error when PostgreSQL cannot be asked.
         """
+        # row by row, not the newest time: of two changes at once the older may become visible last. Without
+        # last_used_at, which moves every second and changes nothing here
         version = (
-            Provider.objects.aggregate(Max("updated_at"), Count("pk")),
-            ProviderSecret.objects.aggregate(Max("created_at"), Max("not_after"), Max("pk"), Count("pk")),
-            ProviderCertificate.objects.aggregate(Max("imported_at"), Count("pk")),
+            list(Provider.objects.order_by("pk").values_list("pk", "updated_at")),
+            list(ProviderSecret.objects.order_by("pk").values_list("pk", "not_before", "not_after")),
+            list(ProviderCertificate.objects.order_by("pk").values_list("pk", "imported_at")),
         )
         if version == self._version:
             return False
@@ -122,14 +123,7 @@ def _known(row: Provider) -> KnownProvider | None:
             name=row.name,
             adapter=adapter,
             options=adapter.read_options(row.options),
-            secrets=[
-                TimedSecret(
-                    secret=Secret(value=unseal(secret.ciphertext), fingerprint=secret.fingerprint),
-                    not_before_us=us_of(secret.not_before),
-                    not_after_us=us_of(secret.not_after) if secret.not_after else None,
-                )
-                for secret in row.secrets.all()
-            ]
+            secrets=[timed for secret in row.secrets.all() if (timed := _timed(row, secret)) is not None]
             + [_imported(certificate) for certificate in row.certificates.all()],
             enabled=row.enabled,
         )
@@ -144,6 +138,21 @@ def _imported(certificate: ProviderCertificate) -> TimedSecret:
         secret=Secret(value=f"{certificate.file_name}\n{certificate.pem}", fingerprint=certificate.sha256[:8]),
         not_before_us=us_of(certificate.not_before),
         not_after_us=us_of(certificate.not_after),
+    )
+
+
+def _timed(row: Provider, secret: ProviderSecret) -> TimedSecret | None:
+    """None, and a log line, for a secret that does not open: the others are still good."""
+    try:
+        value = unseal(secret.ciphertext)
+    except SecretUnreadable as error:
+        about = {"provider": row.name, "fingerprint": secret.fingerprint, "error": str(error)}
+        log.error("provider_secret_unreadable", extra=about)
+        return None
+    return TimedSecret(
+        secret=Secret(value=value, fingerprint=secret.fingerprint),
+        not_before_us=us_of(secret.not_before),
+        not_after_us=us_of(secret.not_after) if secret.not_after else None,
     )
 
 

@@ -25,6 +25,7 @@ from ingestion.certificates import WANTED
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
 from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery, Reason, Refused
+from ingestion.secret_use import SECRET_USES
 from ingestion.verify import verify
 
 CLOCK: Clock = SYSTEM_CLOCK
@@ -92,13 +93,15 @@ class ProviderSignature(BaseAuthentication):
             raise Refusal(Problem.BODY_INCOMPLETE)
         provider = known_provider(name, http)
         inbound = inbound_delivery(http, provider=provider.name, body=body)
+        now_us = CLOCK.now_us()
         try:
-            verify(provider, inbound, now_us=CLOCK.now_us())
+            matched = verify(provider, inbound, now_us=now_us)
         except Refused as refused:
             http.META["autocom.reason"] = refused.reason
             if refused.reason is Reason.UNKNOWN_CERTIFICATE:
                 WANTED.note(provider=provider.name, url=refused.detail)
             raise Refusal(Problem.UNAUTHORIZED, status=refusal_status(provider, refused)) from None
+        SECRET_USES.note(provider=provider.name, secret=matched, now_us=now_us)
         return provider, inbound
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002

@@ -1,6 +1,8 @@
 """Provider secrets at rest.
 
-Fernet (AES-128-CBC with HMAC-SHA256, from `cryptography`), keys derived from SECRET_KEY.
+Fernet (AES-128-CBC with HMAC-SHA256, from `cryptography`). The first of PROVIDER_SECRETS_KEYS seals, or SECRET_KEY
+where there is none; the others of both settings, and of SECRET_KEY_FALLBACKS, only open. `provider rekey` seals
+everything under the newest.
 """
 
 import base64
@@ -29,7 +31,23 @@ def unseal(ciphertext: bytes | memoryview) -> str:
     try:
         return _box().decrypt(bytes(ciphertext)).decode()
     except InvalidToken:
-        raise SecretUnreadable("a provider secret does not open with SECRET_KEY: was the key changed?") from None
+        raise SecretUnreadable(
+            "a provider secret opens with none of PROVIDER_SECRETS_KEYS, SECRET_KEY and SECRET_KEY_FALLBACKS: "
+            "was a key changed?"
+        ) from None
+
+
+def is_sealed_by_newest(ciphertext: bytes | memoryview) -> bool:
+    try:
+        _boxes()[0].decrypt(bytes(ciphertext))
+    except InvalidToken:
+        return False
+    return True
+
+
+def reseal(ciphertext: bytes | memoryview) -> bytes:
+    """The same secret under the newest key. Raises SecretUnreadable."""
+    return seal(unseal(ciphertext))
 
 
 def fingerprint_of(value: str) -> str:
@@ -38,5 +56,10 @@ def fingerprint_of(value: str) -> str:
 
 
 def _box() -> MultiFernet:
-    secrets = [str(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(derived_key(s, purpose=PURPOSE))) for s in secrets])
+    return MultiFernet(_boxes())
+
+
+def _boxes() -> list[Fernet]:
+    """The newest key's first."""
+    keys = (*settings.PROVIDER_SECRETS_KEYS, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return [Fernet(base64.urlsafe_b64encode(derived_key(str(key), purpose=PURPOSE))) for key in keys]

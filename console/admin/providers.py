@@ -1,51 +1,33 @@
-"""Providers: the one model that people change here. Secrets are never shown, and are set by command only."""
+"""Providers: the one model that people change here. A secret is shown once, when it is made, and never again."""
 
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, override
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminSelectWidget
 
-from autocom.kernel.errors import ConfigurationError
-from console.shown import moment, mono
+from console.provider_forms import AddProviderForm, ProviderForm
+from console.provider_secrets import once_page, revoke_page, rotate_page, secrets_context
+from console.shown import moment, mono, whole_id
 from ingestion.models import Provider
-from ingestion.providers.registry import ADAPTERS, adapter_of
+from ingestion.provider_book import DEFAULT
+from ingestion.provider_changes.add import AddedProvider, add_provider
+from ingestion.provider_changes.errors import ProviderChangeRefused
+from ingestion.provider_changes.switch import switch_provider
+from ingestion.receive import base_url
 
-
-class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Refuses what the ingress could not use: an unknown scheme, or options that the scheme's adapter cannot read."""
-
-    scheme = forms.ChoiceField(
-        choices=[(scheme, scheme) for scheme in sorted(ADAPTERS)],
-        widget=UnfoldAdminSelectWidget,
-        help_text="How this provider signs",
-    )
-
-    class Meta:
-        model = Provider
-        fields = ("name", "scheme", "enabled", "options")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        scheme, options = cleaned.get("scheme") or self.instance.scheme, cleaned.get("options")
-        if not scheme or options is None:
-            return cleaned
-        if not isinstance(options, dict):
-            self.add_error(
-                "options", 'Write a JSON object, such as {"ordering_key_path": "data.id"}, or {} for the defaults.'
-            )
-            return cleaned
-        try:
-            adapter_of(scheme).read_options(options)
-        except ConfigurationError as error:
-            self.add_error("options", str(error))
-        return cleaned
+ADDED = "autocom.added_provider"  # in the request's META: from the verb to the answer, and nowhere else
 
 
 @admin.register(Provider)
@@ -53,15 +35,15 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     """Added and switched here, never deleted: stored events name their provider."""
 
     form = ProviderForm
-    list_display = ("name", "scheme", "state", "fingerprints", "changed")
+    list_display = ("name", "scheme", "state", "fingerprints", "last_used", "changed")
     actions = ("enable", "disable")
     fieldsets = (
-        (None, {"fields": ("name", "scheme", "enabled", "options")}),
-        ("Secrets", {"fields": ("secrets_table",)}),
+        (None, {"fields": ("name", "address", "scheme", "enabled", "options")}),
         ("Times", {"fields": ("created", "changed")}),
     )
-    add_fieldsets = ((None, {"fields": ("name", "scheme", "enabled", "options")}),)
-    readonly_fields = ("secrets_table", "created", "changed")
+    add_fieldsets = ((None, {"fields": ("name", "scheme", "options", "secret")}),)
+    readonly_fields = ("address", "created", "changed")
+    change_form_outer_after_template = "console/provider_secrets.html"
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
@@ -78,10 +60,66 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
 
     @override
     def get_form(self, request: HttpRequest, obj: Provider | None = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is None:
+            kwargs["form"] = AddProviderForm
         form = super().get_form(request, obj, change, **kwargs)
         if options := form.base_fields.get("options"):
             options.required = False
         return form
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site.admin_view
+        return [
+            path("<int:pk>/rotate/", site(partial(rotate_page, admin=self)), name="ingestion_provider_rotate"),
+            path(
+                "<int:pk>/secrets/<str:fingerprint>/revoke/",
+                site(partial(revoke_page, admin=self)),
+                name="ingestion_provider_revoke",
+            ),
+            *super().get_urls(),
+        ]
+
+    @override
+    @method_decorator(sensitive_post_parameters("secret"))
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        provider = self.get_object(request, object_id) if object_id else None
+        context = dict(extra_context or {})
+        if provider is None:  # the answer to an addition may be the page with the secret, which nothing may replace
+            context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        if provider is not None:
+            context |= secrets_context(provider, may_change=self.has_change_permission(request, provider))
+        try:
+            answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        except ProviderChangeRefused as refused:  # somebody else was faster than the form's own checks
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(request.path)
+        return answer
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: Any) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        added = add_provider(
+            name=obj.name,
+            scheme=obj.scheme,
+            options=obj.options,
+            secret=form.cleaned_data["secret"] or None,
+            now=datetime.now(UTC),
+        )
+        obj.pk = added.provider.pk
+        request.META[ADDED] = added
+
+    @override
+    def response_add(self, request: HttpRequest, obj: Provider, post_url_continue: str | None = None) -> HttpResponse:
+        added: AddedProvider = request.META.pop(ADDED)
+        messages.success(request, f"Added {obj.name} with the secret …{added.secret.fingerprint}.")
+        if added.secret.generated is not None:
+            return once_page(request, added.provider, added.secret, admin=self)
+        return HttpResponseRedirect(reverse("admin:ingestion_provider_change", args=[obj.pk]))
 
     @display(description="State", label={"enabled": "success", "disabled": "warning"})  # type: ignore[untyped-decorator]
     def state(self, provider: Provider) -> str:
@@ -89,32 +127,25 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="Secrets")
     def fingerprints(self, provider: Provider) -> SafeString | str:
-        secrets = provider.secrets.all()
-        return format_html_join(" ", "{}", ((mono(f"…{secret.fingerprint}"),) for secret in secrets)) or _without(
-            provider
+        now = datetime.now(UTC)
+        live = [secret for secret in provider.secrets.all() if secret.not_after is None or secret.not_after > now]
+        if live:
+            return format_html_join(" ", "{}", ((mono(f"…{secret.fingerprint}"),) for secret in live))
+        if provider.name == DEFAULT:
+            return "from the environment"
+        return f"none valid: manage.py provider rotate {provider.name} makes one"
+
+    @admin.display(description="Last used")
+    def last_used(self, provider: Provider) -> SafeString | str:
+        if provider.name == DEFAULT:
+            return "not recorded"
+        return moment(
+            max((secret.last_used_at for secret in provider.secrets.all() if secret.last_used_at), default=None)
         )
 
-    @admin.display(description="Fingerprints")
-    def secrets_table(self, provider: Provider) -> SafeString | str:
-        rows = [
-            (
-                secret.fingerprint,
-                moment(secret.not_before),
-                moment(secret.not_after) if secret.not_after else "no end",
-                moment(secret.last_used_at),
-            )
-            for secret in provider.secrets.all()
-        ]
-        if not rows:
-            return _without(provider)
-        return format_html(
-            '<div class="console-scroll" tabindex="0" role="region" aria-label="Secrets"><table class="console-table">'
-            '<thead><tr><th scope="col">Fingerprint</th><th scope="col">Valid from</th><th scope="col">Valid to</th>'
-            '<th scope="col">Last used</th></tr></thead><tbody>{}</tbody></table></div>',
-            format_html_join(
-                "", '<tr><th scope="row" class="console-mono">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>', rows
-            ),
-        )
+    @admin.display(description="Posts to")
+    def address(self, provider: Provider) -> SafeString:
+        return whole_id(f"{base_url()}/webhooks/{provider.name}")
 
     @admin.display(description="Created")
     def created(self, provider: Provider) -> SafeString | str:
@@ -133,18 +164,9 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
         self._switch(request, queryset, enabled=False)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], *, enabled: bool) -> None:
-        changed = [provider for provider in queryset if provider.enabled is not enabled]
+        changed = [each for each in queryset if switch_provider(name=each.name, enabled=enabled)]
         for provider in changed:
-            provider.enabled = enabled
-            # one by one: the ingress sees a change by `updated_at`, which an update of the whole set would not move
-            provider.save(update_fields=["enabled", "updated_at"])
             self.log_change(request, provider, "Enabled." if enabled else "Disabled.")
         word = "enabled" if enabled else "disabled"
         names = ", ".join(provider.name for provider in changed) or "none: all were so already"
         messages.success(request, f"{word.capitalize()}: {names}")
-
-
-def _without(provider: Provider) -> str:
-    if provider.name == "default":
-        return "from the environment: WEBHOOK_BEARER_KEY and WEBHOOK_HMAC_SECRET"
-    return f"none yet: manage.py provider rotate {provider.name} makes one"

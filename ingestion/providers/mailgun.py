@@ -72,6 +72,11 @@ def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
     return SIGNED_HEADERS
 
 
+def secret_kind(value: str) -> str:
+    """Signing keys and Basic credentials are both asked for: rotating one must not end the other."""
+    return "basic" if value.startswith("basic:") else "key"
+
+
 def verify(
     delivery: InboundDelivery,
     *,

@@ -1,6 +1,7 @@
 """The console in a real Chromium: silent, WCAG 2.2 AA, by keys alone, at 390 px, without script, live and stale."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from console.pages import overview
 from console.roles import Role
 from ingestion.latency import Stage
 from ingestion.models import Lane, LaneIncident, ProviderSecret
+from ingestion.provider_changes.add import add_provider
+from ingestion.secret_box import unseal
 from tests.console.conftest import OpenPage, faults
-from tests.console.rows import dead_letter_row, delivery_row, event_row, latencies, provider_row
+from tests.console.rows import ago, dead_letter_row, delivery_row, event_row, latencies, provider_row
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -28,6 +31,7 @@ def stocked(transactional_db: None) -> dict[str, str]:
     provider = provider_row("default")
     billing = provider_row("billing", scheme="standard", enabled=False)
     ProviderSecret.objects.create(provider=billing, ciphertext=b"x", fingerprint="1f0c33ab")
+    ProviderSecret.objects.create(provider=billing, ciphertext=b"x", fingerprint="2f0c33ab", last_used_at=ago(hours=3))
     events = [event_row(event_type='"><script>alert(1)</script>' if n == 3 else "email.delivered") for n in range(60)]
     delivery_row(events[0], **{"x-webhook-signature": "sha256=feed"})
     letter = dead_letter_row()
@@ -52,6 +56,9 @@ def stocked(transactional_db: None) -> dict[str, str]:
         "providers": "/admin/ingestion/provider/",
         "provider": change(provider),
         "provider_add": "/admin/ingestion/provider/add/",
+        "provider_secrets": change(billing),
+        "provider_rotate": reverse("admin:ingestion_provider_rotate", args=[billing.pk]),
+        "provider_revoke": reverse("admin:ingestion_provider_revoke", args=[billing.pk, "2f0c33ab"]),
         "lanes": "/admin/ingestion/lane/",
         "batches": "/admin/ingestion/batch/",
         "batch": change(events[0].batch),
@@ -322,10 +329,34 @@ def test_a_provider_is_added_by_hand_and_switched_by_an_action(open_page: OpenPa
     expect(page.get_by_text("policy is both, bearer or signature")).to_be_visible()
     page.locator("textarea[name=options]").fill('{"policy": "both"}')
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page).to_have_url(re.compile("/ingestion/provider/$"))
+    expect(page.get_by_text("This is the only time that it is shown.")).to_be_visible()
+    page.get_by_role("link", name="Done").click()
+    page.goto(stocked["providers"])
     row = page.locator("tr", has=page.get_by_text("acme"))
     row.locator("input.action-select").check()
     page.locator("select[name=action]").select_option("disable")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("Disabled: acme")).to_be_visible()
     expect(row.get_by_text("disabled")).to_be_visible()
+
+
+def test_a_secret_is_rotated_copied_and_the_old_one_revoked_by_hand(
+    open_page: OpenPage, transactional_db: None
+) -> None:
+    added = add_provider(name="acme", scheme="generic", options={}, secret=None, now=datetime.now(UTC))
+    page = open_page(Role.PLATFORM_OPS, width=390)
+    page.goto(f"/admin/ingestion/provider/{added.provider.pk}/change/")
+    page.get_by_role("link", name="Rotate").click()
+    page.get_by_role("button", name="Rotate").click()
+    shown = page.locator(".console-secret code").inner_text()
+    new = ProviderSecret.objects.exclude(fingerprint=added.secret.fingerprint).get()
+    assert shown == unseal(new.ciphertext)
+    expect(page.get_by_role("button", name="Copy the secret")).to_be_visible()
+    assert faults(page) == []
+    page.get_by_role("link", name="Done").click()
+    expect(page.get_by_text("never")).to_have_count(2)
+    assert shown not in page.content()
+    page.get_by_role("link", name=f"Revoke …{added.secret.fingerprint}").click()
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("is revoked")).to_be_visible()
+    expect(page.get_by_role("cell", name="ended")).to_be_visible()

@@ -47,6 +47,8 @@ def test_three_secrets_are_enough_and_the_servers_are_then_local(base: dict[str,
 
 GIVEN = {
     "SECRET_KEY": ("a2" * 20, "secret_key", "a2" * 20),
+    "SECRET_KEY_FALLBACKS": (f"{'a5' * 20}, {'a6' * 20}", "secret_key_fallbacks", ("a5" * 20, "a6" * 20)),
+    "PROVIDER_SECRETS_KEYS": ("a7" * 20, "provider_secrets_keys", ("a7" * 20,)),
     "WEBHOOK_BEARER_KEY": ("a3" * 20, "webhook_bearer_key", "a3" * 20),
     "WEBHOOK_HMAC_SECRET": ("a4" * 20, "webhook_hmac_secret", "a4" * 20),
     "DB_URL": ("postgresql://db.example.com/x", "db_url", "postgresql://db.example.com/x"),
@@ -105,6 +107,8 @@ WRONG = [
     ("APP_BASE_URL", "autocom.example.com", "https://"),
     ("APP_BASE_URL", "https://", "no host"),
     ("EVIDENCE_ENDPOINT", "ftp://evidence", "https://"),
+    ("SECRET_KEY_FALLBACKS", f"{'a5' * 20},hunter2hunter2", "at least 24 characters"),
+    ("PROVIDER_SECRETS_KEYS", "hunter2hunter2", "at least 24 characters"),
     ("CONSOLE_PORT", "0", "from 1 to 65535"),
     ("CONSOLE_PORT", "65536", "from 1 to 65535"),
     ("CONSOLE_PORT", "8001", "two ports"),

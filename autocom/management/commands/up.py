@@ -22,16 +22,9 @@ from autocom.local_servers.servers import LocalServers
 from autocom.supervisor import Child, Supervisor
 from console.demonstration import create_demonstration_users
 from console.roles import sync_roles
+from ingestion.signed_curl import first_webhook
 
 READY_WITHIN_SECONDS = 60
-
-FIRST_WEBHOOK = """\
-  body='{{"id":"hello-'$(date +%s)'","type":"delivered","ordering_key":"hello","data":{{"to":"ada@example.com"}}}}';
-  ts=$(date +%s); \\
-  sig=$(printf '%s.%s' "$ts" "$body" | openssl dgst -sha256 -hmac {secret} | sed 's/.*= //'); \\
-  curl -sS {url}/webhooks/default -H "Authorization: Bearer {bearer}" -H "X-Webhook-Timestamp: $ts" \\
-    -H "X-Webhook-Signature: sha256=$sig" -H 'Content-Type: application/json' --data-raw "$body"
-"""
 
 
 class Command(BaseCommand):
@@ -148,14 +141,10 @@ class Command(BaseCommand):
     def _greet(self) -> None:
         environment = settings.AUTOCOM
         ingress, console = (f"http://127.0.0.1:{p}" for p in (environment.ingress_port, environment.console_port))
-        secrets = {
-            "secret": environment.webhook_hmac_secret if environment.is_local else '"$WEBHOOK_HMAC_SECRET"',
-            "bearer": environment.webhook_bearer_key if environment.is_local else "$WEBHOOK_BEARER_KEY",
-        }
         self._say(f"console   {console}/admin/")
         self._say(f"webhooks  {ingress}/webhooks/default")
         self._say("send the first webhook with")
-        self.stdout.write(FIRST_WEBHOOK.format(url=ingress, **secrets))
+        self.stdout.write(first_webhook(ingress))
         self._say(f"logs are in {environment.data_dir / 'logs'}; Ctrl-C stops everything")
         sys.stdout.flush()
 
