@@ -23,7 +23,13 @@ from ingestion.accept import Acceptance, acceptance_of
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
-from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery, Refused
+from ingestion.providers.adapter import (
+    VERIFIED_BY,
+    BodyInvalid,
+    ContentTypeUnsupported,
+    InboundDelivery,
+    Refused,
+)
 from ingestion.verify import verify
 
 CLOCK: Clock = SYSTEM_CLOCK
@@ -91,10 +97,11 @@ class ProviderSignature(BaseAuthentication):
         provider = known_provider(context["kwargs"].get("provider", DEFAULT))
         inbound = inbound_delivery(http, provider=provider.name, body=body)
         try:
-            verify(provider, inbound, now_us=CLOCK.now_us())
+            matched = verify(provider, inbound, now_us=CLOCK.now_us())
         except Refused as refused:
             http.META["autocom.reason"] = refused.reason
             raise Refusal(Problem.UNAUTHORIZED, status=provider.adapter.ACK.unauthorized_status) from None
+        http.META[VERIFIED_BY] = matched.fingerprint if matched else ""
         return provider, inbound
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
@@ -138,7 +145,11 @@ class ReceiveDelivery(APIView):
             )
         try:
             acceptance = acceptance_of(
-                known, inbound, request_id=request_id, trace=inbound.headers.get("sentry-trace", "")
+                known,
+                inbound,
+                request_id=request_id,
+                verified_by=request._request.META[VERIFIED_BY],
+                trace=inbound.headers.get("sentry-trace", ""),
             )
         except ContentTypeUnsupported as error:
             raise Refusal(Problem.CONTENT_TYPE_UNSUPPORTED, detail=str(error)) from None

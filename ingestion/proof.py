@@ -1,0 +1,36 @@
+"""What is kept of a delivery beside its body so that its signature can be verified again, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autocom.kernel.clock import us_of
+from ingestion.models import Delivery
+from ingestion.provider_book import KnownProvider
+from ingestion.providers.adapter import SIGNED_URL, VERIFIED_BY, InboundDelivery
+
+
+def kept_names(provider: KnownProvider) -> Sequence[str]:
+    """Never the header of a credential: that would be a secret at rest."""
+    return ("content-type", *provider.adapter.SIGNED_HEADERS, *getattr(provider.options, "signed_headers", ()))
+
+
+def kept_headers(provider: KnownProvider, inbound: InboundDelivery, *, verified_by: str) -> dict[str, str]:
+    """The headers that the scheme signs or signs with, its URL where that is signed, and which secret it was."""
+    headers = inbound.headers
+    kept = {name: headers[name] for name in kept_names(provider) if name in headers}
+    if SIGNED_URL in provider.adapter.SIGNED_HEADERS:
+        kept[SIGNED_URL] = inbound.url
+    kept[VERIFIED_BY] = verified_by
+    return kept
+
+
+def stored_delivery(row: Delivery) -> InboundDelivery:
+    """The delivery as the adapter saw it, as far as it was kept."""
+    return InboundDelivery(
+        provider=row.provider,
+        headers={name: value for name, value in row.headers.items() if not name.startswith(":")},
+        body=bytes(row.body),
+        url=row.headers.get(SIGNED_URL, ""),
+        received_us=us_of(row.received_at),
+    )
