@@ -63,6 +63,9 @@ class ProviderBook:
     def named(self, name: str) -> KnownProvider | None:
         return self._providers.get(name)
 
+    def known(self) -> Sequence[KnownProvider]:
+        return tuple(self._providers.values())
+
     def secret_values(self) -> Iterator[str]:
         """Every secret that this process knows of its providers, for taking them out of what leaves it."""
         for provider in self._providers.values():

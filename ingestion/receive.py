@@ -30,6 +30,7 @@ from ingestion.providers.adapter import (
     InboundDelivery,
     Refused,
 )
+from ingestion.refusals.record import REFUSALS
 from ingestion.verify import verify
 
 CLOCK: Clock = SYSTEM_CLOCK
@@ -100,6 +101,7 @@ class ProviderSignature(BaseAuthentication):
             matched = verify(provider, inbound, now_us=CLOCK.now_us())
         except Refused as refused:
             http.META["autocom.reason"] = refused.reason
+            REFUSALS.note(provider, inbound, refused, request_id=request_id_for(http))
             raise Refusal(Problem.UNAUTHORIZED, status=provider.adapter.ACK.unauthorized_status) from None
         http.META[VERIFIED_BY] = matched.fingerprint if matched else ""
         return provider, inbound

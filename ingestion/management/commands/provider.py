@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from ingestion.management.provider import verify_stored
+from ingestion.management.provider import diagnose, verify_stored
 
-VERBS = (verify_stored,)
+VERBS = (diagnose, verify_stored)
 
 
 class Command(BaseCommand):
