@@ -1,5 +1,6 @@
 """Providers: the one model that people change here. Secrets are never shown, and are set by command only."""
 
+from datetime import UTC, datetime
 from typing import Any, override
 
 from django import forms
@@ -13,6 +14,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from autocom.kernel.errors import ConfigurationError
+from console.refusals import refusals_section
 from console.shown import moment, mono
 from ingestion.models import Provider
 from ingestion.providers.registry import ADAPTERS, adapter_of
@@ -58,10 +60,11 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     fieldsets = (
         (None, {"fields": ("name", "scheme", "enabled", "options")}),
         ("Secrets", {"fields": ("secrets_table",)}),
+        ("Refused deliveries", {"fields": ("refusals",)}),
         ("Times", {"fields": ("created", "changed")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "scheme", "enabled", "options")}),)
-    readonly_fields = ("secrets_table", "created", "changed")
+    readonly_fields = ("secrets_table", "refusals", "created", "changed")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
@@ -115,6 +118,10 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
                 "", '<tr><th scope="row" class="console-mono">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>', rows
             ),
         )
+
+    @admin.display(description="Why")
+    def refusals(self, provider: Provider) -> SafeString | str:
+        return refusals_section(provider.name, now=datetime.now(UTC))
 
     @admin.display(description="Created")
     def created(self, provider: Provider) -> SafeString | str:

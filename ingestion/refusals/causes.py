@@ -1,4 +1,4 @@
-"""What explains a refusal, found by trying: the adapter itself says whether a changed delivery, or another secret, fits.
+"""What explains a refusal, found by trying: the adapter says whether a changed delivery, or another secret, fits.
 
 Never on the request path. A cause is named only when the adapter verifies; without one it stays unexplained.
 """

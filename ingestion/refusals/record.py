@@ -1,4 +1,4 @@
-"""The request path's side: every refusal is counted, a few are left for a sample. A flood costs a counter's increment."""
+"""The request path's side: every refusal is counted, a few are left for a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sample shows of a delivery that nobody vouches for: names, lengths, and beginnings with their content masked."""
+"""What a sample shows of a delivery that nobody vouches for: names, lengths, and masked beginnings."""
 
 from __future__ import annotations
 

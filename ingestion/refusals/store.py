@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def store_samples(refusals: Sequence[Refusal], *, others: Sequence[KnownProvider]) -> bool:
-    """Looks at each, keeps its masked sample and forgets its body. False, and they are lost, when PostgreSQL is away."""
+    """Looks at each and keeps its masked sample. False, and they are lost, when PostgreSQL is away."""
     if not refusals:
         return True
     rows = [_row(refusal, others=others) for refusal in refusals]

@@ -14,7 +14,16 @@ from console.roles import Role
 from ingestion.latency import Stage
 from ingestion.models import Lane, LaneIncident, ProviderSecret
 from tests.console.conftest import OpenPage, faults
-from tests.console.rows import dead_letter_row, delivery_row, event_row, latencies, provider_row
+from tests.console.rows import (
+    dead_letter_row,
+    delivery_row,
+    duplicate_row,
+    event_row,
+    latencies,
+    provider_row,
+    quarantined_row,
+    refusal_rows,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -31,6 +40,10 @@ def stocked(transactional_db: None) -> dict[str, str]:
     events = [event_row(event_type='"><script>alert(1)</script>' if n == 3 else "email.delivered") for n in range(60)]
     delivery_row(events[0], **{"x-webhook-signature": "sha256=feed"})
     letter = dead_letter_row()
+    duplicates = [duplicate_row(events[0], late=n == 1) for n in range(25)]
+    quarantined = quarantined_row(events[0])
+    refusal_rows("default", detail="by no key")
+    refusal_rows("default", reason="too_old", cause="as_reason", detail="signed 3600 s ago")
     Lane.objects.create(number=0, epoch=1, cursor=7, fence=1)
     incident = LaneIncident.objects.create(
         lane=0, kind="gap", epoch=1, first_sequence=1, last_sequence=2, detail="missing"
@@ -49,6 +62,11 @@ def stocked(transactional_db: None) -> dict[str, str]:
         "event": change(events[0]),
         "letters": "/admin/ingestion/deadletter/?state=open",
         "letter": change(letter),
+        "duplicates": "/admin/ingestion/suppressedduplicate/",
+        "duplicates_found": f"/admin/ingestion/suppressedduplicate/?q=original:{events[0].pk}",
+        "duplicate": change(duplicates[0]),
+        "quarantine": "/admin/ingestion/quarantinedevent/",
+        "quarantined": change(quarantined),
         "providers": "/admin/ingestion/provider/",
         "provider": change(provider),
         "provider_add": "/admin/ingestion/provider/add/",

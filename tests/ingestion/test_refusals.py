@@ -44,13 +44,13 @@ def _forget() -> Iterator[None]:
 
 
 @pytest.fixture
-def kit(buffer: LaneBuffer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kit]:
+def kit(buffer: LaneBuffer, monkeypatch: pytest.MonkeyPatch) -> Kit:
     """A recorder of this test's own at the receive view, and the housekeeping that empties it."""
     recorder = LatencyRecorder(process=f"test-{time.monotonic_ns()}")
     refusals = RefusalRecorder(recorder=recorder, clock=ManualClock())
     for module in ("ingestion.receive", "ingestion.housekeeping"):
         monkeypatch.setattr(f"{module}.REFUSALS", refusals)
-    yield Kit(refusals, Housekeeping(recorder=recorder, book=BOOK))
+    return Kit(refusals, Housekeeping(recorder=recorder, book=BOOK))
 
 
 class Kit:
