@@ -1,6 +1,6 @@
 """A provider's refused deliveries as a section of its page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from django.utils.html import format_html, format_html_join
@@ -8,86 +8,64 @@ from django.utils.safestring import SafeString
 
 from console.shown import moment, mono
 from ingestion.models import RefusalSample
-from ingestion.refusals.advice import advice_for_cause, advice_for_reason
+from ingestion.refusals.advice import Advice, advice_for_cause, advice_for_reason
+from ingestion.refusals.causes import Cause
 from ingestion.refusals.selectors import RefusalSummary, refusal_summary
 
 
 def refusals_section(provider: str, *, now: datetime) -> SafeString | str:
-    """Counts by reason with what to do, then the newest samples with their cause."""
+    """Each reason with its counts and what to do, and under it the newest samples with their cause."""
     summary = refusal_summary(provider, now=now)
     if not summary.reasons:
         return "nothing was refused in the last day"
-    return format_html("{}{}", _counts_table(summary), _samples_table(summary.samples))
+    return format_html_join("", "{}", ((_reason(reason, summary),) for reason in summary.reasons))
 
 
-def _counts_table(summary: RefusalSummary) -> SafeString:
-    return _table(
-        "Refused deliveries by reason",
-        ("Reason", "Last hour", "Last day", "What it means", "What to do"),
-        format_html_join(
-            "",
-            '<tr><th scope="row" class="console-mono">{}</th><td class="console-number">{}</td>'
-            '<td class="console-number">{}</td><td>{}</td><td>{}</td></tr>',
-            (
-                (
-                    reason,
-                    f"{summary.last_hour.get(reason, 0):,}",
-                    f"{summary.last_day.get(reason, 0):,}",
-                    advice_for_reason(reason).meaning,
-                    advice_for_reason(reason).next_step,
-                )
-                for reason in summary.reasons
-            ),
-        ),
+def _reason(reason: str, summary: RefusalSummary) -> SafeString:
+    samples = [sample for sample in summary.samples if sample.reason == reason]
+    return format_html(
+        '<section class="console-refusal"><h3>{}</h3><p>{} in the last hour, {} in the last day</p>{}{}</section>',
+        mono(reason),
+        f"{summary.last_hour.get(reason, 0):,}",
+        f"{summary.last_day.get(reason, 0):,}",
+        _advice(advice_for_reason(reason)),
+        _folded_samples(samples),
     )
 
 
-def _samples_table(samples: Sequence[RefusalSample]) -> SafeString | str:
+def _advice(advice: Advice) -> SafeString:
+    return format_html("<p>{} <strong>Next:</strong> {}</p>", advice.meaning, advice.next_step)
+
+
+def _folded_samples(samples: Sequence[RefusalSample]) -> SafeString | str:
     if not samples:
-        return ""
-    return _table(
-        "Samples of refused deliveries",
-        ("Received", "Reason", "Cause", "What to do", "What came, masked"),
-        format_html_join(
-            "",
-            "<tr><td>{}<br>{}</td><td>{}<br>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            (_sample_cells(sample) for sample in samples),
-        ),
+        return "no sample was kept"
+    return format_html(
+        '<details class="console-fold"><summary>Newest samples ({})</summary>{}</details>',
+        len(samples),
+        format_html_join("", '<section class="console-refusal">{}</section>', ((_sample(each),) for each in samples)),
     )
 
 
-def _sample_cells(sample: RefusalSample) -> Sequence[object]:
-    advice = advice_for_cause(sample.cause)
-    told = f"{advice.meaning} ({sample.cause_detail})" if sample.cause_detail else advice.meaning
-    return (
+def _sample(sample: RefusalSample) -> SafeString:
+    return format_html(
+        "<p>{} {}</p>{}<p>{}</p>",
         moment(sample.received_at),
-        mono(sample.request_id),
-        mono(sample.reason),
         sample.detail,
-        told,
-        advice.next_step,
-        _masked(sample),
+        "" if sample.cause == Cause.AS_REASON else _cause(sample),
+        format_html_join(" ", "<span>{}: {}</span><br>", _facts(sample)),
     )
 
 
-def _masked(sample: RefusalSample) -> SafeString:
-    starts = "; ".join(f"{name}: {start}" for name, start in sample.signature_starts.items())
-    return format_html(
-        '{}, {} bytes, shape {}<br>{}<details class="console-fold"><summary>Header names ({})</summary>{}</details>',
-        sample.content_type or "no content type",
-        f"{sample.body_bytes:,}",
-        mono(sample.body_start),
-        starts,
-        len(sample.header_names),
-        ", ".join(sample.header_names),
-    )
+def _cause(sample: RefusalSample) -> SafeString:
+    told = f"{sample.cause}, {sample.cause_detail}" if sample.cause_detail else sample.cause
+    return format_html("<p>Cause: {}</p>{}", mono(told), _advice(advice_for_cause(sample.cause)))
 
 
-def _table(label: str, heads: Sequence[str], rows: SafeString) -> SafeString:
-    return format_html(
-        '<div class="console-scroll" tabindex="0" role="region" aria-label="{}"><table class="console-table">'
-        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
-        label,
-        format_html_join("", '<th scope="col">{}</th>', ((head,) for head in heads)),
-        rows,
-    )
+def _facts(sample: RefusalSample) -> Iterator[tuple[str, object]]:
+    yield "Request", mono(sample.request_id)
+    yield "Body", f"{sample.content_type or 'no content type'}, {sample.body_bytes:,} bytes"
+    yield "Its shape, masked", mono(sample.body_start or "empty")
+    for name, start in sample.signature_starts.items():
+        yield name, mono(start)
+    yield "Header names", ", ".join(sample.header_names)

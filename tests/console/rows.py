@@ -126,6 +126,7 @@ def quarantined_row(original: Event, *, received_at: datetime | None = None, **f
         "original_event_id": original.pk,
         "original_content_sha256": bytes(original.content_sha256),
         "payload_bytes": b'{"type": "email.delivered", "to": "someone-else@example.com"}',
+        "content_sha256": sha256(b"another content"),
         "batch": fields.pop("batch", None) or batch_row(quarantined_count=1, event_count=0),
         "identity": bytes(original.identity),
         "message_id": original.message_id,
