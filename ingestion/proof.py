@@ -25,12 +25,19 @@ def kept_headers(provider: KnownProvider, inbound: InboundDelivery, *, verified_
     return kept
 
 
+def stored_headers(row: Delivery) -> dict[str, str]:
+    """What stands with the delivery; what is no text there is taken for absent, whoever wrote it."""
+    found = row.headers if isinstance(row.headers, dict) else {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
 def stored_delivery(row: Delivery) -> InboundDelivery:
     """The delivery as the adapter saw it, as far as it was kept."""
+    kept = stored_headers(row)
     return InboundDelivery(
         provider=row.provider,
-        headers={name: value for name, value in row.headers.items() if not name.startswith(":")},
+        headers={name: value for name, value in kept.items() if not name.startswith(":")},
         body=bytes(row.body),
-        url=row.headers.get(SIGNED_URL, ""),
+        url=kept.get(SIGNED_URL, ""),
         received_us=us_of(row.received_at),
     )

@@ -30,7 +30,7 @@ from ingestion.models import (
     QuarantinedEvent,
     SuppressedDuplicate,
 )
-from ingestion.proof import stored_delivery
+from ingestion.proof import stored_delivery, stored_headers
 from ingestion.provider_book import DEFAULT, TimedSecret, environment_default
 from ingestion.providers.adapter import SIGNED_URL, VERIFIED_BY, Adapter, InboundDelivery, Reason, Refused, Secret
 from ingestion.providers.registry import adapter_of
@@ -209,7 +209,7 @@ def _provable(known: _Known) -> _Known:
 def _matching(row: Delivery, known: _Known) -> Secret | None:
     """The secret that verifies the delivery. Raises _Ended."""
     delivery = stored_delivery(row)
-    used = row.headers.get(VERIFIED_BY)
+    used = stored_headers(row).get(VERIFIED_BY)
     if SIGNED_URL in known.adapter.SIGNED_HEADERS and not delivery.url:
         raise _unknown("this scheme signs the URL, and the URL was not kept with this delivery")
     refused: Refused | None = None

@@ -208,6 +208,34 @@ def test_a_payload_opens_and_closes_without_script(open_page: OpenPage, transact
     expect(page.locator(".console-pre")).to_contain_text('"invoice": "x-1"')
 
 
+@pytest.mark.parametrize(("width", "beside"), [(1440, True), (390, False)])
+def test_quarantined_contents_stand_beside_each_other_where_there_is_room(
+    open_page: OpenPage, stocked: dict[str, str], width: int, beside: bool
+) -> None:
+    page = open_page(Role.AUDITOR, width=width, script=False)
+    page.goto(stocked["quarantined"])
+    original, quarantined = page.locator(".console-pair > section").all()
+    for part, address in ((original, "someone@example.com"), (quarantined, "someone-else@example.com")):
+        expect(part.locator(".console-pre")).to_be_hidden()
+        part.get_by_text("Show payload").click()
+        expect(part.locator(".console-pre")).to_contain_text(address)
+    left, right = original.bounding_box(), quarantined.bounding_box()
+    assert left is not None
+    assert right is not None
+    assert (right["x"] > left["x"] + left["width"] - 1) == beside
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_from_an_event_to_its_duplicates_and_back(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI)
+    page.goto(stocked["event"])
+    page.get_by_role("link", name="all duplicates of this event").click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(25)
+    page.locator("#result_list tbody tr").first.locator("th a").click()
+    page.get_by_role("link", name="the stored event").click()
+    expect(page).to_have_url(re.compile(f"{stocked['event']}$"))
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_overview_is_complete_without_script(open_page: OpenPage, stocked: dict[str, str], width: int) -> None:
     page = open_page(Role.DRI, script=False, width=width)

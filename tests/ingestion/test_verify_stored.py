@@ -254,7 +254,16 @@ def test_what_can_be_no_id_is_wrong_usage(verify: Verify) -> None:
 
 def test_whatever_stands_in_the_tables_is_answered_and_not_a_crash(lanes: LaneKit, verify: Verify) -> None:
     row = committed(lanes, stored_provider("generic").post(KINDS["generic"].body))
-    for headers in ({}, {VERIFIED_BY: 7}, {"x-webhook-signature": None, VERIFIED_BY: "x"}, {"x-webhook-timestamp": []}):
+    oddities: list[object] = [
+        *([], "text", 7, None),
+        *({}, {VERIFIED_BY: 7}, {VERIFIED_BY: []}, {"x-webhook-signature": None, VERIFIED_BY: "x"}),
+        *(
+            {"x-webhook-signature": "sha256=" + "0" * 64, "x-webhook-timestamp": []},
+            {SIGNED_URL: {}},
+            {VERIFIED_BY: {"a": 1}},
+        ),
+    ]
+    for headers in oddities:
         tampered(row, headers=headers)
         assert verify(row.pk).status in (1, 3)
 
