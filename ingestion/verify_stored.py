@@ -235,7 +235,7 @@ def _explanation(refused: Refused, *, delivery: InboundDelivery, known: _Known, 
     """A lost part where a part is lost, else what does not hold."""
     fingerprints = {each.secret.fingerprint for each in known.secrets}
     if used in known.unreadable:
-        return _unknown(f"the secret …{used} that verified it then does not open with SECRET_KEY")
+        return _unknown(f"the secret …{used} that verified it then opens with no key that is configured")
     if used and used not in fingerprints:
         return _unknown(f"the secret …{used} that verified it then is not stored any more")
     if refused.reason is Reason.NO_SECRET or not fingerprints:
