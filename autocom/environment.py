@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 from autocom.kernel.env import EnvReader
 from autocom.kernel.errors import ConfigurationError
 from autocom.local_servers import addresses
+from ingestion.providers.registry import ADAPTERS
 
 PLACEHOLDER_WORDS = ("changeme", "change-me", "secret", "password", "insecure", "example")
 SECRET_LENGTH_AT_LEAST = 24
+BODY_LIMIT_DEFAULT_BYTES = 1_048_576
 LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
 
 
@@ -80,7 +82,9 @@ class Environment:
             workers_max=read.integer("WORKERS_MAX", default=4, at_least=1, at_most=64),
             lanes=read.integer("LANES", default=4, at_least=1, at_most=256),
             lane_bound_count=read.integer("LANE_BOUND", default=100_000, at_least=100, at_most=100_000_000),
-            body_limit_bytes=read.integer("BODY_LIMIT_BYTES", default=1_048_576, at_least=1_024, at_most=26_214_400),
+            body_limit_bytes=read.integer(
+                "BODY_LIMIT_BYTES", default=BODY_LIMIT_DEFAULT_BYTES, at_least=1_024, at_most=26_214_400
+            ),
             debug=read.flag("DEBUG", default=False),
         )
         environment._check_together(read)
@@ -93,6 +97,13 @@ class Environment:
             read.mistakes.append(f"CONSOLE_PORT and INGRESS_PORT are both {self.console_port}: they need two ports")
         if self.workers_min > self.workers_max:
             read.mistakes.append(f"WORKERS_MIN is {self.workers_min}, above WORKERS_MAX {self.workers_max}")
+        for scheme, adapter in ADAPTERS.items():
+            # what a provider sends above the default is taken whatever this says; below it, this must let it pass
+            if self.body_limit_bytes < (adapter.BODY_LIMIT_BYTES or 0) <= BODY_LIMIT_DEFAULT_BYTES:
+                read.mistakes.append(
+                    f"BODY_LIMIT_BYTES is {self.body_limit_bytes}, but {scheme} sends up to "
+                    f"{adapter.BODY_LIMIT_BYTES} bytes: give at least that"
+                )
         if "://" in self.app_base_url and not urlsplit(self.app_base_url).hostname:
             read.mistakes.append("APP_BASE_URL has no host: write it as https://autocom.example.com")
 

@@ -26,7 +26,7 @@ from ingestion.buffer.append import (
     delivery_header,
     read_answers,
 )
-from ingestion.identify import event_to_append
+from ingestion.identify import event_to_append, token_digest
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.proof import kept_headers
 from ingestion.provider_book import KnownProvider
@@ -134,6 +134,7 @@ def acceptance_of(
             body_sha256=body_sha256,
             events=events,
             dedupe_window_seconds=_window_seconds(adapter.RETRY_HORIZON),
+            token_sha256=token_digest(identified[0].single_use_token, provider=provider.name),
         ),
     )
 
@@ -157,6 +158,8 @@ def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: Re
             events=len(appended),
             refused=codes.count(Code.FULL),
         )
+    if Code.TOKEN_REUSED in codes:
+        return problem_reply(Problem.TOKEN_REUSED, request_id=request_id, status=policy.conflict_status)
     if all(code is Code.QUARANTINED for code in codes):
         return problem_reply(Problem.IDENTITY_CONFLICT, request_id=request_id, status=policy.conflict_status)
     status = "accepted" if Code.ACCEPTED in codes else "duplicate"

@@ -11,7 +11,9 @@ import threading
 from django.conf import settings
 from django.db import Error, connection
 
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.buffer.store import redis_client
+from ingestion.certificates import WANTED
 from ingestion.latency import LatencyRecorder
 from ingestion.latency_store import LatencyFlusher
 from ingestion.provider_book import ProviderBook
@@ -49,6 +51,7 @@ class Housekeeping:
         try:
             if self._book is not None:
                 self._book.refresh()
+                WANTED.write(now=datetime_of(us=SYSTEM_CLOCK.now_us()))
         except Error as error:
             log.warning("providers_not_read", extra={"error": str(error)})
             connection.close()  # a dead connection is replaced at the next turn

@@ -28,6 +28,11 @@ def identity_of(*, provider: str, recipe: str, fields: Sequence[str]) -> bytes:
     return sha256(framed(part.encode("utf-8", "surrogatepass") for part in (provider, recipe, *fields)))
 
 
+def token_digest(token: str, *, provider: str) -> bytes:
+    """Names a single-use token in Redis; empty for none."""
+    return sha256(framed((provider.encode(), token.encode()))) if token else b""
+
+
 def short(text: str) -> str:
     """The text, or, when it is too long to index, its start and its digest: still different for different texts."""
     if len(text) * 4 <= TEXT_LIMIT_BYTES:  # no character has more than 4 bytes
@@ -78,8 +83,6 @@ def event_to_append(
     }
     if headers is not None:
         meta["headers"] = headers
-    if event.personal_paths:
-        meta["personal"] = event.personal_paths
     if trace:
         meta["trace"] = trace
     return EventToAppend(

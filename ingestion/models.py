@@ -44,6 +44,43 @@ class ProviderSecret(models.Model):
         return f"{self.provider.name} …{self.fingerprint}"
 
 
+class ProviderCertificate(models.Model):
+    """A certificate, public and imported by an operator, that verifies what a provider signs."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="certificates")
+    file_name = models.CharField(max_length=160, help_text="The last part of the URL that messages name it by")
+    pem = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    subject = models.CharField(max_length=255)
+    not_before = models.DateTimeField()
+    not_after = models.DateTimeField()
+    imported_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-not_after"]
+        constraints = [models.UniqueConstraint(fields=["provider", "sha256"], name="provider_certificate_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider.name} {self.file_name}"
+
+
+class WantedCertificate(models.Model):
+    """A certificate that messages name and nobody has imported: they were refused, and their sender tries again."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="wanted_certificates")
+    url = models.CharField(max_length=300)
+    count = models.PositiveIntegerField(help_text="How many messages were refused for it")
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-last_seen_at"]
+        constraints = [models.UniqueConstraint(fields=["provider", "url"], name="wanted_certificate_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider.name} {self.url}"
+
+
 class Lane(models.Model):
     """The committed end of one ordered stream.
 

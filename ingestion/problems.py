@@ -23,8 +23,10 @@ class Problem(StrEnum):
     PROVIDERS_NOT_LOADED = "providers_not_loaded"
     UNAUTHORIZED = "unauthorized"
     IDENTITY_CONFLICT = "identity_conflict"
+    TOKEN_REUSED = "token_reused"  # noqa: S105  (a code, not a token)
     LANE_FULL = "lane_full"
     BUFFER_UNAVAILABLE = "buffer_unavailable"
+    INGRESS_BUSY = "ingress_busy"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -57,8 +59,10 @@ TEXTS: dict[Problem, ProblemText] = {
     Problem.PROVIDER_UNKNOWN: ProblemText(
         404, "Provider unknown", "No provider has this name. Check the URL's last part."
     ),
-    Problem.PROVIDER_DISABLED: ProblemText(403, "Provider disabled", "This provider is switched off here."),
-    Problem.PROVIDERS_NOT_LOADED: ProblemText(503, "Starting", "The providers are not loaded yet. Send it again."),
+    Problem.PROVIDER_DISABLED: ProblemText(
+        503, "Provider disabled", "This provider is switched off here. Send it again when it is on."
+    ),
+    Problem.PROVIDERS_NOT_LOADED: ProblemText(429, "Starting", "The providers are not loaded yet. Send it again."),
     Problem.UNAUTHORIZED: ProblemText(
         401,
         "Not verified",
@@ -70,10 +74,16 @@ TEXTS: dict[Problem, ProblemText] = {
         "Same identity, other content",
         "An event with this identity was accepted before with other content. Both are kept.",
     ),
+    Problem.TOKEN_REUSED: ProblemText(
+        409,
+        "Token used before",
+        "The token of this signature came before with another event. Both are kept.",
+    ),
     Problem.LANE_FULL: ProblemText(
         503, "Busy", "Nothing of what was refused was stored. Send it again after Retry-After."
     ),
     Problem.BUFFER_UNAVAILABLE: ProblemText(503, "Busy", "Nothing was promised. Send it again after Retry-After."),
+    Problem.INGRESS_BUSY: ProblemText(503, "Busy", "Too many large bodies at once. Send it again after Retry-After."),
     Problem.INTERNAL_ERROR: ProblemText(500, "Fault of ours", "Nothing was promised. Send it again."),
 }
 

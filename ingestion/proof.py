@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from autocom.kernel.clock import us_of
 from ingestion.models import Delivery
 from ingestion.provider_book import KnownProvider
 from ingestion.providers.adapter import SIGNED_URL, VERIFIED_BY, InboundDelivery
 
 
-def kept_names(provider: KnownProvider) -> Sequence[str]:
-    """Never the header of a credential: that would be a secret at rest."""
-    return ("content-type", *provider.adapter.SIGNED_HEADERS, *getattr(provider.options, "signed_headers", ()))
-
-
 def kept_headers(provider: KnownProvider, inbound: InboundDelivery, *, verified_by: str) -> dict[str, str]:
     """The headers that the scheme signs or signs with, its URL where that is signed, and which secret it was."""
     headers = inbound.headers
-    kept = {name: headers[name] for name in kept_names(provider) if name in headers}
-    if SIGNED_URL in provider.adapter.SIGNED_HEADERS:
+    kept = {name: headers[name] for name in provider.kept_headers if name in headers}
+    if SIGNED_URL in provider.kept_headers:
         kept[SIGNED_URL] = inbound.url
     kept[VERIFIED_BY] = verified_by
     return kept

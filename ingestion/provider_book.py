@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +17,7 @@ from django.db.models import Count, Max
 
 from autocom.kernel.clock import us_of
 from autocom.kernel.errors import AutocomError
-from ingestion.models import Provider, ProviderSecret
+from ingestion.models import Provider, ProviderCertificate, ProviderSecret
 from ingestion.providers import generic
 from ingestion.providers.adapter import Adapter, Secret
 from ingestion.providers.registry import adapter_of
@@ -47,6 +47,15 @@ class KnownProvider:
     options: Any
     secrets: Sequence[TimedSecret]
     enabled: bool
+    # made once, here, and not for every request
+    kept_headers: tuple[str, ...] = field(init=False)  # kept beside the body, for verifying it again
+    body_limit_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        kept = ("content-type", *self.adapter.signed_headers(self.options))
+        object.__setattr__(self, "kept_headers", kept)
+        limit = max(self.adapter.BODY_LIMIT_BYTES or 0, settings.AUTOCOM.body_limit_bytes)
+        object.__setattr__(self, "body_limit_bytes", limit)
 
     def secrets_at(self, now_us: int) -> list[Secret]:
         return [timed.secret for timed in self.secrets if timed.is_valid(now_us)]
@@ -80,10 +89,11 @@ class ProviderBook:
         version = (
             Provider.objects.aggregate(Max("updated_at"), Count("pk")),
             ProviderSecret.objects.aggregate(Max("created_at"), Max("not_after"), Max("pk"), Count("pk")),
+            ProviderCertificate.objects.aggregate(Max("imported_at"), Count("pk")),
         )
         if version == self._version:
             return False
-        found = {row.name: row for row in Provider.objects.prefetch_related("secrets")}
+        found = {row.name: row for row in Provider.objects.prefetch_related("secrets", "certificates")}
         providers = {name: known for name, row in found.items() if (known := _known(row)) is not None}
         default = found.get(DEFAULT)
         providers[DEFAULT] = environment_default(enabled=default is None or default.enabled)
@@ -122,12 +132,22 @@ def _known(row: Provider) -> KnownProvider | None:
                     not_after_us=us_of(secret.not_after) if secret.not_after else None,
                 )
                 for secret in row.secrets.all()
-            ],
+            ]
+            + [imported_secret(certificate) for certificate in row.certificates.all()],
             enabled=row.enabled,
         )
     except AutocomError as error:
         log.error("provider_unusable", extra={"provider": row.name, "error": str(error)})
         return None
+
+
+def imported_secret(certificate: ProviderCertificate) -> TimedSecret:
+    """Verifies as a secret does, for as long as it says itself. Its name goes before the PEM, where PEM allows text."""
+    return TimedSecret(
+        secret=Secret(value=f"{certificate.file_name}\n{certificate.pem}", fingerprint=certificate.sha256[:8]),
+        not_before_us=us_of(certificate.not_before),
+        not_after_us=us_of(certificate.not_after),
+    )
 
 
 BOOK = ProviderBook()

@@ -21,6 +21,7 @@ from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY
 from ingestion.accept import Acceptance, acceptance_of
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
+from ingestion.certificates import WANTED
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
 from ingestion.providers.adapter import (
@@ -28,6 +29,7 @@ from ingestion.providers.adapter import (
     BodyInvalid,
     ContentTypeUnsupported,
     InboundDelivery,
+    Reason,
     Refused,
 )
 from ingestion.refusals.record import REFUSALS
@@ -39,6 +41,7 @@ GROUP_COMMIT = (
 )
 ACCEPTANCE = "autocom.acceptance"  # in environ: what the server is to promise, where the view answered PENDING
 RECEIVED_US = "autocom.received_us"
+DISABLED_RETRY_AFTER_SECONDS = 300  # somebody switched it off: nobody is about to switch it on within seconds
 LENGTH_DIGITS = 18  # of a Content-Length that is looked at: int() refuses thousands of digits with an error
 HEADERS = "autocom.headers"  # in environ: lower-case names and values, where the server has them so
 
@@ -90,19 +93,21 @@ class ProviderSignature(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[KnownProvider, InboundDelivery]:
         http = request._request
-        check_size(http)
-        body = http.body  # first and once: after request.data the signed bytes are gone
+        name = (request.parser_context or {})["kwargs"].get("provider", DEFAULT)
+        check_size(http, limit_bytes=body_limit_bytes(name))
+        body = raw_body(http)  # first and once: after request.data the signed bytes are gone
         if len(body) != int(http.META["CONTENT_LENGTH"]):
             raise Refusal(Problem.BODY_INCOMPLETE)
-        context = request.parser_context or {}
-        provider = known_provider(context["kwargs"].get("provider", DEFAULT))
+        provider = known_provider(name, http)
         inbound = inbound_delivery(http, provider=provider.name, body=body)
         try:
             matched = verify(provider, inbound, now_us=CLOCK.now_us())
         except Refused as refused:
             http.META["autocom.reason"] = refused.reason
             REFUSALS.note(provider, inbound, refused, request_id=request_id_for(http))
-            raise Refusal(Problem.UNAUTHORIZED, status=provider.adapter.ACK.unauthorized_status) from None
+            if refused.reason is Reason.UNKNOWN_CERTIFICATE:
+                WANTED.note(provider=provider.name, url=refused.detail)
+            raise Refusal(Problem.UNAUTHORIZED, status=refusal_status(provider, refused)) from None
         http.META[VERIFIED_BY] = matched.fingerprint if matched else ""
         return provider, inbound
 
@@ -122,14 +127,16 @@ class ReceiveDelivery(APIView):
     parser_classes = ()
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJson
-    http_method_names = ["post"]
+    http_method_names = ["post", "head"]
     known: KnownProvider
     inbound: InboundDelivery
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Only authentication: negotiation, versions, permissions and throttles have nothing to decide here."""
         if request.method != "POST":
-            self.http_method_not_allowed(request)  # before the size and the signature of what no webhook is
+            if request.method != "HEAD" or not is_set_up_by_head(kwargs.get("provider", DEFAULT)):
+                self.http_method_not_allowed(request)  # before the size and the signature of what no webhook is
+            return
         # not through request.user: its guard against AttributeErrors costs more than the signature
         self.known, self.inbound = PROVIDER_SIGNATURE.authenticate(request)
 
@@ -162,6 +169,10 @@ class ReceiveDelivery(APIView):
             return PENDING
         return ReplyResponse(commit_alone(acceptance))
 
+    def head(self, request: Request, provider: str = DEFAULT) -> HttpResponse:  # noqa: ARG002
+        """The set-up of a webhook whose provider asks so whether anybody is there."""
+        return ReplyResponse(Reply(status=200, body=b"", code="handshake"))
+
     def get_exception_handler(self) -> Any:
         return partial(refuse, http=self.request._request)
 
@@ -181,25 +192,69 @@ def commit_alone(acceptance: Acceptance) -> Reply:
     return acceptance.reply(answers)
 
 
-def check_size(http: HttpRequest) -> None:
+def check_size(http: HttpRequest, *, limit_bytes: int) -> None:
     """Raises Refusal before a byte of the body is read."""
     length = http.META.get("CONTENT_LENGTH") or ""
     if not (length.isascii() and length.isdigit()):
         raise Refusal(Problem.LENGTH_REQUIRED)
-    if len(length) > LENGTH_DIGITS or int(length) > body_limit_bytes():
-        raise Refusal(Problem.BODY_TOO_LARGE, limit_bytes=body_limit_bytes())
+    if len(length) > LENGTH_DIGITS or int(length) > limit_bytes:
+        raise Refusal(Problem.BODY_TOO_LARGE, limit_bytes=limit_bytes)
     if http.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise Refusal(Problem.CONTENT_ENCODING_UNSUPPORTED)
 
 
-def known_provider(name: str) -> KnownProvider:
+def raw_body(http: HttpRequest) -> bytes:
+    """The body as it came. Its length was checked: Django's own limit is that of the console's forms."""
+    if not hasattr(http, "_body"):
+        http._body = http.read()
+    body: bytes = http.body
+    return body
+
+
+def known_provider(name: str, http: HttpRequest) -> KnownProvider:
     """Raises Refusal for a name that is unknown, disabled or, just after a start, not yet known."""
     provider = BOOK.named(name)
     if provider is None:
-        raise Refusal(Problem.PROVIDER_UNKNOWN if BOOK.is_complete else Problem.PROVIDERS_NOT_LOADED)
+        if BOOK.is_complete:
+            raise Refusal(Problem.PROVIDER_UNKNOWN)
+        # whose name it is decides which status is not the end of it; only SNS, which says so, gives up after a 429
+        raise Refusal(Problem.PROVIDERS_NOT_LOADED, status=503 if is_from_sns(http) else 0)
     if not provider.enabled:
-        raise Refusal(Problem.PROVIDER_DISABLED)
+        raise Refusal(
+            Problem.PROVIDER_DISABLED,
+            status=provider.adapter.ACK.busy_status,
+            retry_after_seconds=DISABLED_RETRY_AFTER_SECONDS,
+        )
     return provider
+
+
+def is_from_sns(http: HttpRequest) -> bool:
+    return "x-amz-sns-message-type" in http.META.get(HEADERS, ()) or "HTTP_X_AMZ_SNS_MESSAGE_TYPE" in http.META
+
+
+def is_set_up_by_head(name: str) -> bool:
+    provider = BOOK.named(name)
+    return provider is not None and provider.enabled and provider.adapter.ACK.head_status == 200
+
+
+def refusal_status(provider: KnownProvider, refused: Refused) -> int:
+    """What is not known here yet is asked for again; all else is a plain refusal, alike for every reason."""
+    policy = provider.adapter.ACK
+    is_ours_to_mend = refused.reason is Reason.UNKNOWN_CERTIFICATE
+    return policy.busy_status if is_ours_to_mend else policy.unauthorized_status
+
+
+def status_of(problem: Problem, *, provider: str) -> int:
+    """What this provider must be told so that it sends again what is not its fault; 0: the problem's usual status."""
+    known = BOOK.named(provider)
+    if known is None:
+        return 0
+    policy = known.adapter.ACK
+    return {
+        Problem.INTERNAL_ERROR: policy.fault_status,
+        Problem.BODY_TIMEOUT: policy.timeout_status,
+        Problem.INGRESS_BUSY: policy.busy_status,
+    }.get(problem, 0)
 
 
 def inbound_delivery(http: HttpRequest, *, provider: str, body: bytes) -> InboundDelivery:
@@ -227,12 +282,14 @@ def base_url() -> str:
     return (environment.app_base_url or f"http://127.0.0.1:{environment.ingress_port}").rstrip("/")
 
 
-@cache
-def body_limit_bytes() -> int:
-    return settings.AUTOCOM.body_limit_bytes
+def body_limit_bytes(name: str) -> int:
+    """Of the provider, whether or not it is served; the configured one where nobody has this name."""
+    provider = BOOK.named(name)
+    limit: int = settings.AUTOCOM.body_limit_bytes if provider is None else provider.body_limit_bytes
+    return limit
 
 
-def refuse(error: Exception, context: Any, *, http: HttpRequest) -> HttpResponse:  # noqa: ARG001  (DRF's signature)
+def refuse(error: Exception, context: Any, *, http: HttpRequest) -> HttpResponse:
     """Every error of this view as problem+json.
 
     Nothing of ours leaks: an unexpected one is logged and says only its code.
@@ -244,7 +301,8 @@ def refuse(error: Exception, context: Any, *, http: HttpRequest) -> HttpResponse
         case MethodNotAllowed():
             return ReplyResponse(problem_reply(Problem.METHOD_NOT_ALLOWED, request_id=request_id))
     log.error("receive_failed", exc_info=error, extra={"request_id": request_id, "path": http.path})
-    return ReplyResponse(problem_reply(Problem.INTERNAL_ERROR, request_id=request_id))
+    status = status_of(Problem.INTERNAL_ERROR, provider=context["kwargs"].get("provider", DEFAULT))
+    return ReplyResponse(problem_reply(Problem.INTERNAL_ERROR, request_id=request_id, status=status))
 
 
 def request_id_for(http: HttpRequest) -> UUID:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections import deque
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
+from autocom.kernel import json_text
 from autocom.kernel.clock import datetime_of
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class RequestLine:
     reason: str
 
     def as_json(self) -> str:
-        return json.dumps(
+        return json_text.dumps(
             {
                 "at": datetime_of(us=self.at_us).isoformat(timespec="microseconds"),
                 "level": "info",
@@ -46,9 +46,8 @@ class RequestLine:
                 "ack_us": self.ack_us,
                 "body_bytes": self.body_bytes[:LENGTH_SHOWN_CHARS],
                 "reason": self.reason,
-            },
-            separators=(",", ":"),
-        )
+            }
+        ).decode()
 
 
 class RequestLog:
@@ -79,13 +78,14 @@ class RequestLog:
 def blocks(lines: Iterable[str]) -> Iterator[str]:
     """Whole lines in as few writes as possible, none so long that another process's line may end up inside it."""
     block: list[str] = []
-    size = 0
+    size_bytes = 0
     for line in lines:
-        if block and size + len(line) + 1 > WRITE_LIMIT_BYTES:
+        line_bytes = len(line.encode()) + 1
+        if block and size_bytes + line_bytes > WRITE_LIMIT_BYTES:
             yield "".join(block)
-            block, size = [], 0
+            block, size_bytes = [], 0
         block.append(line + "\n")
-        size += len(line) + 1  # as_json writes ASCII: a character is a byte
+        size_bytes += line_bytes
     if block:
         yield "".join(block)
 

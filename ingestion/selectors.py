@@ -18,7 +18,7 @@ from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
 from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import counts_by_edge, merge_encoded
-from ingestion.models import AckOutcome, LatencyFlush
+from ingestion.models import AckOutcome, LatencyFlush, Provider, ProviderCertificate, WantedCertificate
 
 SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything
 UNATTENDED_AFTER_MS = 15_000
@@ -152,3 +152,13 @@ def workers() -> Sequence[WorkerState]:
         ]
     except redis.RedisError as error:
         raise BufferUnavailable(str(error)) from error
+
+
+def certificates_of(provider: Provider) -> QuerySet[ProviderCertificate]:
+    """All that were imported for it, those that last longest first."""
+    return ProviderCertificate.objects.filter(provider=provider).order_by("-not_after")
+
+
+def wanted_certificates_of(provider: Provider) -> QuerySet[WantedCertificate]:
+    """Those that its messages named and that nobody has imported, the latest first."""
+    return WantedCertificate.objects.filter(provider=provider).order_by("-last_seen_at")

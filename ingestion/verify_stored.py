@@ -31,7 +31,7 @@ from ingestion.models import (
     SuppressedDuplicate,
 )
 from ingestion.proof import stored_delivery, stored_headers
-from ingestion.provider_book import DEFAULT, TimedSecret, environment_default
+from ingestion.provider_book import DEFAULT, TimedSecret, environment_default, imported_secret
 from ingestion.providers.adapter import SIGNED_URL, VERIFIED_BY, Adapter, InboundDelivery, Reason, Refused, Secret
 from ingestion.providers.registry import adapter_of
 from ingestion.secret_box import SecretUnreadable, unseal
@@ -159,6 +159,7 @@ def _known(name: str) -> _Known:
     if row is None:
         raise _unknown(f"the provider {name} is not configured any more, and its secrets went with it")
     secrets, unreadable = _stored_secrets(row.secrets.all())
+    secrets += [imported_secret(certificate) for certificate in row.certificates.all()]
     try:
         adapter = adapter_of(row.scheme)
         options = adapter.read_options(row.options)
@@ -210,7 +211,7 @@ def _matching(row: Delivery, known: _Known) -> Secret | None:
     """The secret that verifies the delivery. Raises _Ended."""
     delivery = stored_delivery(row)
     used = stored_headers(row).get(VERIFIED_BY)
-    if SIGNED_URL in known.adapter.SIGNED_HEADERS and not delivery.url:
+    if SIGNED_URL in known.adapter.signed_headers(known.options) and not delivery.url:
         raise _unknown("this scheme signs the URL, and the URL was not kept with this delivery")
     refused: Refused | None = None
     for moment_us in _moments(delivery):
@@ -238,6 +239,8 @@ def _explanation(refused: Refused, *, delivery: InboundDelivery, known: _Known, 
         return _unknown(f"the secret …{used} that verified it then opens with no key that is configured")
     if used and used not in fingerprints:
         return _unknown(f"the secret …{used} that verified it then is not stored any more")
+    if refused.reason is Reason.UNKNOWN_CERTIFICATE and not used:
+        return _unknown("the certificate that the message names is not stored any more")
     if refused.reason is Reason.NO_SECRET or not fingerprints:
         return _unknown("no secret of that time is stored")
     if refused.reason is Reason.MISSING_HEADER and (used is None or known.changed_us > delivery.received_us):
@@ -267,6 +270,7 @@ def _matching_at_any_time(delivery: InboundDelivery, known: _Known) -> TimedSecr
 _WHAT_FAILED = {
     Reason.WRONG_SIGNATURE: "the body is the one received, but no secret of that time signed it with these headers:"
     " the stored signature, time or id was changed",
+    Reason.UNKNOWN_CERTIFICATE: "the body is the one received, but what it says was not signed by its certificate",
     Reason.MISSING_HEADER: "a header that is signed is missing from the stored ones",
     Reason.MALFORMED: "a stored header or the body does not have the form of this scheme",
     Reason.TOO_OLD: "the signed time does not fit the time of receipt",

@@ -7,6 +7,7 @@ import io
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,14 +21,14 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from autocom.ingress.group_commit import GroupCommit
-from autocom.ingress.http import Request
+from autocom.ingress.group_commit import GroupCommit, Unavailable
+from autocom.ingress.http import BODY_DEADLINE_SECONDS, Refusal, Request
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from ingestion.accept import Acceptance
 from ingestion.latency import RECORDER, Stage
 from ingestion.problems import Problem, Reply, problem_reply
-from ingestion.provider_book import BOOK
+from ingestion.provider_book import BOOK, DEFAULT
 from ingestion.receive import (
     ACCEPTANCE,
     GROUP_COMMIT,
@@ -36,6 +37,8 @@ from ingestion.receive import (
     PENDING,
     RECEIVED_US,
     ReplyResponse,
+    body_limit_bytes,
+    status_of,
 )
 from ingestion.request_log import REQUEST_LOG, RequestLine
 
@@ -46,6 +49,8 @@ DJANGO_READS = (
 )
 WEBHOOKS = "/webhooks"
 NO_INPUT = io.BytesIO()
+LARGE_BODIES_LIMIT_BYTES = 104_857_600  # four of the largest
+LARGE_BODY_SECONDS = BODY_DEADLINE_SECONDS + 2.0  # it has arrived or was cut off by then, and was answered
 
 log = logging.getLogger("autocom.ingress")
 
@@ -88,24 +93,38 @@ class IngressApplication:
         self._django = IngressHandler()
         self._group = group
         self._body_limit_bytes: int = settings.AUTOCOM.body_limit_bytes
+        self._large_bodies = LargeBodies()
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="apart")
 
-    def refusal(self, request: Request) -> Reply | None:
+    def refusal(self, request: Request) -> Refusal | None:
         """The length decides before a byte of the body is read."""
         length = request.headers.get("content-length", "")
         if "transfer-encoding" in request.headers or (request.method == "POST" and not length):
             # and the connection ends: bytes of unknown length would be read as the next request
-            return problem_reply(Problem.LENGTH_REQUIRED)
-        if len(length) > LENGTH_DIGITS or (
-            length.isascii() and length.isdigit() and int(length) > self._body_limit_bytes
-        ):
-            return problem_reply(Problem.BODY_TOO_LARGE, limit_bytes=self._body_limit_bytes)
+            return Refusal(Problem.LENGTH_REQUIRED)
+        if len(length) > LENGTH_DIGITS:
+            return Refusal(Problem.BODY_TOO_LARGE, {"limit_bytes": self._body_limit_bytes})
+        if length.isascii() and length.isdigit() and int(length) > self._body_limit_bytes:
+            return self._refusal_of_large(name_of(unquote(request.path)), int(length))
         return None
 
-    def refused(self, request: Request, reply: Reply) -> None:
+    def _refusal_of_large(self, name: str, length_bytes: int) -> Refusal | None:
+        """Some providers send more than the usual limit: taken from them, and few at once."""
+        limit_bytes = body_limit_bytes(name)
+        if length_bytes > limit_bytes:
+            return Refusal(Problem.BODY_TOO_LARGE, {"limit_bytes": limit_bytes})
+        if not self._large_bodies.takes(length_bytes, now=time.monotonic()):
+            return Refusal(Problem.INGRESS_BUSY)
+        return None
+
+    def refuse(self, request: Request, refusal: Refusal) -> Reply:
         """Counted and logged like every other answer."""
         call = Call(request)
-        self._note(call, reply, known_name(call.environ) if request.method else "")
+        provider = known_name(call.environ) if request.method else ""
+        status = status_of(refusal.problem, provider=provider)
+        reply = problem_reply(refusal.problem, request_id=str(call.request_id), status=status, **refusal.members)
+        self._note(call, reply, provider)
+        return reply
 
     def serve(self, request: Request, respond: Callable[[Reply], None]) -> None:
         call = Call(request)
@@ -130,14 +149,11 @@ class IngressApplication:
             self._note(call, reply, known_name(call.environ))
             return
         acceptance: Acceptance = call.environ[ACCEPTANCE]
-        promised = self._group.enqueue(acceptance.words())
-        promised.add_done_callback(partial(self._promised, call, acceptance, respond))
+        self._group.enqueue(acceptance.words(), partial(self._promised, call, acceptance, respond))
 
-    def _promised(
-        self, call: Call, acceptance: Acceptance, respond: Callable[[Reply], None], promised: asyncio.Future[Any]
-    ) -> None:
+    def _promised(self, call: Call, acceptance: Acceptance, respond: Callable[[Reply], None], answer: Any) -> None:
         try:
-            reply = acceptance.unavailable() if promised.exception() else acceptance.reply(promised.result())
+            reply = acceptance.unavailable() if isinstance(answer, Unavailable) else acceptance.reply(answer)
         except Exception as error:  # noqa: BLE001  (the sender gets an answer, whatever is wrong here)
             reply = self._fault(call, error)
         respond(reply)
@@ -146,7 +162,8 @@ class IngressApplication:
     def _fault(self, call: Call, error: BaseException) -> Reply:
         request_id = str(call.request_id)
         log.error("ingress_failed", exc_info=error, extra={"request_id": request_id})
-        return problem_reply(Problem.INTERNAL_ERROR, request_id=request_id)
+        status = status_of(Problem.INTERNAL_ERROR, provider=known_name(call.environ))
+        return problem_reply(Problem.INTERNAL_ERROR, request_id=request_id, status=status)
 
     def _note(self, call: Call, reply: Reply, provider: str) -> None:
         duration_us = (time.monotonic_ns() - call.received_ns) // 1_000
@@ -184,6 +201,23 @@ class IngressApplication:
             request_finished.send(sender=type(self))
 
 
+class LargeBodies:
+    """How many bytes of bodies above the usual limit may come in: so many in the time that one can take to arrive."""
+
+    def __init__(self) -> None:
+        self._begun: deque[tuple[float, int]] = deque()
+        self._size_bytes = 0
+
+    def takes(self, size_bytes: int, *, now: float) -> bool:
+        while self._begun and self._begun[0][0] < now - LARGE_BODY_SECONDS:
+            self._size_bytes -= self._begun.popleft()[1]
+        if self._size_bytes + size_bytes > LARGE_BODIES_LIMIT_BYTES:
+            return False
+        self._begun.append((now, size_bytes))
+        self._size_bytes += size_bytes
+        return True
+
+
 class Call:
     """One request on its way through the application."""
 
@@ -205,7 +239,7 @@ def environ_of(request: Request) -> dict[str, Any]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+        "PATH_INFO": unquote(request.path),
         "QUERY_STRING": request.query,
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": "ingress",
@@ -227,8 +261,17 @@ def environ_of(request: Request) -> dict[str, Any]:
 
 def known_name(environ: dict[str, Any]) -> str:
     """The provider's name for the counters, only if it is one of ours: an attacker must not make label values."""
-    name = environ["PATH_INFO"].removeprefix(WEBHOOKS).strip("/") or "default"
+    name = name_of(environ["PATH_INFO"])
     return name if BOOK.named(name) else ""
+
+
+def name_of(path: str) -> str:
+    """The provider that the path names, whether or not there is one."""
+    return path.removeprefix(WEBHOOKS).strip("/") or DEFAULT
+
+
+def unquote(path: bytes) -> str:
+    return unquote_to_bytes(path).decode("latin-1")
 
 
 def reply_of(response: HttpResponseBase) -> Reply:

@@ -2,7 +2,8 @@
 there.
 
 With `appendfsync always` the server syncs once for all commands that it read together, so a group costs one fsync
-instead of one an ack.
+instead of one an ack. While it syncs one group the next is already on its way: with one group alone in flight it would
+idle for as long as this process takes to read the answers.
 Where the outcome is unknown (timeout, lost connection) the waiting requests get Unavailable: nothing was promised,
 and the provider's retry finds what
 was stored as a duplicate.
@@ -14,8 +15,9 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import hiredis
@@ -28,6 +30,7 @@ ANSWER_TIMEOUT_SECONDS = 0.8  # with the rest of the request this is an answer w
 RECONNECT_PAUSE_SECONDS = 0.1
 WATCH_EVERY_SECONDS = 0.05
 GROUP_LIMIT_BYTES = 4_000_000  # what Redis works off well within the answer timeout; the rest waits for the next group
+GROUPS_IN_FLIGHT = 2
 WAITING_LIMIT_COUNT = 20_000  # requests in memory; above it the process sheds load instead of growing
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,9 @@ log = logging.getLogger(__name__)
 
 class Unavailable(Exception):
     """Redis did not take it, or did not say so in time."""
+
+
+type Answered = Callable[[Any], None]  # called once, with Redis's reply or with Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +82,23 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext:
 @dataclass(slots=True)
 class _Waiting:
     words: Sequence[bytes]
-    answer: asyncio.Future[Any]
+    answered: Answered | None  # None once it was called
     due_at: float  # of the loop's clock
     was_reloaded: bool = False
+    ends_group: bool = False
+
+    def settle(self, answer: Any) -> None:
+        """Tells the request, unless it was told before."""
+        answered, self.answered = self.answered, None
+        if answered is None:
+            return
+        try:
+            answered(answer)
+        except Exception:
+            log.exception("ack_failed")  # one request's fault must not cost the others of the group their answers
 
     def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(Unavailable(str(error)))
+        self.settle(Unavailable(str(error)))
 
 
 class _Wire(asyncio.Protocol):
@@ -113,6 +129,7 @@ class GroupCommit:
         self._waiting: deque[_Waiting] = deque()
         self._again_count = 0  # how many of the waiting, at the front, were sent before and go again
         self._in_flight: deque[_Waiting] = deque()
+        self._groups_in_flight = 0
         self._transport: asyncio.WriteTransport | None = None
         self._wire: _Wire | None = None
         self._flush_is_due = False
@@ -124,26 +141,30 @@ class GroupCommit:
 
     async def commit(self, words: Sequence[bytes]) -> Any:
         """The server's reply to these words. Raises Unavailable within about a second, whatever Redis does."""
-        return await self.enqueue(words)
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.enqueue(words, partial(_resolve, reply))
+        answer = await reply
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
 
-    def enqueue(self, words: Sequence[bytes]) -> asyncio.Future[Any]:
-        """A future of the server's reply to these words, or of Unavailable within about a second."""
+    def enqueue(self, words: Sequence[bytes], answered: Answered) -> None:
+        """`answered` gets the server's reply to these words, or Unavailable, within about a second."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(words, loop.create_future(), loop.time() + ANSWER_TIMEOUT_SECONDS)
+        waiting = _Waiting(words, answered, loop.time() + ANSWER_TIMEOUT_SECONDS)
         if len(self._waiting) + len(self._in_flight) >= WAITING_LIMIT_COUNT:
             waiting.fail(Unavailable(f"{WAITING_LIMIT_COUNT} acks wait already"))
-            return waiting.answer
+            return
         self._waiting.append(waiting)
         if self._watchdog is None:
             self._watchdog = loop.call_at(waiting.due_at, self._watch)
         if self._transport is None:
             if self._connecting is None:
                 self._connecting = loop.create_task(self._connect())
-        elif not self._flush_is_due and not self._in_flight:
+        elif not self._flush_is_due and not self._again_count and self._groups_in_flight < GROUPS_IN_FLIGHT:
             # after the callbacks that are ready now: they may bring more envelopes
             self._flush_is_due = True
             loop.call_soon(self._flush)
-        return waiting.answer
 
     def _flush(self) -> None:
         """Sends the next group, in the order of arrival, without those given up while waiting.
@@ -151,19 +172,21 @@ class GroupCommit:
         Nothing of them is stored.
         """
         self._flush_is_due = False
-        if self._transport is None:
+        if self._transport is None or self._groups_in_flight >= GROUPS_IN_FLIGHT:
             return
         packed: list[bytes] = []
         size_bytes = 0
         while self._waiting and size_bytes < GROUP_LIMIT_BYTES:
             each = self._waiting.popleft()
             self._again_count = max(self._again_count - 1, 0)
-            if each.answer.done():
+            if each.answered is None:
                 continue
             packed.append(_packed(each.words))
             size_bytes += len(packed[-1])
             self._in_flight.append(each)
         if packed:
+            self._in_flight[-1].ends_group = True
+            self._groups_in_flight += 1
             self._transport.write(b"".join(packed))
             self._heard_at = asyncio.get_running_loop().time()
 
@@ -173,9 +196,12 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         now = loop.time()
         overdue = TimeoutError("Redis did not answer in time")
-        if self._in_flight and self._transport is not None and now >= self._heard_at + ANSWER_TIMEOUT_SECONDS:
+        # less a watch: a request's time runs from its arrival, the connection's from the flush a moment later, and what
+        # comes between the two ends must not go to a silent server
+        silent_at = self._heard_at + ANSWER_TIMEOUT_SECONDS - WATCH_EVERY_SECONDS
+        if self._in_flight and self._transport is not None and now >= silent_at:
             self.lost(self._wire, overdue)
-        pending = [each for each in (*self._in_flight, *self._waiting) if not each.answer.done()]
+        pending = [each for each in (*self._in_flight, *self._waiting) if each.answered is not None]
         for each in pending:
             if each.due_at <= now:
                 each.fail(overdue)  # its reply, should it still come, goes to nobody: the retry finds a duplicate
@@ -192,11 +218,13 @@ class GroupCommit:
         if wire is not self._wire or not self._in_flight:
             return  # an old connection's last words
         waiting = self._in_flight.popleft()
+        ends_group, waiting.ends_group = waiting.ends_group, False
+        self._groups_in_flight -= ends_group
         if isinstance(reply, hiredis.ReplyError):
             self._refused(waiting, reply)
-        elif not waiting.answer.done():
-            waiting.answer.set_result(reply)
-        if not self._in_flight and self._waiting:
+        else:
+            waiting.settle(reply)
+        if ends_group and self._waiting:
             self._flush()
 
     def _refused(self, waiting: _Waiting, error: Exception) -> None:
@@ -204,7 +232,7 @@ class GroupCommit:
             # nobody was answered yet, so going again before those who came later keeps the order of arrival
             waiting.was_reloaded = True
             if not self._again_count:
-                self._go_again(_Waiting((b"SCRIPT", b"LOAD", script("append").source), _ignored(), waiting.due_at))
+                self._go_again(_Waiting((b"SCRIPT", b"LOAD", script("append").source), _ignored, waiting.due_at))
             self._go_again(waiting)
             return
         waiting.fail(error)
@@ -223,6 +251,7 @@ class GroupCommit:
         if transport is not None:
             transport.abort()
             log.warning("buffer_connection_lost", extra={"error": str(error), "in_flight": len(self._in_flight)})
+        self._groups_in_flight = 0
         _fail_each(self._in_flight, error)
         if self._waiting and self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())  # nothing of them was sent
@@ -260,12 +289,16 @@ class GroupCommit:
         self._wire = wire
         commands = [tuple(word.encode() for word in words) for words in address.greeting]
         commands.append((b"SCRIPT", b"LOAD", script("append").source))
+        replies: list[asyncio.Future[Any]] = [loop.create_future() for _ in commands]
         due_at = loop.time() + ANSWER_TIMEOUT_SECONDS
-        greeting = [_Waiting(words, loop.create_future(), due_at) for words in commands]
-        self._in_flight.extend(greeting)
-        transport.write(b"".join([_packed(each.words) for each in greeting]))
+        self._in_flight.extend(
+            _Waiting(words, partial(_resolve, reply), due_at) for words, reply in zip(commands, replies, strict=True)
+        )
+        transport.write(b"".join([_packed(words) for words in commands]))
         try:
-            await asyncio.gather(*(each.answer for each in greeting))
+            for reply in replies:
+                if isinstance(answer := await reply, Unavailable):
+                    raise answer
             if self._wire is not wire:
                 raise ConnectionError("Redis closed the connection after the greeting")
         except BaseException:
@@ -282,12 +315,13 @@ def _fail_each(doomed: deque[_Waiting], error: Exception) -> None:
         doomed.popleft().fail(error)
 
 
-def _ignored() -> asyncio.Future[Any]:
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.add_done_callback(
-        lambda done: done.cancelled() or done.exception()
-    )  # a failure shows at the append that follows
-    return future
+def _resolve(future: asyncio.Future[Any], answer: Any) -> None:
+    if not future.done():  # its waiter may be gone
+        future.set_result(answer)
+
+
+def _ignored(_: Any) -> None:
+    """A failure shows at the append that follows."""
 
 
 def _packed(words: Sequence[bytes]) -> bytes:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import httptools
 
-from ingestion.problems import Problem, Reply, problem_reply
+from ingestion.problems import Problem, Reply
 
 HEADER_LIMIT_BYTES = 65_536  # of one request's line and headers
 HEADER_DEADLINE_SECONDS = 10.0
@@ -37,6 +37,14 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".enc
 log = logging.getLogger("autocom.ingress")
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is answered without being served. `members` say more in the problem."""
+
+    problem: Problem
+    members: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Request:
     """One request, complete when it is served. Header names are lower case, repeated ones joined as HTTP allows."""
@@ -49,22 +57,22 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     keeps_alive: bool = True
-    refusal: Reply | None = None  # decided from the headers alone
+    refusal: Refusal | None = None  # then `serve` never sees it
 
 
 class Application(Protocol):
     """What serves the requests."""
 
-    def refusal(self, request: Request) -> Reply | None:
-        """The answer to a request whose body need not be read, or None. Only the headers are there."""
+    def refusal(self, request: Request) -> Refusal | None:
+        """Why the body of this request need not be read, or None. Only the headers are there."""
         ...
 
     def serve(self, request: Request, respond: Callable[[Reply], None]) -> None:
         """Calls `respond` exactly once, now or later, on the loop."""
         ...
 
-    def refused(self, request: Request, reply: Reply) -> None:
-        """Told of every answer that is given without `serve`."""
+    def refuse(self, request: Request, refusal: Refusal) -> Reply:
+        """The answer where `serve` is not asked."""
         ...
 
 
@@ -115,6 +123,7 @@ class HttpConnection(asyncio.Protocol):
         self._ready: deque[Request] = deque()  # parsed, and behind the one at work where the sender pipelines
         self._is_serving = False
         self._is_done_reading = False  # the rest is thrown away
+        self._is_paused = False
         self._discarded_bytes = 0
         self._transport: Any = None  # uvloop's transports have the methods without asyncio's base classes
         self._client = ""
@@ -145,17 +154,20 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             pass  # there is nothing to upgrade to: the request itself is served
         except httptools.HttpParserInvalidMethodError:
-            self._give_up_reading(problem_reply(Problem.METHOD_NOT_ALLOWED))
+            self._give_up_reading(Refusal(Problem.METHOD_NOT_ALLOWED))
         except httptools.HttpParserError as error:
             log.info("request_malformed", extra={"error": str(error)})
-            self._give_up_reading(problem_reply(Problem.REQUEST_MALFORMED))
+            self._give_up_reading(Refusal(Problem.REQUEST_MALFORMED))
         if not self._is_serving:
             self._serve_next()
+        elif not self._is_done_reading and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()  # one at a time: what a sender pipelines waits in its own buffers
 
     def eof_received(self) -> bool:
         """True keeps our half open, for the answers that are still to come."""
         if self._header_bytes and not self._is_done_reading:
-            self._give_up_reading(problem_reply(Problem.BODY_INCOMPLETE))
+            self._give_up_reading(Refusal(Problem.BODY_INCOMPLETE))
             if not self._is_serving:
                 self._serve_next()
         return self._is_serving
@@ -189,8 +201,8 @@ class HttpConnection(asyncio.Protocol):
         request.query = query.decode("latin-1")
         if not self._is_serving:
             self.due_at = self._loop.time() + BODY_DEADLINE_SECONDS
-        if (reply := self._application.refusal(request)) is not None:
-            self._give_up_reading(reply)
+        if (refusal := self._application.refusal(request)) is not None:
+            self._give_up_reading(refusal)
         elif request.headers.get("expect", "").lower() == "100-continue" and not self._is_serving:
             self._transport.write(CONTINUE)
 
@@ -208,12 +220,12 @@ class HttpConnection(asyncio.Protocol):
     def _count(self, size_bytes: int) -> None:
         self._header_bytes += size_bytes
         if self._header_bytes > HEADER_LIMIT_BYTES and not self._is_done_reading:
-            self._give_up_reading(problem_reply(Problem.REQUEST_MALFORMED))
+            self._give_up_reading(Refusal(Problem.REQUEST_MALFORMED))
 
-    def _give_up_reading(self, reply: Reply) -> None:
-        """The message that is coming in gets this answer, in its turn; nothing after it is read as HTTP."""
+    def _give_up_reading(self, refusal: Refusal) -> None:
+        """The message that is coming in is refused, in its turn; nothing after it is read as HTTP."""
         self._is_done_reading = True
-        self._request.refusal = reply
+        self._request.refusal = refusal
         self._request.keeps_alive = False
         self._ready.append(self._request)
 
@@ -226,11 +238,8 @@ class HttpConnection(asyncio.Protocol):
         self._is_serving = True
         self.due_at = NEVER  # from here on it is our own time that passes
         if request.refusal is not None:
-            self._application.refused(request, request.refusal)
-            self._respond(request, request.refusal)
+            self._respond(request, self._application.refuse(request, request.refusal))
             return
-        if not self._is_done_reading:
-            self._transport.pause_reading()  # one at a time: what a sender pipelines waits in its own buffers
         self._application.serve(request, partial(self._respond, request))
 
     def _respond(self, request: Request, reply: Reply) -> None:
@@ -248,7 +257,8 @@ class HttpConnection(asyncio.Protocol):
             self.due_at = self._loop.time() + (BODY_DEADLINE_SECONDS if self._header_bytes else IDLE_LIMIT_SECONDS)
             if self._ready:
                 self._loop.call_soon(self._serve_next)
-            if not self._is_done_reading:
+            if self._is_paused:
+                self._is_paused = False
                 transport.resume_reading()
 
     def _discard_the_rest(self) -> None:
@@ -263,7 +273,7 @@ class HttpConnection(asyncio.Protocol):
     def overdue(self) -> None:
         """The sender is too slow, or idle for too long."""
         if self._header_bytes and not self._is_done_reading:
-            self._give_up_reading(problem_reply(Problem.BODY_TIMEOUT))
+            self._give_up_reading(Refusal(Problem.BODY_TIMEOUT))
             self._serve_next()
         elif self._transport is not None:
             self._transport.close()

@@ -6,7 +6,7 @@ key serves event lookup, lookup of a delivery's events (a range), newest-first p
 right edge.
 """
 
-import secrets
+import os
 from uuid import UUID
 
 POSITION_BITS = 12
@@ -14,7 +14,7 @@ EVENTS_PER_DELIVERY_LIMIT = 1 << POSITION_BITS
 _POSITION_MASK = EVENTS_PER_DELIVERY_LIMIT - 1
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
-_RANDOM_BITS = 50
+_RANDOM_MASK = (1 << 50) - 1
 
 
 def new_request_id(*, now_us: int) -> UUID:
@@ -23,7 +23,8 @@ def new_request_id(*, now_us: int) -> UUID:
     # rand_a as a 12-bit fraction of a millisecond: RFC 9562 section 6.2, method 3
     fraction = (microseconds << 12) // 1_000
     number = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | _VERSION_7 | fraction << 64 | _VARIANT
-    return UUID(int=number | secrets.randbits(_RANDOM_BITS) << POSITION_BITS)
+    random = int.from_bytes(os.urandom(7)) & _RANDOM_MASK
+    return UUID(int=number | random << POSITION_BITS)
 
 
 def event_id(request_id: UUID, *, position: int) -> UUID:

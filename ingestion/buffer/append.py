@@ -40,6 +40,7 @@ class Code(Enum):
     ACCEPTED = 0
     DUPLICATE = 1
     QUARANTINED = 2
+    TOKEN_REUSED = 3  # in quarantine too: the token that proves it came with another event
     FULL = -1
 
 
@@ -69,6 +70,7 @@ class DeliveryToAppend:
     body_sha256: bytes
     events: Sequence[EventToAppend]
     dedupe_window_seconds: int
+    token_sha256: bytes = b""  # of a token that may vouch for the one event here and for no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def hop_mac(key: bytes, *parts: bytes) -> bytes:
 def append_args(
     delivery: DeliveryToAppend, *, limits: AppendLimits, hop_key: bytes, receipt_key_id: str
 ) -> list[bytes]:
-    """The words of the EVALSHA for one delivery."""
+    """The words of the EVALSHA for one delivery. Raises ValueError for a token that would vouch for several events."""
     lanes = list(dict.fromkeys(event.lane for event in delivery.events))
     position_of = {lane: b"%d" % (i + 1) for i, lane in enumerate(lanes)}
     job_ids = [b"drain-%d-%s" % (lane, delivery.request_id.hex.encode()) for lane in lanes]
@@ -102,6 +104,10 @@ def append_args(
         words += _lane_keys(lane)
     words += [keys.rq_job(job_id) for job_id in job_ids]
     words += [keys.seen(event.identity) for event in delivery.events]
+    if delivery.token_sha256:
+        if len(delivery.events) != 1:
+            raise ValueError(f"a single-use token vouches for one event, not {len(delivery.events)}")
+        words.append(keys.token(delivery.token_sha256))
     key_count = len(words)
     delivery_blob = delivery.header + b"\n" + delivery.body if delivery.header else b""
     words += [
@@ -167,6 +173,8 @@ def _read(event: EventToAppend, answer: Sequence[object], delivery: DeliveryToAp
             return Appended(Code.DUPLICATE, original_receipt(value))
         case [2, _]:
             return Appended(Code.QUARANTINED)
+        case [3, _]:
+            return Appended(Code.TOKEN_REUSED)
         case [-1, _]:
             return Appended(Code.FULL)
     raise ValueError(f"append.lua answered {answer!r}")

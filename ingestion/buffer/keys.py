@@ -44,6 +44,12 @@ def seen(identity: bytes) -> bytes:
     return TAG + b"seen:" + identity
 
 
+def token(digest: bytes) -> bytes:
+    """String, expires after the dedupe window: identity of the one event that a single-use token vouched for, its
+    content digest and receipt."""
+    return TAG + b"token:" + digest
+
+
 def rq_queue(name: str) -> bytes:
     """List, RQ's own."""
     return f"{Queue.redis_queue_namespace_prefix}{name}".encode()

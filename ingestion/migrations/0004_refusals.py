@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ingestion", "0001_events"),
+        ("ingestion", "0003_provider_certificates"),
     ]
 
     operations = [

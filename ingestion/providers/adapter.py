@@ -36,6 +36,7 @@ class Reason(StrEnum):
     WRONG_CREDENTIAL = "wrong_credential"
     TOO_OLD = "too_old"
     IN_THE_FUTURE = "in_the_future"
+    UNKNOWN_CERTIFICATE = "unknown_certificate"
     NO_SECRET = "no_secret"  # noqa: S105  (a reason, not a secret)
     NOT_ALLOWED = "not_allowed"
     CRASHED = "crashed"
@@ -131,7 +132,7 @@ class IdentifiedEvent:
     content_sha256: bytes
     occurred_us: int | None = None
     kind: Kind = Kind.OTHER
-    personal_paths: tuple[str, ...] = ()  # dotted paths in the payload that hold personal data
+    single_use_token: str = ""  # proves this event, the delivery's only one, and may prove no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +141,12 @@ class AckPolicy:
 
     success_status: int = 202
     busy_status: int = 503  # makes the provider send again later
+    fault_status: int = 500  # of a fault of ours; makes the provider send again later
+    timeout_status: int = 408  # of a body that came too slowly; makes the provider send again
     unauthorized_status: int = 401
     conflict_status: int = 409
     invalid_status: int = 422
+    head_status: int = 405  # 200 where a webhook is set up only after a HEAD, which nobody signs
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +163,13 @@ class Adapter[Options](Protocol):
 
     A scheme that asks for credentials in headers also offers `provable(secrets, options)`: the secrets and options that
     verify a stored delivery without them, as credentials are never kept; None where nothing but them proves anything.
-    Options with header names of their own offer `signed_headers`, which are kept like SIGNED_HEADERS.
     """
 
     SCHEME: str
     ACK: AckPolicy
     RETRY_HORIZON: timedelta  # how long the provider may send the same event again: Redis remembers identities longer
-    SIGNED_HEADERS: tuple[str, ...]  # lower case; kept beside the body so that the signature can be verified again
+    BODY_LIMIT_BYTES: int | None  # the longest body that the provider sends, where it says so
+    PERSONAL_PATHS: tuple[str, ...]  # dotted: where payloads, old and new ones, may hold personal data
     SECRET_FORM: str  # what a right secret looks like, for error messages
 
     def read_options(self, raw: Mapping[str, object]) -> Options:
@@ -174,6 +178,10 @@ class Adapter[Options](Protocol):
 
     def check_secret(self, value: str) -> None:
         """Raises ConfigurationError for a secret that this scheme cannot use."""
+        ...
+
+    def signed_headers(self, options: Options) -> tuple[str, ...]:
+        """Lower case: the headers kept beside the body so that the signature can be verified again. No credentials."""
         ...
 
     def verify(
@@ -219,18 +227,14 @@ def match_any(candidates: Iterable[bytes], expected_by_secret: Iterable[tuple[Se
     """The secret whose expected bytes equal one of the candidates. Raises Refused(WRONG_SIGNATURE).
 
     Every pair is compared, by digests of equal length: neither an early exit nor a length tells anything about a
-    secret.
+    secret, nor does the time tell which of them matched.
     """
     presented = [sha256(candidate) for candidate in candidates][:SIGNATURES_LIMIT_COUNT]
-    matched: Secret | None = None
-    for secret, expected in expected_by_secret:
-        digest = sha256(expected)
-        for candidate in presented:
-            if hmac.compare_digest(candidate, digest) and matched is None:
-                matched = secret
-    if matched is None:
+    digests = [(secret, sha256(expected)) for secret, expected in expected_by_secret]
+    matched = [secret for secret, digest in digests for each in presented if hmac.compare_digest(each, digest)]
+    if not matched:
         raise Refused(Reason.WRONG_SIGNATURE)
-    return matched
+    return matched[0]
 
 
 def check_bearer(delivery: InboundDelivery, *, keys: Sequence[Secret]) -> Secret:

@@ -35,10 +35,12 @@ from ingestion.providers.json_body import (
 
 SCHEME = "brevo"
 # "Retry mechanism": only 429 and silence are sent again; every other 4xx and every 5xx discards the event for good.
-# So busy is 429, and a wrong credential (401) must alarm at once. What lies in quarantine is kept: it is acknowledged.
-ACK = AckPolicy(success_status=200, busy_status=429, conflict_status=200)
+# So busy and a fault of ours are 429, and a wrong credential (401) must alarm at once. What lies in quarantine is kept:
+# it is acknowledged.
+ACK = AckPolicy(success_status=200, busy_status=429, fault_status=429, timeout_status=429, conflict_status=200)
 RETRY_HORIZON = timedelta(hours=12)  # after 10 minutes, 1, 2 and 8 h
 SIGNED_HEADERS: tuple[str, ...] = ()  # the credential is not kept: it would be a secret at rest
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = CREDENTIAL_FORM
 RECIPE = "brevo/1"
 
@@ -74,7 +76,7 @@ _KINDS = {
     "replied": Kind.MESSAGE,
     "inbound": Kind.MESSAGE,
 }
-_PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "email",
     "to",
     "subject",
@@ -104,6 +106,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 
 def check_secret(value: str) -> None:
     check_credential(value)
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -164,7 +170,6 @@ def _event(value: object, *, payload: bytes, event_type: str) -> IdentifiedEvent
         # date and ts are in the account's time zone; ts_epoch is when the message was sent, in milliseconds
         occurred_us=time_us_at(value, ("ts_event",)),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=_PERSONAL_PATHS,
     )
 
 

@@ -43,9 +43,10 @@ from ingestion.providers.signature_text import canonical_base64, sha256_hex
 SCHEME = "generic"
 ACK = AckPolicy()
 RETRY_HORIZON = timedelta(days=3)
-SIGNED_HEADERS: tuple[str, ...] = ("x-webhook-timestamp", "x-webhook-signature")
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "at least 24 characters, e.g. from `openssl rand -hex 32`"  # noqa: S105
 RECIPE = "generic/1"
+PERSONAL_PATHS: tuple[str, ...] = ()  # any sender, any body: nothing is known of it
 
 EVENTS_LIMIT_COUNT = 1_000
 
@@ -74,10 +75,6 @@ class Options:
     occurred_at_path: tuple[str, ...] = ("occurred_at",)
     events_path: tuple[str, ...] = ("events",)
     bearer_keys: tuple[Secret, ...] = ()
-
-    @property
-    def signed_headers(self) -> tuple[str, ...]:
-        return (self.timestamp_header, self.signature_header)
 
 
 _KNOWN_OPTIONS = tuple(name for name in Options.__dataclass_fields__ if name != "bearer_keys")
@@ -108,6 +105,13 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if len(value) < 24:
         raise ConfigurationError(f"the secret has {len(value)} characters: use {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:
+    """Not the bearer key: it would be a secret at rest."""
+    if options.policy is Policy.BEARER:
+        return ()
+    return tuple(filter(None, (options.timestamp_header, options.signature_header)))
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:

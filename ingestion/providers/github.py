@@ -40,6 +40,7 @@ SIGNED_HEADERS: tuple[str, ...] = (
     "x-github-event",
     "x-github-hook-id",
 )  # the last three are not signed, but name the event
+BODY_LIMIT_BYTES: int | None = 26_214_400  # 25 MB: "Webhook events and payloads"
 SECRET_FORM = "the webhook's secret, at least 16 characters, e.g. from `openssl rand -hex 32`"  # noqa: S105
 RECIPE = "github/1"
 
@@ -62,7 +63,7 @@ _OCCURRED_AT_PATHS = (
     ("starred_at",),
     ("updated_at",),
 )
-_PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "sender.login",
     "sender.email",
     "pusher.name",
@@ -89,6 +90,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if len(value) < 16:
         raise ConfigurationError(f"the secret has {len(value)} characters: use {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -122,7 +127,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             recipe=RECIPE,
             content_sha256=sha256(payload),
             occurred_us=next((time_us for time_us in times if time_us is not None), None),
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

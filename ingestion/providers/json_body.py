@@ -1,8 +1,9 @@
 """Reads JSON bodies as providers send them: lenient where a promise can be kept, strict where nothing could be read."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from autocom.kernel import json_text
 from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery
@@ -12,6 +13,11 @@ TOO_DEEP = (
 )  # valid so far as anybody can tell, but nested deeper than a parser goes: accepted, then a dead letter
 
 EXACT_FLOAT_LIMIT = 2**53
+TIME_LIMIT_CHARS = 64
+MILLISECONDS_FROM = 100_000_000_000  # as seconds it would be the year 5138
+YEAR_10000_US = 253_402_300_800_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_TIME = re.compile(r"\A([0-9]{1,18})(?:\.([0-9]{0,30}))?\Z")
 
 
 def check_json_content_type(delivery: InboundDelivery) -> None:
@@ -77,21 +83,35 @@ def text_at(value: object, path: Sequence[str]) -> str:
 
 
 def time_us_at(value: object, path: Sequence[str]) -> int | None:
-    """Microseconds since 1970 of an RFC 3339 text or a Unix time (seconds.
+    """Microseconds since 1970 of an RFC 3339 text (UTC where it names no zone) or a Unix time.
 
-    Or milliseconds from 11 digits on), or None.
+    A Unix time is in seconds, or in milliseconds from 12 digits on. At most one microsecond off; None for anything that
+    is no time from 1970 to 9999.
     """
     found = value_at(value, path)
+    if isinstance(found, str):
+        time_us = _time_of_text(found) if len(found) <= TIME_LIMIT_CHARS else None
+    elif isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < YEAR_10000_US:
+        whole = int(found)
+        time_us = _unix_us(whole, round((found - whole) * 1_000_000))  # the rest of a float is exact
+    else:
+        return None
+    return time_us if time_us is not None and 0 <= time_us < YEAR_10000_US else None
+
+
+def _time_of_text(text: str) -> int | None:
+    if match := _UNIX_TIME.match(text):
+        return _unix_us(int(match[1]), int((match[2] or "")[:6].ljust(6, "0")))
     try:
-        if isinstance(found, str) and not found.replace(".", "", 1).isdigit():
-            moment = datetime.fromisoformat(found)
-            return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
-        if isinstance(found, str | int | float) and not isinstance(found, bool):
-            number = float(found)
-            return int(number * 1_000_000) if number < 100_000_000_000 else int(number * 1_000)
+        moment = datetime.fromisoformat(text)
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         return None
-    return None
+
+
+def _unix_us(whole: int, millionths: int) -> int:
+    """Of a number in two parts: in floating point a time is a few microseconds off."""
+    return whole * 1_000_000 + millionths if whole < MILLISECONDS_FROM else whole * 1_000 + millionths // 1_000
 
 
 def compact(value: object) -> bytes:

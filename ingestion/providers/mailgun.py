@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from autocom.kernel.digest import hmac_sha256, sha256
@@ -32,8 +32,8 @@ from ingestion.providers.adapter import (
 from ingestion.providers.event_keys import unreadable_event
 from ingestion.providers.form_body import FORM_CONTENT_TYPE, encode_form, parse_form, signed_form
 from ingestion.providers.json_body import TOO_DEEP, check_json_content_type, compact, parse, text_at, value_at
+from ingestion.providers.mailgun_events import PERSONAL, SIGNATURE_NAMES, event_of, legacy_event
 from ingestion.providers.mailgun_events import RECIPE as RECIPE
-from ingestion.providers.mailgun_events import SIGNATURE_NAMES, event_of, legacy_event
 from ingestion.providers.option_texts import option_texts
 from ingestion.providers.signature_text import canonical_base64, sha256_hex
 
@@ -44,6 +44,8 @@ ACK = AckPolicy(success_status=200, conflict_status=406)
 SIGNATURE_LIFE = timedelta(hours=9)  # the last retry comes after 8 h, and may carry the first signature
 RETRY_HORIZON = timedelta(hours=24)  # above the signature's life and 8 h of retries together
 SIGNED_HEADERS: tuple[str, ...] = ()
+BODY_LIMIT_BYTES: int | None = None
+PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = "the HTTP webhook signing key, e.g. 32 hex digits, or basic:user:password to ask for that as well"  # noqa: S105
 
 _TOKEN = re.compile(r"\A[0-9A-Za-z]{50}\Z")
@@ -66,6 +68,10 @@ def check_secret(value: str) -> None:
         raise ConfigurationError(f"the secret is malformed: use {SECRET_FORM}, 16 visible characters or more")
 
 
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
+
+
 def verify(
     delivery: InboundDelivery,
     *,
@@ -75,7 +81,7 @@ def verify(
 ) -> Secret | None:
     """Returns the signing key that matched. Not checked, because it is not signed: the event.
 
-    1. Basic credentials, where secrets ask for them.
+    1. Basic credentials, where secrets ask for them; a wrong one is refused only after the signature was looked at.
     2. Timestamp of ten digits and token of fifty characters: a digit moved between them would make a fresh token.
     3. The HMAC of their concatenation is `signature` or, for a subaccount, `parent-signature`.
     4. The timestamp is at most 9 h old.
@@ -83,7 +89,7 @@ def verify(
     keys = [secret for secret in secrets if not secret.value.startswith("basic:")]
     if not keys:
         raise Refused(Reason.NO_SECRET)
-    _check_basic(delivery, [secret for secret in secrets if secret.value.startswith("basic:")])
+    is_known = _has_basic(delivery, [secret for secret in secrets if secret.value.startswith("basic:")])
     block = _signature_block(delivery)
     timestamp, token = block.get("timestamp", ""), block.get("token", "")
     signed_at_seconds = timestamp_seconds(timestamp)
@@ -94,21 +100,23 @@ def verify(
         candidates.append(sha256_hex(block["parent-signature"]))
     message = (timestamp + token).encode("ascii")
     matched = match_any(candidates, [(key, hmac_sha256(key.value.encode(), message)) for key in keys])
+    if not is_known:
+        raise Refused(Reason.WRONG_CREDENTIAL)
     check_fresh(signed_at_seconds, now_us=now_us, past=SIGNATURE_LIFE)
     return matched
 
 
-def _check_basic(delivery: InboundDelivery, credentials: Sequence[Secret]) -> None:
+def _has_basic(delivery: InboundDelivery, credentials: Sequence[Secret]) -> bool:
+    """Whether one of the credentials is presented; True where none is asked for. Raises Refused for no credential."""
     if not credentials:
-        return
+        return True
     scheme, _, encoded = delivery.required("authorization").partition(" ")
     if scheme.lower() != "basic":
         raise Refused(Reason.MALFORMED, "Authorization is not Basic")
     presented = sha256(canonical_base64(encoded))
     expected = [sha256(credential.value.removeprefix("basic:").encode()) for credential in credentials]
     matches = [hmac.compare_digest(presented, each) for each in expected]  # all of them, found or not
-    if not any(matches):
-        raise Refused(Reason.WRONG_CREDENTIAL)
+    return any(matches)
 
 
 def _signature_block(delivery: InboundDelivery) -> Mapping[str, str]:
@@ -130,8 +138,11 @@ def provable(secrets: Sequence[Secret], options: Options) -> tuple[Sequence[Secr
 
 
 def single_use_token(delivery: InboundDelivery) -> str:
-    """Of a verified delivery: the token that may come again with this event, but never with another one."""
-    return _signature_block(delivery)["token"]
+    """The token that was verified, read as `verify` reads it: it may come again with this event, never with another."""
+    try:
+        return _signature_block(delivery).get("token", "")
+    except Refused:
+        return ""
 
 
 def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply | None:  # noqa: ARG001  (none here)
@@ -139,6 +150,10 @@ def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply 
 
 
 def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[IdentifiedEvent]:  # noqa: ARG001
+    return [replace(event, single_use_token=single_use_token(delivery)) for event in _events(delivery)]
+
+
+def _events(delivery: InboundDelivery) -> Sequence[IdentifiedEvent]:
     if delivery.content_type == FORM_CONTENT_TYPE:
         return [legacy_event(delivery.body)]
     check_json_content_type(delivery)
@@ -160,7 +175,7 @@ def sign(
     url: str,  # noqa: ARG001  (the URL is not signed)
     now_us: int,
 ) -> tuple[Mapping[str, str], bytes]:
-    """The body with a fresh signature in it; a bare event is wrapped first. Its token depends on the event alone."""
+    """The body with a fresh signature in it; a bare event is wrapped first. The same event has one token a second."""
     timestamp = str(now_us // 1_000_000)
     if not body.lstrip().startswith(b"{"):
         pairs = [pair for pair in parse_form(body) if pair[0] not in SIGNATURE_NAMES]
@@ -173,6 +188,6 @@ def sign(
 
 
 def _signed_block(secret: Secret, timestamp: str, event: bytes) -> dict[str, str]:
-    token = sha256(event).hex()[:50]
+    token = sha256(timestamp.encode() + event).hex()[:50]
     signature = hmac_sha256(secret.value.encode(), (timestamp + token).encode()).hex()
     return {"timestamp": timestamp, "token": token, "signature": signature}

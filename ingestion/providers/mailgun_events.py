@@ -28,7 +28,7 @@ _KINDS: Final = {
     "inbound": Kind.MESSAGE,
 }
 _MESSAGE_ID: Final = ("message", "headers", "message-id")
-_PERSONAL: Final = (
+PERSONAL: Final = (
     "recipient",
     "ip",
     "geolocation",
@@ -40,10 +40,8 @@ _PERSONAL: Final = (
     "message.recipients",
     "delivery-status.message",
     "delivery-status.description",
-)
-_LEGACY_PERSONAL: Final = (
-    *("recipient", "sender", "from", "ip", "city", "user-agent"),
-    *("subject", "body-plain", "message-headers"),
+    # of the forms of before 2018
+    *("sender", "from", "city", "user-agent", "subject", "body-plain", "message-headers"),
 )
 
 
@@ -66,7 +64,6 @@ def event_of(event: object) -> IdentifiedEvent:
         content_sha256=content,
         occurred_us=occurred_us,
         kind=_KINDS.get(event_type, _KINDS.get(name, Kind.OTHER)),
-        personal_paths=_PERSONAL,
     )
 
 
@@ -106,5 +103,4 @@ def legacy_event(body: bytes) -> IdentifiedEvent:
         content_sha256=content,
         occurred_us=time_us_at(form, ("timestamp",)),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=tuple(name for name in _LEGACY_PERSONAL if name in first),
     )

@@ -39,10 +39,11 @@ SCHEME = "mandrill"
 # "Webhooks" asks for 200 at set-up; that other 2xx are taken for success is nowhere said, so 200 it is. What fails is
 # retried until an operator gives up ("Can I stop a failed webhook batch from retrying?"), so a conflict, which is kept
 # in quarantine, is answered with 200 too: nothing else would end it.
-ACK = AckPolicy(success_status=200, conflict_status=200)
+ACK = AckPolicy(success_status=200, conflict_status=200, head_status=200)
 RETRY_HORIZON = timedelta(days=7)  # the schedule is not documented; batches wait until they pass or are given up
 SIGNATURE = "x-mandrill-signature"
 SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, SIGNED_URL)
+BODY_LIMIT_BYTES: int | None = 8_388_608  # 1,000 events of a form-encoded 2 to 8 kB each; no size is documented
 SECRET_FORM = "the webhook's own key from the Webhooks page, about 22 letters, digits, - and _"  # noqa: S105
 RECIPE = "mandrill/1"
 
@@ -65,6 +66,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if value.encode("utf-8", "surrogatepass") == SETUP_KEY or not _KEY.match(value):
         raise ConfigurationError(f"the key is malformed: use {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(
@@ -142,7 +147,7 @@ _KINDS: Final = {
 _DETAILS: Final = ("url", "ip", "user_agent")
 # What Mandrill knows of the message when it sends, not of the event: it grows between two sendings of one event.
 _MESSAGE_STATE: Final = frozenset({"opens", "clicks", "smtp_events", "resends", "state"})
-_PERSONAL: Final = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "msg.email",
     "msg.sender",
     "msg.subject",
@@ -190,7 +195,6 @@ def _event(element: object) -> IdentifiedEvent:
         content_sha256=content,
         occurred_us=time_us_at(element, ("ts",)),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=_PERSONAL,
     )
 
 

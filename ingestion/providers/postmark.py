@@ -33,6 +33,7 @@ SCHEME = "postmark"
 ACK = AckPolicy(success_status=200, conflict_status=200)
 RETRY_HORIZON = timedelta(hours=11)  # inbound: 10 resends in 10.5 h; events: 70 minutes at the most
 SIGNED_HEADERS: tuple[str, ...] = ()  # the credential is not kept: it would be a secret at rest
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = CREDENTIAL_FORM
 RECIPE = "postmark/1"
 
@@ -69,7 +70,7 @@ _BOUNCE_KINDS = {
     "InboundError": Kind.OTHER,
     "Unknown": Kind.OTHER,
 }
-_PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "Email",
     "Recipient",
     "From",
@@ -104,6 +105,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 
 def check_secret(value: str) -> None:
     check_credential(value)
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -142,7 +147,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             content_sha256=content_digest(value),
             occurred_us=_occurred_us(value),
             kind=_kind(value, record_type=record_type, detail=detail),
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

@@ -45,3 +45,12 @@ def adapter_of(scheme: str) -> Adapter[Any]:
         return ADAPTERS[scheme]
     except KeyError:
         raise ConfigurationError(f"no scheme is called {scheme!r}: known are {', '.join(sorted(ADAPTERS))}") from None
+
+
+def personal_paths(recipe: str) -> tuple[str, ...] | None:
+    """Where payloads of events under this recipe may hold personal data: dotted paths, also of what is not there.
+
+    None for the recipe of an adapter that is gone: then any part of a payload may be personal.
+    """
+    adapter = ADAPTERS.get(recipe.partition("/")[0])
+    return None if adapter is None else adapter.PERSONAL_PATHS

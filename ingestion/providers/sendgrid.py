@@ -48,6 +48,7 @@ RETRY_HORIZON = timedelta(hours=24)
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, TIMESTAMP)
+BODY_LIMIT_BYTES: int | None = 786_432  # a batch is closed at 768 kB, or after 30 s
 SECRET_FORM = "the webhook's verification key, base64 of a P-256 public key; to sign tests, of a PKCS #8 private key"  # noqa: S105
 RECIPE = "sendgrid/1"
 
@@ -88,6 +89,10 @@ def _loaded(der: bytes, *, private: bool) -> object:
         return load_der_private_key(der, password=None) if private else load_der_public_key(der)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(
@@ -165,7 +170,7 @@ _KINDS: Final = {
     "unsubscribe": Kind.UNSUBSCRIBED,
     "group_unsubscribe": Kind.UNSUBSCRIBED,
 }
-_PERSONAL: Final = ("email", "ip", "useragent", "reason", "response")
+PERSONAL_PATHS: tuple[str, ...] = ("email", "ip", "useragent", "reason", "response")
 
 
 def _event(element: object) -> IdentifiedEvent:
@@ -191,7 +196,6 @@ def _event(element: object) -> IdentifiedEvent:
         content_sha256=content,
         occurred_us=time_us_at(element, ("timestamp",)),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=_PERSONAL,
     )
 
 

@@ -34,8 +34,8 @@ from ingestion.providers.adapter import (
 )
 from ingestion.providers.event_keys import content_digest, unreadable_event
 from ingestion.providers.json_body import TOO_DEEP, compact, parse
+from ingestion.providers.ses_events import PERSONAL, ses_events, ses_type
 from ingestion.providers.ses_events import RECIPE as RECIPE
-from ingestion.providers.ses_events import ses_events, ses_type
 from ingestion.providers.signature_text import canonical_base64
 from ingestion.providers.sns_envelope import (
     CERTIFICATE_FORM,
@@ -53,12 +53,14 @@ from ingestion.providers.sns_envelope import (
 
 SCHEME = "ses"
 # 200 to 4xx ends the delivery, 5xx or silence is retried ("Amazon SNS message delivery retries"): so 503, never 429,
-# when busy, and 401 loses the message for good. A new certificate of Amazon's must be imported before it is used.
-ACK = AckPolicy()
+# when busy, and 401 loses the message for good. So under a certificate that nobody imported yet it is asked for again.
+ACK = AckPolicy(timeout_status=503)
 RETRY_HORIZON = timedelta(hours=2)  # a delivery policy may spread retries over 3,600 s
 # A retry carries the first attempt's time and signature, and a refusal ends it: this must be above the last one's age.
 PAST_LIMIT: Final = timedelta(minutes=70)
 SIGNED_HEADERS: tuple[str, ...] = ("x-amz-sns-message-type", "x-amz-sns-message-id")
+BODY_LIMIT_BYTES: int | None = None
+PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = CERTIFICATE_FORM + "; a test provider's has its private key below it"
 
 _TOPIC = re.compile(r"\Aarn:aws(-[a-z-]+)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?\Z")
@@ -97,6 +99,10 @@ def check_secret(value: str) -> None:
     private_key(value)
 
 
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
+
+
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:
     """Returns the secret whose certificate verified the signature, or None for a certificate of the options.
 
@@ -116,19 +122,17 @@ def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Opt
 
 
 def _signer(envelope: Envelope, *, secrets: Sequence[Secret], options: Options) -> Secret | None:
-    if not secrets and not options.certificates:
-        raise Refused(Reason.NO_SECRET, "no certificate was imported")
     signature = canonical_base64(envelope.text("Signature"))
     for secret in secrets:  # an early exit is safe: nothing secret is computed with a certificate
         if signature_holds(envelope, signature=signature, pem=secret.value):
             return secret
     if any(signature_holds(envelope, signature=signature, pem=pem) for pem in options.certificates):
         return None
-    raise Refused(Reason.WRONG_SIGNATURE, f"by no imported certificate; the message names {_file_name(envelope)}")
-
-
-def _file_name(envelope: Envelope) -> str:
-    return envelope.text("SigningCertURL").rsplit("/", 1)[-1][:80]
+    url = envelope.text("SigningCertURL")
+    named = url.rsplit("/", 1)[-1] + "\n"  # the book puts an imported certificate's name before its PEM
+    if any(secret.value.startswith(named) for secret in secrets):
+        raise Refused(Reason.WRONG_SIGNATURE, "the certificate that the message names is here, and did not sign this")
+    raise Refused(Reason.UNKNOWN_CERTIFICATE, url)  # it may be Amazon's next one: the message must come again
 
 
 def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply | None:  # noqa: ARG001
@@ -177,7 +181,6 @@ def _plain_message(delivery: InboundDelivery, envelope: Envelope) -> IdentifiedE
         recipe=RECIPE,
         content_sha256=content_digest(said),
         occurred_us=us_of(envelope.signed_at),
-        personal_paths=("Message", "Subject"),
     )
 
 

@@ -50,7 +50,7 @@ _SHAPES: Final = {
     "Subscription": _Shape(key="subscription", kind=Kind.UNSUBSCRIBED),
     "Received": _Shape(key="receipt", kind=Kind.MESSAGE),
 }
-_PERSONAL: Final = (
+PERSONAL: Final = (
     "mail.destination",
     "mail.source",
     "mail.headers",
@@ -66,6 +66,8 @@ _PERSONAL: Final = (
     "click.userAgent",
     "receipt.recipients",
     "content",
+    # of a message that is no event of SES
+    *("Message", "Subject"),
 )
 
 
@@ -120,5 +122,4 @@ def _event(
         content_sha256=content,
         occurred_us=time_us_at(message, moment),
         kind=shape.kind,
-        personal_paths=_PERSONAL,
     )

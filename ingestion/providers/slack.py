@@ -39,14 +39,17 @@ SCHEME = "slack"
 ACK = AckPolicy(success_status=200)
 RETRY_HORIZON = timedelta(hours=1)  # 3 resends: at once, after 1 and 5 minutes
 SIGNED_HEADERS: tuple[str, ...] = ("x-slack-request-timestamp", "x-slack-signature")
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "the app's signing secret, 32 hex digits, from its page Basic Information"  # noqa: S105
 RECIPE = "slack/1"
 
 _PREFIX = "v0="
 _SECRET = re.compile(r"\A[0-9a-f]{32,}\Z")
 _MESSAGES = ("message", "app_mention")
-_EVENT_PERSONAL_PATHS = ("event.user", "event.username", "event.text", "event.blocks", "event.files", "event.item_user")
-_FORM_PERSONAL_PATHS = ("user", "user_id", "user_name", "text", "message", "actions", "state", "view", "submission")
+PERSONAL_PATHS: tuple[str, ...] = (
+    *("event.user", "event.username", "event.text", "event.blocks", "event.files", "event.item_user"),
+    *("user", "user_id", "user_name", "text", "message", "actions", "state", "view", "submission"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if not _SECRET.match(value):
         raise ConfigurationError(f"the secret is malformed: a right one is {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -124,7 +131,6 @@ def _from_events_api(delivery: InboundDelivery, value: object) -> IdentifiedEven
         content_sha256=content_digest(value if event is None else event),
         occurred_us=time_us_at(value, ("event_time",)),
         kind=Kind.MESSAGE if event_type in _MESSAGES else Kind.OTHER,
-        personal_paths=_EVENT_PERSONAL_PATHS,
     )
 
 
@@ -157,7 +163,6 @@ def _from_form(delivery: InboundDelivery) -> IdentifiedEvent:
         content_sha256=sha256(payload),
         occurred_us=time_us_at(value, ("action_ts",)),
         kind=Kind.OTHER,
-        personal_paths=_FORM_PERSONAL_PATHS,
     )
 
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 
 from autocom.kernel.errors import ConfigurationError
 from ingestion.providers.adapter import InboundDelivery, Reason, Refused
@@ -34,6 +35,8 @@ CONTENT_TYPES: Final = (
 _CERTIFICATE_URL = re.compile(
     r"\Ahttps://sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?/([A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*\.pem\Z"
 )
+_SNS_HOST = re.compile(r"\Asns(\.[a-z0-9-]{3,})?\.amazonaws\.com(\.cn)?\Z")
+RSA_BITS_AT_LEAST = 2_048
 _TIMESTAMP = re.compile(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _PRIVATE_KEY = re.compile(r"-----BEGIN (RSA )?PRIVATE KEY-----.*?-----END (RSA )?PRIVATE KEY-----", re.DOTALL)
@@ -159,6 +162,38 @@ def public_key(pem: str) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise ConfigurationError(f"no certificate can be read from it: use {CERTIFICATE_FORM}")
     return key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """One certificate as it says of itself."""
+
+    pem: str
+    sha256: str
+    subject: str
+    not_before: datetime
+    not_after: datetime
+
+
+def certificate_facts(text: str) -> CertificateFacts:
+    """Of PEM text with one certificate for SNS and nothing else. Raises ConfigurationError. Not checked: its chain."""
+    found = _CERTIFICATE.findall(text)
+    if len(found) != 1 or "PRIVATE KEY" in text:
+        raise ConfigurationError(f"this is not one certificate, without a key: use {CERTIFICATE_FORM}")
+    if public_key(found[0]).key_size < RSA_BITS_AT_LEAST:
+        raise ConfigurationError(f"its key is shorter than {RSA_BITS_AT_LEAST} bits: use {CERTIFICATE_FORM}")
+    certificate = x509.load_pem_x509_certificate(found[0].encode())
+    names = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if not any(_SNS_HOST.match(name) for name in names):
+        said = ", ".join(names)[:80] or "nobody"
+        raise ConfigurationError(f"it is for {said}: use {CERTIFICATE_FORM}, which is for sns.amazonaws.com")
+    return CertificateFacts(
+        pem=found[0],
+        sha256=certificate.fingerprint(SHA256()).hex(),
+        subject=names[0][:255],
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
 
 
 @lru_cache(maxsize=8)

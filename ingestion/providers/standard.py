@@ -40,6 +40,7 @@ SCHEME = "standard"
 ACK = AckPolicy()  # 410 is never sent: it would disable the endpoint
 RETRY_HORIZON = timedelta(days=5)
 SIGNED_HEADERS: tuple[str, ...] = ("webhook-id", "webhook-timestamp", "webhook-signature")
+BODY_LIMIT_BYTES: int | None = None
 _SECRET_FORMS = (
     "whsec_ and the base64 of 24 to 64 bytes (HMAC)",
     "whpk_ and the base64 of an Ed25519 public key (32 bytes)",
@@ -47,6 +48,7 @@ _SECRET_FORMS = (
 )
 SECRET_FORM = ", or ".join(_SECRET_FORMS)
 RECIPE = "standard/1"
+PERSONAL_PATHS: tuple[str, ...] = ()  # any sender, any body: nothing is known of it
 
 _ID = re.compile(r"\A[!-~]{1,256}\Z")
 _SHARED_KEY, _PUBLIC_KEY, _PRIVATE_KEY = "whsec_", "whpk_", "whsk_"
@@ -87,6 +89,10 @@ def check_secret(value: str) -> None:
                 return
             break
     raise ConfigurationError(f"the secret is malformed: a right one is {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -200,13 +206,29 @@ def sign(
     url: str,  # noqa: ARG001  (neither is signed here)
     now_us: int,
 ) -> tuple[Mapping[str, str], bytes]:
-    return signed_headers(body, names=WEBHOOK_HEADERS, secret=secret, now_us=now_us), body
+    return headers_for(body, names=WEBHOOK_HEADERS, secret=secret, now_us=now_us), body
 
 
-def signed_headers(body: bytes, *, names: HeaderNames, secret: Secret, now_us: int) -> dict[str, str]:
+def sign_again(
+    body: bytes,
+    *,
+    recorded: Mapping[str, str],
+    secret: Secret,
+    options: Options,  # noqa: ARG001
+    url: str,  # noqa: ARG001  (neither is signed here)
+    now_us: int,
+) -> tuple[Mapping[str, str], bytes]:
+    """As `sign`, under the recorded id: it is signed, and it is what makes two events the same."""
+    message_id = recorded.get(WEBHOOK_HEADERS.message_id, "")
+    return headers_for(body, names=WEBHOOK_HEADERS, secret=secret, now_us=now_us, message_id=message_id), body
+
+
+def headers_for(
+    body: bytes, *, names: HeaderNames, secret: Secret, now_us: int, message_id: str = ""
+) -> dict[str, str]:
     """The headers of a request that `verify_signed` accepts; equal bodies get equal ids. Raises ConfigurationError."""
     timestamp = str(now_us // 1_000_000)
-    message_id = f"msg_{sha256(body).hex()[:24]}"
+    message_id = message_id or f"msg_{sha256(body).hex()[:24]}"
     return {
         "Content-Type": "application/json",
         names.message_id: message_id,

@@ -33,6 +33,7 @@ SCHEME = "stripe"
 ACK = AckPolicy()  # any 2xx; "Receive Stripe events in your webhook endpoint", section on quick 2xx responses
 RETRY_HORIZON = timedelta(days=3)  # the same page: up to three days in live mode, each attempt signed anew
 SIGNED_HEADERS: tuple[str, ...] = ("stripe-signature",)
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "whsec_ and the characters shown with the endpoint; the prefix is part of the secret"  # noqa: S105
 RECIPE = "stripe/1"
 
@@ -40,7 +41,7 @@ _SECRET = re.compile(r"\Awhsec_[!-~]{16,}\Z")
 _PAYMENT_PREFIXES = ("payment_intent.", "charge.", "invoice.", "checkout.session.", "refund.", "payout.", "transfer.")
 # how many endpoints still wait for this event: another number at each attempt
 _VOLATILE = "pending_webhooks"
-_PERSONAL_PATHS = tuple(
+PERSONAL_PATHS: tuple[str, ...] = tuple(
     f"data.object.{name}"
     for name in (
         "email",
@@ -74,6 +75,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if not _SECRET.match(value):
         raise ConfigurationError(f"the secret is malformed: a right one is {SECRET_FORM}")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -121,7 +126,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             content_sha256=content_digest({name: part for name, part in value.items() if name != _VOLATILE}),
             occurred_us=time_us_at(value, ("created",)),
             kind=Kind.PAYMENT if event_type.startswith(_PAYMENT_PREFIXES) else Kind.OTHER,
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 

@@ -23,12 +23,13 @@ from ingestion.providers.adapter import (
 from ingestion.providers.event_kind import kind_by_last_word
 from ingestion.providers.json_body import TOO_DEEP, check_json_content_type, parse, text_at, time_us_at
 from ingestion.providers.option_texts import dotted_path, option_texts
-from ingestion.providers.standard import WEBHOOK_HEADERS, HeaderNames, signed_headers, verify_signed
+from ingestion.providers.standard import WEBHOOK_HEADERS, HeaderNames, headers_for, verify_signed
 
 SCHEME = "svix"
 ACK = AckPolicy()  # any 2xx within 15 s; only the header webhook-delivery stops anything, and we never send it
 RETRY_HORIZON = timedelta(days=5)  # 8 attempts in 28 h; endpoints that fail for 5 days are disabled
 SIGNED_HEADERS: tuple[str, ...] = ("svix-id", "svix-timestamp", "svix-signature", *standard.SIGNED_HEADERS)
+BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = standard.SECRET_FORM
 RECIPE = "svix/1"
 
@@ -41,7 +42,7 @@ _KINDS = {
     "email.suppressed": Kind.REJECTED,
     "email.received": Kind.MESSAGE,
 }
-_PERSONAL_PATHS = (
+PERSONAL_PATHS: tuple[str, ...] = (
     "data.to",
     "data.cc",
     "data.bcc",
@@ -71,6 +72,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 
 def check_secret(value: str) -> None:
     standard.check_secret(value)
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Options, now_us: int) -> Secret | None:  # noqa: ARG001
@@ -107,7 +112,6 @@ def identify(delivery: InboundDelivery, *, options: Options) -> Sequence[Identif
             content_sha256=sha256(delivery.body),
             occurred_us=next((time_us for time_us in times if time_us is not None), None),
             kind=_KINDS.get(event_type) or kind_by_last_word(event_type),
-            personal_paths=_PERSONAL_PATHS,
         )
     ]
 
@@ -120,4 +124,19 @@ def sign(
     url: str,  # noqa: ARG001  (neither is signed here)
     now_us: int,
 ) -> tuple[Mapping[str, str], bytes]:
-    return signed_headers(body, names=SVIX_HEADERS, secret=secret, now_us=now_us), body
+    return headers_for(body, names=SVIX_HEADERS, secret=secret, now_us=now_us), body
+
+
+def sign_again(
+    body: bytes,
+    *,
+    recorded: Mapping[str, str],
+    secret: Secret,
+    options: Options,  # noqa: ARG001
+    url: str,  # noqa: ARG001  (neither is signed here)
+    now_us: int,
+) -> tuple[Mapping[str, str], bytes]:
+    """As `sign`, under the recorded id, which is signed, and in the recorded family of headers."""
+    names = WEBHOOK_HEADERS if WEBHOOK_HEADERS.message_id in recorded else SVIX_HEADERS
+    message_id = recorded.get(names.message_id, "")
+    return headers_for(body, names=names, secret=secret, now_us=now_us, message_id=message_id), body

@@ -36,8 +36,8 @@ from ingestion.providers.form_body import FORM_CONTENT_TYPE, Pairs, encode_form,
 from ingestion.providers.json_body import TOO_DEEP, check_json_content_type, compact, parse, text_at
 from ingestion.providers.option_texts import option_texts
 from ingestion.providers.signature_text import canonical_base64
+from ingestion.providers.twilio_callbacks import PERSONAL, callback_event, cloud_event
 from ingestion.providers.twilio_callbacks import RECIPE as RECIPE
-from ingestion.providers.twilio_callbacks import callback_event, cloud_event
 
 SCHEME = "twilio"
 # No status makes Twilio send again: it retries once, and only when the connection failed ("Webhooks: Connection
@@ -47,6 +47,8 @@ RETRY_HORIZON = timedelta(hours=1)  # retries end within 15 s; transcription cal
 SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
 SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, SETTINGS, SIGNED_URL)
+BODY_LIMIT_BYTES: int | None = None
+PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = "the account's primary Auth Token, 32 hex digits, or the secret of a webhook shared key"  # noqa: S105
 
 BODY_HASH = "bodySHA256"
@@ -68,6 +70,10 @@ def read_options(raw: Mapping[str, object]) -> Options:
 def check_secret(value: str) -> None:
     if not _PRINTABLE.match(value):
         raise ConfigurationError(f"the secret is malformed: use {SECRET_FORM}, 16 to 256 characters without spaces")
+
+
+def signed_headers(options: Options) -> tuple[str, ...]:  # noqa: ARG001
+    return SIGNED_HEADERS
 
 
 def verify(

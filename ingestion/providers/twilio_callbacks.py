@@ -31,7 +31,6 @@ def cloud_event(element: object) -> IdentifiedEvent:
         content_sha256=content_digest(element),
         occurred_us=time_us_at(element, ("data", "timestamp")) or time_us_at(element, ("time",)),
         kind=kind_by_last_word(event_type),
-        personal_paths=("data.to", "data.from", "data.body", "data.request.parameters"),
     )
 
 
@@ -64,11 +63,12 @@ _SUBJECTS: Final = (
     _Subject(prefix="call", sid="CallSid", states=("CallStatus",), details=("SequenceNumber",)),
 )
 _PARTIES: Final = ("To", "From", "Called", "Caller")
-_PERSONAL: Final = (
+PERSONAL: Final = (
     *_PARTIES,
     *(f"{party}{place}" for party in _PARTIES for place in ("City", "State", "Zip", "Country")),
-    *("CallerName", "ForwardedFrom", "Body", "WaId", "ProfileName"),
+    *("CallerName", "ForwardedFrom", "ChannelToAddress", "Body", "WaId", "ProfileName"),
     *("RecordingUrl", "TranscriptionData", "TranscriptionText"),
+    *("data.to", "data.from", "data.body", "data.request.parameters"),  # of Event Streams
 )
 _KINDS: Final = {
     "message.sent": Kind.SENT,
@@ -104,7 +104,6 @@ def callback_event(fields: Mapping[str, str], *, payload: bytes, content: object
         content_sha256=digest,
         occurred_us=_rfc_2822_us(fields.get("Timestamp", "")),
         kind=_KINDS.get(event_type, Kind.OTHER),
-        personal_paths=tuple(name for name in _PERSONAL if name in fields),
     )
 
 

@@ -35,6 +35,10 @@ BY_REASON: Final[Mapping[Reason, Advice]] = {
         "Look at the causes of the samples first. Without one, compare the secret with the provider's page by setting"
         " it again, then let the provider send to autocom without the proxies between.",
     ),
+    Reason.UNKNOWN_CERTIFICATE: Advice(
+        "The message is signed by a certificate that was not imported. Its sender was told to try again.",
+        "If the address in the detail is Amazon's, import that certificate for this provider; if not, leave it.",
+    ),
     Reason.WRONG_CREDENTIAL: Advice(
         "The bearer key, the Basic credentials or the token of a header is not one that is valid now.",
         "Set the credential at the provider again, as the whole value, without spaces or line ends.",

@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ingestion.proof import kept_names
+from autocom.kernel.errors import ConfigurationError
 from ingestion.provider_book import KnownProvider
-from ingestion.providers.adapter import SIGNED_URL, InboundDelivery, Reason, Refused, Secret
+from ingestion.providers.adapter import SIGNED_URL, Adapter, InboundDelivery, Reason, Refused, Secret
 from ingestion.providers.form_body import FORM_CONTENT_TYPE
 from ingestion.providers.registry import ADAPTERS
 from ingestion.refusals.sample import holds_secret
@@ -61,7 +61,13 @@ class _Try:
     options: Any
 
 
-_TRIED = frozenset({Reason.WRONG_SIGNATURE, Reason.WRONG_CREDENTIAL, Reason.NO_SECRET, Reason.MALFORMED})
+_TRIED = frozenset(
+    {
+        *(Reason.WRONG_SIGNATURE, Reason.WRONG_CREDENTIAL, Reason.NO_SECRET, Reason.MALFORMED),
+        Reason.UNKNOWN_CERTIFICATE,
+    }
+)
+_SAYS_ALL = frozenset({Reason.MALFORMED, Reason.UNKNOWN_CERTIFICATE})  # where nothing that was tried fits
 
 
 def finding_of(
@@ -80,7 +86,7 @@ def finding_of(
     for each in _tries(provider, delivery, others=others):
         if _holds(provider, each):
             return each.finding
-    return Finding(Cause.UNEXPLAINED if refused.reason is not Reason.MALFORMED else Cause.AS_REASON)
+    return Finding(Cause.AS_REASON if refused.reason in _SAYS_ALL else Cause.UNEXPLAINED)
 
 
 def _holds(provider: KnownProvider, tried: _Try) -> bool:
@@ -174,7 +180,7 @@ def _rewritten_json(body: bytes) -> Iterator[tuple[Cause, bytes]]:
 
 def _urls(provider: KnownProvider, delivery: InboundDelivery) -> Iterator[str]:
     """For schemes that sign the URL: the addresses that may stand in the sender's settings."""
-    if SIGNED_URL not in provider.adapter.SIGNED_HEADERS:
+    if SIGNED_URL not in provider.kept_headers:
         return
     parts = urlsplit(delivery.url)
     hosts = dict.fromkeys((parts.netloc, delivery.headers.get("host", "")))
@@ -192,7 +198,7 @@ def _without_query(url: str) -> str:
 
 
 def _signing(provider: KnownProvider, delivery: InboundDelivery) -> Mapping[str, str]:
-    names = (name for name in kept_names(provider) if name != "content-type")
+    names = (name for name in provider.kept_headers if name != "content-type")
     return {name: delivery.headers[name] for name in names if name in delivery.headers}
 
 
@@ -201,9 +207,17 @@ def _other_scheme(provider: KnownProvider, delivery: InboundDelivery) -> str:
     if any(_names_signature(name) for name in _signing(provider, delivery)):
         return ""
     for scheme, adapter in sorted(ADAPTERS.items()):  # standard before svix, which takes standard's headers too
-        if any(_names_signature(name) and name in delivery.headers for name in adapter.SIGNED_HEADERS):
+        if any(_names_signature(name) and name in delivery.headers for name in _usual_headers(adapter)):
             return "" if adapter is provider.adapter else scheme
     return ""
+
+
+def _usual_headers(adapter: Adapter[Any]) -> Sequence[str]:
+    """Of the scheme with nothing chosen; none where something must be."""
+    try:
+        return adapter.signed_headers(adapter.read_options({}))
+    except ConfigurationError:
+        return ()
 
 
 def _names_signature(header: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ingestion.proof import kept_names
 from ingestion.provider_book import KnownProvider
 from ingestion.providers.adapter import InboundDelivery
 
@@ -54,7 +53,7 @@ def _masked(byte: int) -> str:
 def signature_starts(provider: KnownProvider, delivery: InboundDelivery) -> dict[str, str]:
     """The first characters and the length of each header that the scheme signs with. Never of a credential's."""
     found = {}
-    for name in kept_names(provider):
+    for name in provider.kept_headers:
         value = delivery.headers.get(name)
         if value is not None and name != "content-type":
             found[name[:NAME_LIMIT_CHARS]] = _start(value, provider=provider)

@@ -20,6 +20,17 @@ class Backoff:
         return retry_after_seconds + jittered
 
 
-def is_worth_another_try(status: int) -> bool:
-    """True where the sender cannot know that the answer is final: told to slow down, or the server had trouble."""
-    return status == 429 or status >= 500
+def is_success(status: int, *, success_status: int) -> bool:
+    """Whether the sender takes this status for a yes; `success_status` 0 stands for any 2xx."""
+    return status == success_status if success_status else 200 <= status < 300
+
+
+def is_worth_another_try(status: int, *, busy_status: int = 0) -> bool:
+    """True where the sender cannot know that the answer is final: told to slow down, or the server had trouble.
+
+    With a provider's own `busy_status` only that, and every 5xx where that is one too, brings the delivery again; and a
+    2xx, since it is asked for one that was no success to this provider.
+    """
+    if not busy_status:
+        return status == 429 or status >= 500
+    return status == busy_status or (busy_status >= 500 and status >= 500) or 200 <= status < 300

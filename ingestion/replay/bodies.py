@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ingestion.replay.history import ExpectedEvent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
@@ -14,6 +16,8 @@ class Body:
     event_type: str
     ordering_key: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""  # of the URL it was posted to, without the question mark
+    events: tuple[ExpectedEvent, ...] | None = None  # what the service will find in it; None where nobody knows
 
     @property
     def sha256_hex(self) -> str:

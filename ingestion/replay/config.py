@@ -54,6 +54,8 @@ class GeneratorConfig:
     path: str  # below the target's base path, such as /webhooks/default
     provider: str = "default"  # whose rows the run will look for
     signer: SignerSpec
+    success_status: int = 0  # the one that the provider takes for success; 0: any 2xx
+    busy_status: int = 0  # the one that makes the provider send again; 0: 429 and every 5xx
     journal_path: Path
     count: int = 30_000
     rate: float = 1_000.0

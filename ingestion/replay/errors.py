@@ -32,3 +32,10 @@ class GeneratorError(ReplayError):
     """The generator process ended without a readable journal."""
 
     code = "generator_failed"
+
+
+class DatabaseUnreachableError(ReplayError):
+    """The provider's secrets could not be read. Nothing was sent."""
+
+    code = "database_unreachable"
+    retryable = True

@@ -53,8 +53,7 @@ def loop_factory() -> Callable[[], AbstractEventLoop]:
 
 async def generate(config: GeneratorConfig) -> None:
     """One run. The plan is on disk before the first send. Raises ServiceUnreachableError, and then nothing was sent."""
-    signer = config.signer.make()
-    prepared = prepare(config, signer=signer)
+    prepared = prepare(config)
     header = {
         "run_id": config.run_id,
         "target": config.target.url,
@@ -66,14 +65,15 @@ async def generate(config: GeneratorConfig) -> None:
         "duplicates": config.duplicates,
         "keys": config.keys,
         "seed": config.seed,
-        "is_generated": config.input_path is None,
+        "is_generated": prepared.is_generated,
+        "success_status": config.success_status,
     }
     with JournalWriter(config.journal_path) as journal:
         journal.plan(header, prepared.sends)
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection would stall the loop; what a run allocates it keeps or frees by count
-        load = Load(config=config, prepared=prepared, signer=signer, journal=journal, report=write_progress)
+        load = Load(config=config, prepared=prepared, journal=journal, report=write_progress)
         pool = ConnectionPool(target=config.target, count=config.connections, load=load)
         try:
             await pool.open()

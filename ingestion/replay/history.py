@@ -7,14 +7,27 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
+from ingestion.replay.backoff import is_success
+
 RECEIPT_VERSION: Final = "acr1"
 RECEIPT_FIELDS_COUNT: Final = 9
 NS_PER_MS: Final = 1_000_000
 ANSWER_LIMIT_NS: Final = 5_000 * NS_PER_MS  # from the intended moment; later than this is as bad as no answer
 
 
+class ExpectedEvent(NamedTuple):
+    """An event as the service will name it. `message_id` is empty where it depends on the moment of signing."""
+
+    message_id: str
+    event_type: str
+    ordering_key: str
+
+
 class PlannedSend(NamedTuple):
-    """One send of the plan. `intended_ns` counts from the start; the names are empty where a recording hides them."""
+    """One send of the plan. `intended_ns` counts from the start; the names are empty where a recording hides them.
+
+    `events` are all that the body holds, None where that is not known before it is sent.
+    """
 
     n: int
     message_id: str
@@ -24,10 +37,14 @@ class PlannedSend(NamedTuple):
     body_bytes: int
     intended_ns: int
     duplicate_of: int | None
+    events: tuple[ExpectedEvent, ...] | None = None
 
 
 class Attempt(NamedTuple):
-    """One request. Times are monotonic; `status` 0 with an `error` means that no answer came."""
+    """One request. Times are monotonic; `status` 0 with an `error` means that no answer came.
+
+    `body_sha256` is of the body as an adapter signed it, if one did. `success_status` 0: the sender takes any 2xx.
+    """
 
     n: int
     attempt: int
@@ -36,10 +53,12 @@ class Attempt(NamedTuple):
     status: int
     answer: str
     error: str
+    body_sha256: str = ""
+    success_status: int = 0
 
     @property
     def is_acknowledged(self) -> bool:
-        return 200 <= self.status < 300
+        return is_success(self.status, success_status=self.success_status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +95,8 @@ class Answer:
     code: str = ""
     receipt: str = ""
     receipts: tuple[Receipt, ...] = ()
+    events_count: int = 0
+    duplicates_count: int = 0
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -93,7 +114,13 @@ class Answer:
             code=str(value.get("code", "")),
             receipt=receipt,
             receipts=_receipts(receipt),
+            events_count=_count(value.get("events")),
+            duplicates_count=_count(value.get("duplicates")),
         )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _receipts(text: str) -> tuple[Receipt, ...]:

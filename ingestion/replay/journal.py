@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ingestion.replay.errors import GeneratorError
-from ingestion.replay.history import Attempt, History, PlannedSend, SelfCheck, sends_of
+from ingestion.replay.history import Attempt, ExpectedEvent, History, PlannedSend, SelfCheck, sends_of
 
 VERSION: Final = 1
 
-# An attempt as the generator holds it: n, attempt, sent_ns, ack_ns, status, body of the answer, error.
-type RawAttempt = tuple[int, int, int, int, int, bytes, str]
+# An attempt as the generator holds it: n, attempt, sent_ns, ack_ns, status, body of the answer, error, and, where an
+# adapter signs, the digest of the body as sent.
+type RawAttempt = tuple[int, int, int, int, int, bytes, str, str]
 
 
 class JournalWriter:
@@ -66,18 +67,20 @@ class JournalWriter:
 
 def _plan_line(send: PlannedSend) -> str:
     duplicate_of = "null" if send.duplicate_of is None else send.duplicate_of
+    events = "" if send.events is None else f',"events":{json.dumps(send.events)}'
     return (
         f'{{"kind":"plan","n":{send.n},"message_id":{quoted(send.message_id)},"event_type":{quoted(send.event_type)},'
         f'"ordering_key":{quoted(send.ordering_key)},"body_sha256":"{send.body_sha256}","body_bytes":{send.body_bytes},'
-        f'"intended_ns":{send.intended_ns},"duplicate_of":{duplicate_of}}}\n'
+        f'"intended_ns":{send.intended_ns},"duplicate_of":{duplicate_of}{events}}}\n'
     )
 
 
 def _attempt_line(raw: RawAttempt) -> str:
-    n, attempt, sent_ns, ack_ns, status, body, error = raw
+    n, attempt, sent_ns, ack_ns, status, body, error, body_sha256 = raw
+    sent = f',"body_sha256":"{body_sha256}"' if body_sha256 else ""
     return (
         f'{{"kind":"attempt","n":{n},"attempt":{attempt},"sent_ns":{sent_ns},"ack_ns":{ack_ns},"status":{status},'
-        f'"answer":{quoted(body.decode("utf-8", "replace"))},"error":{quoted(error)}}}\n'
+        f'"answer":{quoted(body.decode("utf-8", "replace"))},"error":{quoted(error)}{sent}}}\n'
     )
 
 
@@ -91,9 +94,9 @@ def read_journal(path: Path) -> History:
     for fields in _lines(path):
         match fields.pop("kind"):
             case "attempt":
-                attempts.append(Attempt(**fields))
+                attempts.append(Attempt(**fields, success_status=header.get("success_status", 0)))
             case "plan":
-                planned.append(PlannedSend(**fields))
+                planned.append(_planned(fields))
             case "header":
                 header = fields
             case "start":
@@ -106,6 +109,12 @@ def read_journal(path: Path) -> History:
     header["wall_minus_monotonic_ns"] = start.get("wall_minus_monotonic_ns", 0)
     sends = sends_of(planned, attempts, start_ns=start_ns, is_open_loop=bool(header["rate"]))
     return History(header=header, sends=sends, start_ns=start_ns, self_check=self_check)
+
+
+def _planned(fields: dict[str, Any]) -> PlannedSend:
+    if "events" in fields:
+        fields["events"] = tuple(ExpectedEvent(*event) for event in fields["events"])
+    return PlannedSend(**fields)
 
 
 def _lines(path: Path) -> Iterable[dict[str, Any]]:

@@ -9,15 +9,14 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from time import monotonic_ns, time
+from time import monotonic_ns
 from typing import Final
 
-from ingestion.replay.backoff import Backoff, is_worth_another_try
+from ingestion.replay.backoff import Backoff, is_success, is_worth_another_try
 from ingestion.replay.config import GeneratorConfig
 from ingestion.replay.http_client import Connection, retry_after_seconds
 from ingestion.replay.journal import JournalWriter, RawAttempt
-from ingestion.replay.requests import Prepared, header_lines
-from ingestion.replay.signing import Signer
+from ingestion.replay.requests import Prepared
 from ingestion.replay.tally import Tally
 
 NS_PER_SECOND: Final = 1_000_000_000
@@ -35,13 +34,13 @@ class Load:
         *,
         config: GeneratorConfig,
         prepared: Prepared,
-        signer: Signer,
         journal: JournalWriter,
         report: Callable[[dict[str, object]], None],
     ) -> None:
         self._config = config
-        self._sends, self._heads, self._contents = prepared.sends, prepared.heads, prepared.contents
-        self._sign = signer
+        self._sends, self._write = prepared.sends, prepared.write
+        self._success_status, self._busy_status = config.success_status, config.busy_status
+        self._sent_sha256: dict[tuple[int, int], str] = {}  # of attempts under way that an adapter signed
         self._journal = journal
         self._report = report
         self._backoff = Backoff(config.retries)
@@ -103,14 +102,14 @@ class Load:
         connection.n = -1
         self._busy.discard(connection)
         self._last_answer_ns = ack_ns
-        self._pending.append((n, attempt, connection.sent_ns, ack_ns, status, body, ""))
-        if 200 <= status < 300:
+        self._pending.append((n, attempt, connection.sent_ns, ack_ns, status, body, "", self._sent_digest(n, attempt)))
+        if is_success(status, success_status=self._success_status):
             self._tally.acked_count += 1
             self._open_count -= 1
             if attempt == 1:
                 begin_ns = self._intended_ns[n] if self._config.rate else connection.sent_ns
                 self._tally.latencies_us.append((ack_ns - begin_ns) // 1_000)
-        elif is_worth_another_try(status):
+        elif is_worth_another_try(status, busy_status=self._busy_status):
             self._retry(n, attempt, after_seconds=retry_after_seconds(head))
         else:
             self._settle_refused()
@@ -126,10 +125,14 @@ class Load:
         n, attempt = connection.n, connection.attempt
         connection.n = -1
         self._busy.discard(connection)
-        self._pending.append((n, attempt, connection.sent_ns, monotonic_ns(), 0, b"", error))
+        sent_sha256 = self._sent_digest(n, attempt)
+        self._pending.append((n, attempt, connection.sent_ns, monotonic_ns(), 0, b"", error, sent_sha256))
         if self._running:
             self._retry(n, attempt, after_seconds=0)
         self._end_if_settled()
+
+    def _sent_digest(self, n: int, attempt: int) -> str:
+        return self._sent_sha256.pop((n, attempt), "") if self._sent_sha256 else ""
 
     def _end_if_settled(self) -> None:
         if not self._open_count or (self._interrupted and not self._busy):
@@ -158,9 +161,9 @@ class Load:
             asyncio.get_running_loop().call_later(max(TICK_SECONDS, pause_seconds), self._tick)
 
     def _send(self, connection: Connection, n: int, attempt: int) -> None:
-        content = self._contents[n]
-        signed = header_lines(self._sign(content, now_seconds=int(time())))
-        request = b"".join((self._heads[n], signed, b"\r\n", content))
+        request, sent_sha256 = self._write(n)
+        if sent_sha256:
+            self._sent_sha256[n, attempt] = sent_sha256
         self._busy.add(connection)
         if attempt == 1:
             self._tally.sent_count += 1

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from ingestion.identify import short
 from ingestion.replay.findings import Finding, Kind, Place, Reconciliation, StoredRow
 from ingestion.replay.history import History, Receipt, Send
 from ingestion.replay.order import Witness, commit_order_breaks, real_time_breaks, split_keys
 
+IN_QUARANTINE: Final = "identity_conflict"  # the code of an answer that kept everything and promised nothing
 NO_ALIASES: Final[Mapping[UUID, UUID]] = {}
 
 
@@ -53,6 +55,7 @@ def reconcile(
     acknowledged = [send for send in history.sends if send.acknowledged]
     _collect_promises(case, acknowledged)
     _check_homes(case)
+    _check_expected(case, acknowledged)
     _check_rows(case)
     _check_order(case)
     return Reconciliation(
@@ -90,7 +93,7 @@ def _collect_promises(case: _Case, acknowledged: Sequence[Send]) -> None:
     ids_by_name = {(row.message_id, row.event_type) for row in case.rows}
     for send in acknowledged:
         assert send.acknowledged is not None  # noqa: S101 - that is how they were chosen
-        if not send.answer.receipts:
+        if not send.answer.receipts and send.answer.code != IN_QUARANTINE:
             case.found(Kind.NO_RECEIPT, _name(send), f"answered {send.acknowledged.status} without a readable receipt")
             if send.planned.message_id and (send.planned.message_id, send.planned.event_type) not in ids_by_name:
                 case.found(Kind.LOST, _name(send), "answered 2xx, and no row has its message id and type")
@@ -120,6 +123,8 @@ def _add_promise(case: _Case, send: Send, receipt: Receipt, *, sent_ns: int) -> 
 
 def _is_another_event(one: Send, other: Send) -> bool:
     """Names decide where both are known, else the bodies."""
+    if one.planned.events and other.planned.events:  # providers tell one event in several deliveries
+        return not set(one.planned.events) & set(other.planned.events)
     if one.planned.message_id and other.planned.message_id:
         return one.planned[1:5] != other.planned[1:5]
     return one.planned.body_sha256 != other.planned.body_sha256 and len(one.answer.receipts) == 1
@@ -133,7 +138,7 @@ def _check_homes(case: _Case) -> None:
             continue
         plan = promise.send.planned
         if plan.message_id and len(promise.send.answer.receipts) == 1:
-            if (row.message_id, row.event_type) != (plan.message_id, plan.event_type):
+            if (row.message_id, row.event_type) != (short(plan.message_id), short(plan.event_type)):
                 case.found(Kind.MISTAKEN, _name(promise.send), f"stored as {row.message_id} {row.event_type}")
                 continue
             if plan.ordering_key != row.ordering_key and case.history.is_generated:
@@ -150,11 +155,34 @@ def _difference(case: _Case, promise: _Promise, row: StoredRow) -> str:
     receipt, sent_sha256 = promise.receipt, promise.send.planned.body_sha256
     if case.history.is_generated and row.body_sha256 != sent_sha256:
         return f"sent with body digest {sent_sha256}, stored with {row.body_sha256}"
+    sent = promise.send.acknowledged.body_sha256 if promise.send.acknowledged else ""
+    is_told_once = promise.send.answer.status == "accepted" and not promise.send.answer.duplicates_count
+    if sent and is_told_once and receipt.body_sha256 != sent:
+        return f"sent as signed with body digest {sent}, the receipt says {receipt.body_sha256}"
     if row.event_id != receipt.event_id:
         return ""  # known from before: an own receipt, the earlier row
     promised = (receipt.lane, receipt.epoch, receipt.sequence, receipt.body_sha256)
     stored = (row.lane, row.epoch, row.sequence, row.body_sha256)
     return "" if promised == stored else f"receipt says lane, epoch, sequence, digest {promised}, the row {stored}"
+
+
+def _check_expected(case: _Case, acknowledged: Sequence[Send]) -> None:
+    """Every event that a delivery holds is somewhere, under its own key: not only those that a receipt names."""
+    rows = {(row.message_id, row.event_type): row for row in case.rows}
+    lost = {finding.subject for finding in case.findings.get(Kind.LOST, ())}
+    for send in acknowledged:
+        expected, name = send.planned.events, _name(send)
+        if expected is None or name in lost:
+            continue
+        if send.answer.events_count not in (0, len(expected)):
+            told = f"holds {len(expected)} events, the answer tells of {send.answer.events_count}"
+            case.found(Kind.LOST, name, told)
+        for event in expected:
+            row = rows.get((short(event.message_id), short(event.event_type)))
+            if event.message_id and row is None:
+                case.found(Kind.LOST, name, f"{event.message_id} {event.event_type} of it is in no table")
+            elif row and row.ordering_key != short(event.ordering_key):
+                case.found(Kind.CORRUPTED, name, f"ordering key {row.ordering_key!r} is not that of the event sent")
 
 
 def _check_rows(case: _Case) -> None:

@@ -1,12 +1,14 @@
 """Recorded webhooks: one JSON object a line, read as a whole before anything is sent.
 
-A line is `{"body": {...}}`, `{"body_text": "..."}` or `{"body_base64": "..."}`, with `"headers"` (an object) if wanted.
-Signatures are made anew at send time; a recorded header of the same name as a fresh one is dropped.
+A line is `{"body": {...}}`, `{"body_text": "..."}` or `{"body_base64": "..."}`, with `"headers"` (an object)
+and `"query"` (of the URL) if wanted. Signatures are made anew at send time; a recorded header of the same name as a
+fresh one is dropped, save where no signature covers it.
 """
 
 import base64
 import binascii
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +50,7 @@ def _body_of_line(line: bytes, *, where: str) -> Body:
         event_type=event_type,
         ordering_key=ordering_key,
         headers=_headers(record.get("headers", {}), where=where),
+        query=_query(record.get("query", ""), where=where),
     )
 
 
@@ -77,6 +80,12 @@ def _headers(value: object, *, where: str) -> dict[str, str]:
         except UnicodeEncodeError as error:
             raise RecordingError(f"{where}: header {name!r} holds characters outside Latin-1") from error
     return {name: text for name, text in value.items() if name.lower() not in CONNECTION_HEADERS}
+
+
+def _query(value: object, *, where: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[!-\"$-~]*", value) or value.startswith("?"):
+        raise RecordingError(f"{where}: query must be what follows the ? of a URL, percent-encoded")
+    return value
 
 
 def _names(content: bytes) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ingestion.replay.figures import Quantiles
 from ingestion.replay.findings import Kind, Reconciliation
+from ingestion.replay.history import History
 from ingestion.replay.run import GeneratorResult
 from ingestion.replay.verdict import Criterion, Outcome, Verdict
 
@@ -65,6 +66,8 @@ def summary(report: Report) -> dict[str, Any]:
         "criteria": [asdict(criterion) | {"margin": criterion.margin} for criterion in report.verdict.criteria],
         "doubts": list(report.verdict.doubts),
         "examples": [asdict(found.findings[kind][0]) for kind in found.findings] if found else [],
+        "events_expected": _expected_count(history),
+        "events_named_by": _named_by(history),
         "refusals": dict(figures.refusals),
         "seed": history.header["seed"],
         "rate_offered": figures.rate_offered,
@@ -74,6 +77,19 @@ def summary(report: Report) -> dict[str, Any]:
         "target": history.header["target"],
         "provider": history.provider,
     }
+
+
+def _expected_count(history: History) -> int | None:
+    """Events in the acknowledged deliveries; None where the plan does not know what a delivery holds."""
+    known = [send.planned.events for send in history.sends if send.acknowledged and send.planned.events is not None]
+    return sum(map(len, known)) if known else None
+
+
+def _named_by(history: History) -> str:
+    if history.is_generated:
+        return "the plan"
+    knows = any(send.planned.events is not None for send in history.sends)
+    return "the adapter's own identify" if knows else "the receipts"
 
 
 def as_json(report: Report) -> str:
@@ -102,6 +118,9 @@ def _course(report: Report) -> Iterator[str]:
     )
     yield f"  ack         {_quantiles(figures.ack_ms)}   (from the intended moment)"
     yield f"  service     {_quantiles(figures.service_ms)}   (from the moment of sending)"
+    if (expected_count := _expected_count(history)) is not None:
+        named_by = _named_by(history)
+        yield f"  events      {expected_count:,} in the acknowledged deliveries, repeats included, named by {named_by}"
     if report.reconciliation:
         after = report.drained_after_seconds
         drained = "not drained in time" if not report.is_drained else f"drained {after or 0:.2f} s after the last ack"

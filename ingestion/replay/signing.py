@@ -20,11 +20,10 @@ class SignerSpec:
     factory: str
     arguments: Mapping[str, str]
 
-    def make(self) -> Signer:
-        """The signer. Raises ImportError or AttributeError for a factory that does not exist."""
+    def make(self) -> Any:
+        """A Signer, or a ProviderSigner. Raises ImportError or AttributeError for a factory that does not exist."""
         module_name, _, function_name = self.factory.partition(":")
-        signer: Signer = getattr(importlib.import_module(module_name), function_name)(**self.arguments)
-        return signer
+        return getattr(importlib.import_module(module_name), function_name)(**self.arguments)
 
     def as_json(self) -> dict[str, Any]:
         return {"factory": self.factory, "arguments": dict(self.arguments)}

@@ -12,6 +12,7 @@ from django.db import Error as AnyDatabaseError
 from django.db import connection
 from django.db.models import Max, Q, QuerySet
 
+from ingestion.identify import short
 from ingestion.models import Batch, DeadLetter, Event, QuarantinedEvent, SuppressedDuplicate
 from ingestion.replay.events import message_id_prefix
 from ingestion.replay.findings import Place, StoredRow
@@ -58,7 +59,7 @@ def stored_rows(history: History) -> Stored:
     if history.is_generated:
         rows = list(_rows_where([_in_run(history)]))
     else:
-        rows = _rows_promised(promised_ids(history), provider=history.provider)
+        rows = _rows_promised(promised_ids(history), provider=history.provider, named=_expected_ids(history))
     known = {row.event_id for row in rows}
     aliases = _aliases(promised_ids(history) - known)
     rows += _rows_of_ids(set(aliases.values()) - known)
@@ -103,10 +104,16 @@ def _in_run(history: History) -> Q:
     return Q(message_id__gte=prefix, message_id__lt=prefix + AFTER_ALL_IDS) & Q(message_id__startswith=prefix)
 
 
-def _rows_promised(ids: set[UUID], *, provider: str) -> list[StoredRow]:
-    """The rows with these ids and every other row of the provider with one of their message ids."""
+def _expected_ids(history: History) -> set[str]:
+    """The message ids that the plan knows of deliveries that were acknowledged."""
+    planned = (send.planned for send in history.sends if send.acknowledged)
+    return {short(event.message_id) for plan in planned for event in plan.events or () if event.message_id}
+
+
+def _rows_promised(ids: set[UUID], *, provider: str, named: set[str]) -> list[StoredRow]:
+    """The rows with these ids and every other row of the provider with one of their message ids or of those named."""
     rows = {row.event_id: row for row in _rows_of_ids(ids)}
-    message_ids = sorted({row.message_id for row in rows.values()})
+    message_ids = sorted({row.message_id for row in rows.values()} | named)
     namesakes = _rows_where(Q(provider=provider, message_id__in=chunk) for chunk in batched(message_ids, CHUNK_COUNT))
     return list((rows | {row.event_id: row for row in namesakes}).values())
 

@@ -135,8 +135,16 @@ def watch(page: Page, *, host: str, complaints: list[str]) -> None:
     page.on("request", on_request)
 
 
+SETTLED = """async () => {
+    const ending = document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime !== Infinity);
+    await Promise.allSettled(ending.map((each) => each.finished));
+    await new Promise(requestAnimationFrame);
+}"""
+
+
 def faults(page: Page) -> list[str]:
     """What axe finds against WCAG 2.2 AA: rule and element of each."""
+    page.evaluate(SETTLED)  # half-way through a transition colours have contrasts that nobody reads by
     page.evaluate(AXE.read_text(encoding="utf-8"))  # a script tag would be refused by the CSP
     found = page.evaluate("tags => axe.run({runOnly: {type: 'tag', values: tags}})", list(WCAG))
     return [

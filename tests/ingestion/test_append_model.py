@@ -19,6 +19,7 @@ from ingestion.receipts import Receipt
 from tests.support.lanes import LaneKit, delivery, event
 
 LIMITS = AppendLimits(lane_bound_count=6, lane_bound_bytes=6_000)
+TOKENS = [b"token-a", b"token-b"]
 LANE_NUMBERS = st.integers(0, 2)
 
 
@@ -62,6 +63,7 @@ class Lanes(RuleBasedStateMachine):
         self.kit.buffer.client.flushdb()
         self.lanes = {number: ModelLane() for number in range(3)}
         self.seen: dict[bytes, tuple[bytes, Receipt]] = {}
+        self.tokens: dict[bytes, tuple[bytes, bytes]] = {}  # the identity and content that each vouched for
         self.jobs: list[str] = []
         self.token = 0
 
@@ -72,13 +74,15 @@ class Lanes(RuleBasedStateMachine):
             st.tuples(st.integers(0, 5), LANE_NUMBERS, st.integers(0, 1), st.integers(0, 1_500)), min_size=1, max_size=5
         ),
         has_own_body=st.booleans(),
+        token=st.sampled_from([b"", b"", *TOKENS]),
     )
-    def deliver(self, parts: Sequence[tuple[int, int, int, int]], has_own_body: bool) -> None:
+    def deliver(self, parts: Sequence[tuple[int, int, int, int]], has_own_body: bool, token: bytes) -> None:
+        parts = parts[:1] if token else parts
         events = [
             event(f"evt-{name}", lane=lane, payload=b'{"content":%d,"fill":"%s"}' % (content, b"x" * size))
             for name, lane, content, size in parts
         ]
-        sent = delivery(*events, body=b"raw body" if has_own_body else None)
+        sent = delivery(*events, body=b"raw body" if has_own_body else None, token_sha256=token)
         answers = self.kit.append(sent)
         assert len(answers) == len(events)
         attached = False
@@ -103,6 +107,9 @@ class Lanes(RuleBasedStateMachine):
             kind, code = EntryKind.DUPLICATE, Code.DUPLICATE
         else:
             kind, code = EntryKind.QUARANTINED, Code.QUARANTINED
+        this = (each.identity, each.content_sha256)
+        if sent.token_sha256 and self.tokens.get(sent.token_sha256, this) != this:
+            kind, code = EntryKind.QUARANTINED, Code.TOKEN_REUSED
         has_room = lane.has_room
         if not has_room and kind is not EntryKind.DUPLICATE:
             code = Code.FULL
@@ -110,6 +117,8 @@ class Lanes(RuleBasedStateMachine):
         if code is Code.DUPLICATE:
             assert known is not None
             assert answer.receipt == known[1]
+        if known is not None or code is Code.ACCEPTED:
+            self.tokens.setdefault(sent.token_sha256, this)
         if not has_room:
             return False
         lane.sequence += 1
@@ -226,6 +235,11 @@ class Lanes(RuleBasedStateMachine):
         (identified,) = delivery(event(f"evt-{name}")).events
         self.kit.buffer.client.delete(keys.seen(identified.identity))
         self.seen.pop(identified.identity, None)
+
+    @rule(token=st.sampled_from(TOKENS))
+    def a_token_is_forgotten(self, token: bytes) -> None:
+        self.kit.buffer.client.delete(keys.token(token))
+        self.tokens.pop(token, None)
 
     # what must hold after each of them
 

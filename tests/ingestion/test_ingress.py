@@ -303,6 +303,7 @@ def test_a_worker_killed_under_load_costs_only_unanswered_requests_and_is_replac
         receipt = read_receipt(line, keys=(promise_keys().receipt,))
         lane, entry = stored[message_id]
         assert (receipt.lane, receipt.sequence) == (lane, entry.sequence)
+    assert "ingress_worker_ended" in ingress.log()
 
 
 def send_or_nothing(ingress: Ingress, request: bytes) -> Answer:

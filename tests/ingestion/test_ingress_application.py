@@ -13,6 +13,7 @@ import pytest
 from django.test import override_settings
 
 from autocom.ingress.application import IngressApplication
+from autocom.ingress.group_commit import Answered, Unavailable
 from autocom.ingress.http import Request
 from ingestion.problems import Reply
 from ingestion.request_log import REQUEST_LOG, RequestLine
@@ -27,14 +28,9 @@ class Group:
 
     answer: Any
 
-    def enqueue(self, words: Sequence[bytes]) -> asyncio.Future[Any]:
+    def enqueue(self, words: Sequence[bytes], answered: Answered) -> None:
         assert words[0] == b"EVALSHA"
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if isinstance(self.answer, Exception):
-            future.set_exception(self.answer)
-        else:
-            future.set_result(self.answer)
-        return future
+        answered(self.answer)
 
 
 @pytest.fixture
@@ -81,7 +77,7 @@ def test_an_answer_that_makes_no_sense_is_a_500_that_promises_nothing(
 
 
 def test_whatever_fails_at_the_promise_is_a_503_that_promises_and_tells_nothing(lines: list[RequestLine]) -> None:
-    reply = serve(good("evt"), group=Group(RuntimeError("the secret plans")))
+    reply = serve(good("evt"), group=Group(Unavailable("the secret plans")))
     assert (reply.status, json.loads(reply.body)["code"]) == (503, "buffer_unavailable")
     assert b"secret plans" not in reply.body
     assert [(line.status, line.code) for line in lines] == [(503, "buffer_unavailable")]

@@ -85,19 +85,26 @@ def test_concurrent_requests_are_sent_before_the_first_is_answered(directory: Pa
     run(test())
 
 
-def test_requests_that_come_while_a_group_is_on_its_way_go_with_the_next(directory: Path) -> None:
+def test_requests_that_come_while_two_groups_are_on_their_way_go_with_the_next(directory: Path) -> None:
     async def test() -> None:
         async with fake_redis(directory, only_greets) as redis:
             group = GroupCommit(redis.url)
             first = asyncio.create_task(commit_all(group, range(3)))
             await redis.until(lambda: len(redis.callers) == 1 and len(redis.callers[0].evals) == 3)
-            second = asyncio.create_task(commit_all(group, range(3, 9)))
+            second = asyncio.create_task(commit_all(group, range(3, 5)))
+            await redis.until(lambda: len(redis.callers[0].evals) == 5)
+            third = asyncio.create_task(commit_all(group, range(5, 9)))
             await asyncio.sleep(0.05)
-            assert len(redis.callers[0].evals) == 3
+            assert len(redis.callers[0].evals) == 5
             redis.answering = echo
-            redis.callers[0].write(*(bulk(tag) for tag in echoed(range(3))))
+            redis.callers[0].write(*(bulk(tag) for tag in echoed(range(2))))
+            await asyncio.sleep(0.05)
+            assert len(redis.callers[0].evals) == 5, "the first group is not answered yet"
+            redis.callers[0].write(*(bulk(tag) for tag in echoed(range(2, 3))))
             assert await first == echoed(range(3))
-            assert await second == echoed(range(3, 9))
+            await redis.until(lambda: len(redis.callers[0].evals) == 9)
+            assert not second.done()
+            third.cancel()
 
     run(test())
 
@@ -171,9 +178,11 @@ def test_a_request_behind_a_slow_group_is_refused_in_its_own_time_and_never_sent
             group = GroupCommit(redis.url)
             first = asyncio.create_task(commit_all(group, range(8)))
             await redis.until(lambda: len(redis.callers) == 1 and len(redis.callers[0].evals) == 8)
+            second = asyncio.create_task(commit_all(group, [8]))
+            await redis.until(lambda: len(redis.callers[0].evals) == 9)
 
             async def trickle() -> None:
-                for tag in echoed(range(8)):
+                for tag in echoed(range(9)):
                     redis.callers[0].write(bulk(tag))
                     await asyncio.sleep(ANSWER_SECONDS / 2)
 
@@ -183,6 +192,7 @@ def test_a_request_behind_a_slow_group_is_refused_in_its_own_time_and_never_sent
             assert loop.time() - began < 3 * ANSWER_SECONDS
             await trickling
             await first
+            assert all_unavailable(await second)
             redis.answering = echo
             assert await commit_all(group, [100]) == [b"100"]
             assert b"99" not in [command[-1] for command in redis.commands]

@@ -87,7 +87,7 @@ def test_a_name_that_may_be_a_provider_is_not_refused_for_good_before_the_provid
 ) -> None:
     monkeypatch.setattr(BOOK, "is_complete", False)
     answer = serve_alone(signed(event_body(fresh_id()), path="/webhooks/not-read-yet"))
-    assert (answer.status, answer.code) == (503, "providers_not_loaded")
+    assert (answer.status, answer.code) == (429, "providers_not_loaded")
     assert int(answer.headers["retry-after"]) >= 1
 
 

@@ -64,7 +64,7 @@ GIVEN = {
     "WORKERS_MAX": ("9", "workers_max", 9),
     "LANES": ("16", "lanes", 16),
     "LANE_BOUND": ("500", "lane_bound_count", 500),
-    "BODY_LIMIT_BYTES": ("2048", "body_limit_bytes", 2048),
+    "BODY_LIMIT_BYTES": ("2000000", "body_limit_bytes", 2_000_000),
     "DEBUG": ("true", "debug", True),
 }
 
@@ -116,6 +116,7 @@ WRONG = [
     ("LANES", "four", "from 1 to 256"),
     ("LANE_BOUND", "99", "from 100 to"),
     ("BODY_LIMIT_BYTES", "1e6", "from 1024 to"),
+    ("BODY_LIMIT_BYTES", "786431", "sendgrid sends up to 786432 bytes"),
     ("DEBUG", "maybe", "true or false"),
 ]
 

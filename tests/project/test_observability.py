@@ -307,9 +307,7 @@ def test_each_request_has_one_line_with_the_id_that_its_sender_was_told_and_no_p
     ids = [each["request_id"] for each in written]
     assert len({UUID(each) for each in ids}) == len(sent)
     assert all(request_id_of(UUID(each)) == UUID(each) for each in ids)
-    told = [(i, answer.json()["request_id"]) for i, answer in enumerate(answers) if "request_id" in answer.json()]
-    assert [i for i, _ in told] == [0, 1, 2, 3, 4, 5, 6], "every answer names its request, once the length is taken"
-    assert all(ids[i] == request_id for i, request_id in told)
+    assert ids == [answer.json()["request_id"] for answer in answers]
     assert written[2]["reason"] == "wrong_signature"
     environment = settings.AUTOCOM
     private = (environment.secret_key, environment.webhook_bearer_key, environment.webhook_hmac_secret)

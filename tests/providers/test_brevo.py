@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from tests.providers.requests import (
     Sent,
     Spoiling,
     accepts,
+    basic,
     bounded,
     event_of,
     events_of,
@@ -27,6 +26,7 @@ from tests.providers.requests import (
     json_values,
     malformed,
     never_raises_anything_else,
+    posted_json,
     refusal,
     secret,
     signed,
@@ -48,18 +48,10 @@ CLICK = {
 }
 
 
-def posted(value: object, **headers: str) -> Sent:
-    return Sent(headers={**JSON, **headers}, body=json.dumps(value).encode())
-
-
 def anymail_event(body: bytes) -> Any:
     """The one event that anymail reads in the body."""
     (event,) = anymail_reads(BrevoTrackingWebhookView, Sent(headers=JSON, body=body), webhook_secret=KEY)
     return event
-
-
-def basic(credential: str) -> str:
-    return "Basic " + base64.b64encode(credential.encode()).decode()
 
 
 # --- the credential and the answers ---
@@ -68,7 +60,7 @@ def basic(credential: str) -> str:
 @bounded
 @given(spoil=spoilings(["authorization"]))
 def test_no_spoilt_basic_credential_passes_here_that_anymail_refuses(spoil: Spoiling) -> None:
-    sent = spoil(posted(CLICK, authorization=basic(KEY)))
+    sent = spoil(posted_json(CLICK, authorization=basic(KEY)))
     assert accepts(brevo, sent, keys=[KEY]) <= anymail_accepts(BrevoTrackingWebhookView, sent, webhook_secret=KEY)
     intact = sent.lowered().get("authorization") == basic(KEY)
     assert accepts(brevo, sent, keys=[KEY]) or not intact
@@ -78,8 +70,8 @@ def test_basic_credentials_and_bearer_tokens_rotate_side_by_side() -> None:
     for key in (KEY, TOKEN):
         sent = signed(brevo, b"{}", key=key)
         assert verified_by(brevo, sent, keys=[KEY, TOKEN]) == secret(key)
-    assert refusal(brevo, posted(CLICK), keys=[KEY, TOKEN]) is Reason.MISSING_HEADER
-    assert refusal(brevo, posted(CLICK, authorization="Bearer x"), keys=[KEY, TOKEN]) is Reason.WRONG_CREDENTIAL
+    assert refusal(brevo, posted_json(CLICK), keys=[KEY, TOKEN]) is Reason.MISSING_HEADER
+    assert refusal(brevo, posted_json(CLICK, authorization="Bearer x"), keys=[KEY, TOKEN]) is Reason.WRONG_CREDENTIAL
 
 
 def test_busy_is_429_since_brevo_discards_after_any_5xx() -> None:
@@ -91,7 +83,7 @@ def test_busy_is_429_since_brevo_discards_after_any_5xx() -> None:
 
 
 def event(value: dict[str, Any]) -> Any:
-    return event_of(brevo, posted(value))
+    return event_of(brevo, posted_json(value))
 
 
 @pytest.mark.parametrize(
@@ -117,14 +109,14 @@ def test_the_number_of_the_webhook_is_not_the_event_s_but_shows_in_the_digest() 
 
 
 def test_an_event_is_the_same_alone_and_in_a_batch() -> None:
-    alone, batched = event(CLICK), events_of(brevo, posted([{"event": "opened"}, CLICK]))[1]
+    alone, batched = event(CLICK), events_of(brevo, posted_json([{"event": "opened"}, CLICK]))[1]
     assert alone.identity_fields == batched.identity_fields
     assert alone.content_sha256 == batched.content_sha256
 
 
 def test_a_batch_of_500_is_500_events_in_order_and_a_retry_the_same_500() -> None:
     batch = [{**CLICK, "ts_event": 1_764_583_200 + number} for number in range(500)]
-    first, again = (events_of(brevo, posted(batch)) for _ in range(2))
+    first, again = (events_of(brevo, posted_json(batch)) for _ in range(2))
     assert [one.occurred_us for one in first] == [(1_764_583_200 + number) * 1_000_000 for number in range(500)]
     assert len(identities(first)) == 500
     assert identities(first) == identities(again)
@@ -133,18 +125,18 @@ def test_a_batch_of_500_is_500_events_in_order_and_a_retry_the_same_500() -> Non
 @pytest.mark.parametrize("count", [0, 1_001])
 def test_an_empty_or_oversize_batch_is_invalid(count: int) -> None:
     with pytest.raises(BodyInvalid, match="1 to 1000"):
-        events_of(brevo, posted([CLICK] * count))
+        events_of(brevo, posted_json([CLICK] * count))
 
 
 def test_events_without_a_message_s_id_are_told_apart_by_their_content() -> None:
     unsubscribed = [{"event": "unsubscribe", "email": "ada@example.com", "camp_id": number} for number in (1, 2, 1)]
-    assert len(identities(events_of(brevo, posted(unsubscribed)))) == 2
+    assert len(identities(events_of(brevo, posted_json(unsubscribed)))) == 2
 
 
 def test_no_address_stands_in_keys_that_are_shown_unmasked() -> None:
     for value in (CLICK, {"event": "unsubscribe", "email": "ada@example.com"}):
         assert "ada@example.com" not in event(value).ordering_key + event(value).message_id
-    assert "email" in event(CLICK).personal_paths
+    assert "email" in brevo.PERSONAL_PATHS
 
 
 def test_what_happens_to_one_message_of_one_recipient_is_in_one_order() -> None:
@@ -158,9 +150,9 @@ def test_anymail_reads_the_same_kind_in_every_event_of_email() -> None:
         sent = Sent(headers={**JSON, "authorization": basic(KEY)}, body=body)
         assert accepts(brevo, sent, keys=[KEY])
         found += events_of(brevo, sent)
-    assert len(identities(found)) == len(found) == 13
+    assert len(identities(found)) == len(found) == 15
     emails = [one for one in found if b"message-id" in one.payload]
-    assert len(emails) == 11
+    assert len(emails) == 13
     for one in emails:
         assert one.kind is KIND_OF[anymail_event(one.payload).event_type]
         assert one.event_type == anymail_event(one.payload).esp_event["event"]
@@ -170,13 +162,13 @@ def test_anymail_reads_the_same_kind_in_every_event_of_email() -> None:
 @bounded
 @given(elements=st.lists(json_values, min_size=1, max_size=5))
 def test_any_elements_of_a_batch_become_as_many_events(elements: list[object]) -> None:
-    assert len(events_of(brevo, posted(elements))) == len(elements)
+    assert len(events_of(brevo, posted_json(elements))) == len(elements)
 
 
 def test_what_is_neither_object_nor_array_is_invalid_and_a_deep_one_kept() -> None:
     for value in (1, None, "x"):
         with pytest.raises(BodyInvalid):
-            events_of(brevo, posted(value))
+            events_of(brevo, posted_json(value))
     assert event_of(brevo, Sent(headers=JSON, body=b"[" * 100_000 + b"]" * 100_000)).event_type == "unreadable"
 
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -273,7 +274,7 @@ def event(**changes: object) -> IdentifiedEvent:
 
 def test_a_retry_signed_anew_is_the_same_event() -> None:
     again = event_of(mailgun, post(block(timestamp=str(NOW_SECONDS + 600), token="f" * 50)))
-    assert again == event()
+    assert replace(again, single_use_token="") == replace(event(), single_use_token="")
 
 
 def test_an_id_is_unique_within_a_day_and_an_account_only() -> None:

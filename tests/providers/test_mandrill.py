@@ -30,6 +30,7 @@ from tests.providers.anymail_judge import anymail_accepts, anymail_reads
 from tests.providers.requests import (
     NOW_US,
     Sent,
+    base64_header_changes,
     bounded,
     events_of,
     fixtures,
@@ -93,17 +94,6 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _urls = st.sampled_from(
     [URL, URL + "/", URL.replace("https", "http"), URL.partition("?")[0], URL.replace("blue", "red")]
 )
-_headers = st.sampled_from(
-    [
-        lambda text: text,
-        lambda text: text.lower(),
-        lambda text: text[:-1],
-        lambda text: text + "=",
-        lambda text: " " + text,
-        lambda text: "\xe9" + text,
-        lambda text: "",
-    ]
-)
 _swaps = st.sampled_from(
     [("open", "click"), ("mandrill_events", "mandrill_event"), ("%5B", "["), ("%5B", ""), ("=", "=+"), ("", "")]
 )
@@ -118,7 +108,7 @@ def test_every_form_that_mandrill_would_sign_is_accepted_by_both(fields: dict[st
 
 
 @bounded
-@given(url=_urls, change=_headers, swap=_swaps, key=st.sampled_from([KEY, OLD_KEY]))
+@given(url=_urls, change=base64_header_changes, swap=_swaps, key=st.sampled_from([KEY, OLD_KEY]))
 def test_a_changed_form_url_header_or_key_gets_anymails_verdict(
     url: str, change: Callable[[str], str], swap: tuple[str, str], key: str
 ) -> None:

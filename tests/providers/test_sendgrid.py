@@ -351,7 +351,7 @@ def test_an_event_tells_its_time_and_orders_by_message_and_recipient_without_sho
     assert event.ordering_key == other.ordering_key
     assert event.ordering_key.startswith("m.1:")
     assert "ada" not in event.ordering_key + event.message_id
-    assert "email" in event.personal_paths
+    assert "email" in sendgrid.PERSONAL_PATHS
 
 
 def test_bodies_of_no_use_are_invalid_or_unsupported() -> None:

@@ -374,8 +374,8 @@ def test_while_a_certificate_changes_either_verifies_and_the_one_that_matched_is
 def test_a_certificate_of_the_options_verifies_without_a_secret() -> None:
     options = ses.read_options({"topic_arns": TOPIC, "certificates": [OTHER_CERTIFICATE]})
     assert verified_by(ses, vendor_signs(notification(SEND), key=OTHER), keys=[], options=options) is None
-    assert refusal(ses, vendor_signs(notification(SEND)), keys=[], options=options) is Reason.WRONG_SIGNATURE
-    assert refusal(ses, vendor_signs(notification(SEND)), keys=[], options=OPTIONS) is Reason.NO_SECRET
+    assert refusal(ses, vendor_signs(notification(SEND)), keys=[], options=options) is Reason.UNKNOWN_CERTIFICATE
+    assert refusal(ses, vendor_signs(notification(SEND)), keys=[], options=OPTIONS) is Reason.UNKNOWN_CERTIFICATE
 
 
 def test_no_certificate_is_ever_fetched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,8 +268,20 @@ def test_every_fixture_verifies_and_has_its_kind_and_time() -> None:
         assert event.ordering_key != event.message_id
         found[event.event_type] = event.kind
     payments = {name for name, kind in found.items() if kind is Kind.PAYMENT}
-    assert payments == {"payment_intent.succeeded", "charge.refunded", "invoice.paid", "checkout.session.completed"}
-    assert set(found) - payments == {"customer.subscription.deleted", "v1.billing.meter.error_report_triggered"}
+    assert payments == {
+        "payment_intent.succeeded",
+        "payment_intent.payment_failed",
+        "charge.refunded",
+        "charge.dispute.created",
+        "invoice.paid",
+        "checkout.session.completed",
+        "payout.paid",
+    }
+    assert set(found) - payments == {
+        "customer.subscription.deleted",
+        "customer.updated",
+        "v1.billing.meter.error_report_triggered",
+    }
 
 
 def test_a_body_that_is_no_object_is_invalid_and_a_deep_one_kept() -> None:

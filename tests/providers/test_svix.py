@@ -120,7 +120,7 @@ def test_the_event_s_time_is_the_outer_one_and_the_email_orders() -> None:
     assert event.occurred_us == (NOW_SECONDS - 60) * 1_000_000
     assert event.ordering_key == "em_1"
     assert event.kind is Kind.BOUNCED
-    assert "data.to" in event.personal_paths
+    assert "data.to" in svix.PERSONAL_PATHS
 
 
 def test_the_ordering_key_can_be_configured() -> None:
@@ -150,6 +150,9 @@ def test_every_fixture_verifies_and_has_its_kind() -> None:
         "email.failed": Kind.REJECTED,
         "contact.created": Kind.OTHER,
         "invoice.paid": Kind.OTHER,
+        "email.suppressed": Kind.REJECTED,
+        "email.received": Kind.MESSAGE,
+        "contact.updated": Kind.OTHER,
     }
 
 

@@ -48,6 +48,10 @@ def test_each_way_to_write_a_body_is_read(tmp_path: Path) -> None:
         ('{"body": {}, "headers": {"X": "a\\r\\nY: b"}}', "cannot be sent"),
         ('{"body": {}, "headers": {"X Y": "a"}}', "cannot be sent"),
         ('{"body": {}, "headers": {"X": "\\u20ac"}}', "outside Latin-1"),
+        ('{"body": {}, "query": 1}', "query must be"),
+        ('{"body": {}, "query": "?a=1"}', "query must be"),
+        ('{"body": {}, "query": "a=1 HTTP/1.1\\r\\nX: y"}', "query must be"),
+        ('{"body": {}, "query": "a=1#top"}', "query must be"),
     ],
 )
 def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: str, complaint: str) -> None:

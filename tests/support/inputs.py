@@ -192,7 +192,7 @@ INPUTS: Mapping[str, Input] = {
     "signed in the future": Input(_signed_at(+65), UNAUTHORIZED),
     "unknown provider": Input(lambda i: signed(event_body(i), path="/webhooks/nobody"), _same(404, "provider_unknown")),
     "provider switched off": Input(
-        lambda i: signed(event_body(i), path="/webhooks/asleep"), _same(403, "provider_disabled")
+        lambda i: signed(event_body(i), path="/webhooks/asleep"), _same(503, "provider_disabled")
     ),
     "provider name of odd bytes": Input(
         lambda i: signed(event_body(i), path="/webhooks/%FF%00%2e"), _same(404, "provider_unknown")

@@ -81,7 +81,9 @@ def event(
 HEADERS = {"content-type": "application/json"}
 
 
-def delivery(*events: IdentifiedEvent, body: bytes | None = None, window_seconds: int = 3_600) -> DeliveryToAppend:
+def delivery(
+    *events: IdentifiedEvent, body: bytes | None = None, window_seconds: int = 3_600, token_sha256: bytes = b""
+) -> DeliveryToAppend:
     """One POST with these events. Without `body` a single event's payload is the whole body."""
     now_us = SYSTEM_CLOCK.now_us()
     request_id = new_request_id(now_us=now_us)
@@ -111,6 +113,7 @@ def delivery(*events: IdentifiedEvent, body: bytes | None = None, window_seconds
             for position, each in enumerate(events)
         ],
         dedupe_window_seconds=window_seconds,
+        token_sha256=token_sha256,
     )
 
 

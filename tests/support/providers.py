@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -72,10 +72,18 @@ class StoredProvider:
         return add_secret(self.row, value, **times)
 
     def signed(
-        self, body: bytes, *, query: str = "", seconds_ago: int = 0, secret: Secret | None = None
+        self,
+        body: bytes,
+        *,
+        query: str = "",
+        seconds_ago: int = 0,
+        secret: Secret | None = None,
+        recorded: Mapping[str, str] | None = None,
     ) -> tuple[dict[str, str], bytes]:
-        """Headers and body of a request that the provider might send."""
-        headers, sent = self.adapter.sign(
+        """Headers and body of a request that the provider might send; under recorded ids where those are signed."""
+        again = getattr(self.adapter, "sign_again", None) if recorded else None
+        lowered = {name.lower(): value for name, value in (recorded or {}).items()}
+        headers, sent = (partial(again, recorded=lowered) if again else self.adapter.sign)(
             body,
             secret=secret or self.secret,
             options=self.adapter.read_options(self.row.options),

@@ -2,12 +2,13 @@
 -- KEYS    1 RQ's set of queues   2 RQ's list of the drain queue
 --         then 3 a lane: stream, state (hash), wake (string, expires)      then 1 a lane: the drain job's hash
 --         then 1 an event: seen (string, expires)
+--         then, where the delivery has one event and a token that may vouch for no other: token (string, expires)
 -- ARGV    1 lanes, count         2 events, count       3 lane bound, entries      4 lane bound, bytes
 --         5 wake, ms             6 delivery JSON + raw body, or nothing where the meta says it all    7 its MAC
 --         then per lane: job id, the job hash's fields and values in one string, each behind its length (4 bytes, big-endian)
 --         then per event: lane (1..lanes), meta JSON, payload, MAC, content digest (32 bytes), receipt stem, dedupe window, s
 -- RETURN  one array an event: {0, sequence, epoch, accepted us} accepted · {1, seen} duplicate · {2, sequence} quarantined
---         · {-1, entries waiting} lane full, nothing stored for it
+--         · {3, sequence} quarantined, its token came with another event · {-1, entries waiting} lane full, nothing stored for it
 -- WHY     one step: a crash between dedupe, append and wake would lose, double or strand an event.
 --         Every key is read before the first write, so that a key of a wrong type refuses the script while nothing has changed.
 local lane_count, event_count = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -39,6 +40,8 @@ local known = {}
 for i = 1, event_count do
   known[KEYS[seen_base + i]] = redis.call('GET', KEYS[seen_base + i])
 end
+local token_key = KEYS[seen_base + event_count + 1]
+local vouched = token_key and redis.call('GET', token_key) -- identity (32 bytes), then as `seen`
 local delivery_in_meta = ARGV[6] == ''
 local delivery_attached = delivery_in_meta
 local answers = {}
@@ -52,6 +55,10 @@ for i = 1, event_count do
   local kind = 'E'
   if seen then
     kind = string.sub(seen, 1, 32) == digest and 'D' or 'Q'
+  end
+  local is_reused = vouched and string.sub(vouched, 1, 64) ~= string.sub(seen_key, -32) .. digest
+  if is_reused then
+    kind, seen = 'Q', string.sub(vouched, 33)
   end
   local room = lane.depth < bound_count and lane.bytes < bound_bytes
   if room then
@@ -90,13 +97,16 @@ for i = 1, event_count do
       redis.call('SET', seen_key, known[seen_key], 'EX', window_s)
       answers[i] = { 0, lane.sequence, tonumber(lane.epoch), tonumber(now_us) }
     elseif kind == 'Q' then
-      answers[i] = { 2, lane.sequence }
+      answers[i] = { is_reused and 3 or 2, lane.sequence }
     end
   elseif kind ~= 'D' then
     answers[i] = { -1, lane.depth }
   end
   if kind == 'D' then
     answers[i] = { 1, seen }
+  end
+  if token_key and not vouched and known[seen_key] then
+    redis.call('SET', token_key, string.sub(seen_key, -32) .. digest .. string.sub(known[seen_key], 33), 'EX', window_s)
   end
 end
 

@@ -11,6 +11,7 @@ from typing import Any, override
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from ingestion.provider_book import DEFAULT
 from ingestion.replay.config import GeneratorConfig, target_of
 from ingestion.replay.errors import ReplayError, ReplayUsageError
 from ingestion.replay.events import new_run_id
@@ -18,7 +19,8 @@ from ingestion.replay.files import JOURNAL_NAME, prepare_folder, write_files
 from ingestion.replay.progress import ProgressLine
 from ingestion.replay.recording import read_recording
 from ingestion.replay.report import as_json, as_text
-from ingestion.replay.signing import SignerSpec, default_signer_spec
+from ingestion.replay.signing import default_signer_spec
+from ingestion.replay.stored_signer import stored_signer
 from ingestion.replay.trial import replay
 from ingestion.replay.verdict import Gate
 
@@ -38,12 +40,18 @@ class Command(BaseCommand):
         parser.add_argument("--count", type=int, default=30_000, help="sends, deliberate duplicates included")
         parser.add_argument("--rate", type=float, default=1_000.0, help="sends a second; 0: as fast as possible")
         parser.add_argument("--connections", type=int, default=64)
-        parser.add_argument("--provider", default="default")
+        parser.add_argument("--provider", default=DEFAULT, help="whose webhooks; stored secrets sign them")
         parser.add_argument("--keys", type=int, default=500, help="ordering keys; some are much busier than others")
         parser.add_argument("--duplicates", type=float, default=0.02, help="share of sends that repeat an earlier one")
         parser.add_argument("--seed", type=int, default=1, help="same seed and run: same bytes at the same moments")
         parser.add_argument("--target", default="", help="address on this machine; default: the local ingress")
         parser.add_argument("--input", type=Path, default=None, help="NDJSON file of recorded webhooks to send instead")
+        parser.add_argument(
+            "--signing-key-file",
+            type=Path,
+            default=None,
+            help="private key to sign with, for a provider of which only the public one is stored",
+        )
         parser.add_argument("--gate", default=Gate.A, help="criteria to judge by; there is one set, a")
         parser.add_argument("--out", type=Path, default=None, help="folder for journal, samples, histogram, summary")
         parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
@@ -95,7 +103,6 @@ def _config(options: dict[str, Any], *, journal_path: Path) -> GeneratorConfig:
         target=target_of(target),
         path=f"/webhooks/{options['provider']}",
         provider=options["provider"],
-        signer=_signer_spec(options["provider"]),
         journal_path=journal_path,
         count=options["count"],
         rate=options["rate"],
@@ -104,12 +111,22 @@ def _config(options: dict[str, Any], *, journal_path: Path) -> GeneratorConfig:
         duplicates=options["duplicates"],
         seed=options["seed"],
         input_path=options["input"],
+        **_signing(options),
     )
 
 
-def _signer_spec(provider: str) -> SignerSpec:
-    """How the provider signs. Raises ReplayUsageError for one whose signatures cannot be made here."""
-    if provider != "default":
-        raise ReplayUsageError(f"--provider {provider}: only webhooks of the provider `default` can be signed here")
-    autocom = settings.AUTOCOM
-    return default_signer_spec(bearer=autocom.webhook_bearer_key, secret=autocom.webhook_hmac_secret)
+def _signing(options: dict[str, Any]) -> dict[str, Any]:
+    """How the provider signs, and which answers it takes for a yes and for "later". Raises ReplayError."""
+    if options["provider"] == DEFAULT:
+        if options["signing_key_file"]:
+            raise ReplayUsageError("--signing-key-file: the provider `default` signs with the environment's secrets")
+        autocom = settings.AUTOCOM
+        return {"signer": default_signer_spec(bearer=autocom.webhook_bearer_key, secret=autocom.webhook_hmac_secret)}
+    found = stored_signer(
+        options["provider"], key_file=options["signing_key_file"], makes_events=options["input"] is None
+    )
+    return {
+        "signer": found.spec,
+        "success_status": found.ack.success_status,
+        "busy_status": found.ack.busy_status,
+    }
