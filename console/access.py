@@ -9,6 +9,8 @@ class Permission(StrEnum):
     OVERVIEW_READ = "ingestion.view_latencyflush"  # the overview shows figures, and those are latency flushes
     EVENT_READ = "ingestion.view_event"
     DEAD_LETTER_READ = "ingestion.view_deadletter"
+    DUPLICATE_READ = "ingestion.view_suppressedduplicate"
+    QUARANTINE_READ = "ingestion.view_quarantinedevent"
     BATCH_READ = "ingestion.view_batch"
     LANE_READ = "ingestion.view_lane"
     LANE_INCIDENT_READ = "ingestion.view_laneincident"

@@ -31,6 +31,13 @@ SECTIONS = (
         (
             Item("Events", "inbox", "admin:ingestion_event_changelist", Permission.EVENT_READ),
             Item("Dead letters", "report", "admin:ingestion_deadletter_changelist", Permission.DEAD_LETTER_READ),
+            Item(
+                "Duplicates",
+                "content_copy",
+                "admin:ingestion_suppressedduplicate_changelist",
+                Permission.DUPLICATE_READ,
+            ),
+            Item("Quarantine", "gpp_maybe", "admin:ingestion_quarantinedevent_changelist", Permission.QUARANTINE_READ),
         ),
     ),
     Section(

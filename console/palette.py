@@ -10,7 +10,7 @@ from django.urls import reverse
 from autocom.kernel.ids import last_event_id_of, request_id_of
 from console.access import Permission
 from console.navigation import SECTIONS
-from ingestion.models import DeadLetter, Event
+from ingestion.models import DeadLetter, Event, QuarantinedEvent
 
 FOUND_LIMIT_COUNT = 20
 
@@ -62,6 +62,17 @@ def ids_found(request: HttpRequest, term: str) -> Sequence[Found]:
                 "report",
             )
             for letter in letters[:FOUND_LIMIT_COUNT]
+        ]
+    if request.user.has_perm(Permission.QUARANTINE_READ):
+        quarantined = QuarantinedEvent.objects.filter(pk__gte=first, pk__lte=last).only("event_id", "event_type")
+        found += [
+            Found(
+                row.event_type,
+                f"quarantined event {row.pk}",
+                reverse("admin:ingestion_quarantinedevent_change", args=[row.pk]),
+                "gpp_maybe",
+            )
+            for row in quarantined.order_by("pk")[:FOUND_LIMIT_COUNT]
         ]
     return found
 

@@ -23,7 +23,10 @@ class Role(StrEnum):
 FIGURES = frozenset(
     {Permission.OVERVIEW_READ, Permission.LANE_READ, Permission.LANE_INCIDENT_READ, Permission.BATCH_READ}
 )
-OPERATIONS = FIGURES | {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.PROVIDER_READ}
+CONTENTS = frozenset(
+    {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
+)
+OPERATIONS = FIGURES | CONTENTS | {Permission.PROVIDER_READ}
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {

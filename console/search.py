@@ -33,6 +33,7 @@ class Qualifier:
     field: str
     name: str
     is_indexed: bool
+    is_id: bool = False
 
 
 QUALIFIERS: Mapping[str, Qualifier] = {
@@ -42,7 +43,7 @@ QUALIFIERS: Mapping[str, Qualifier] = {
     "provider": Qualifier("provider", "provider", is_indexed=False),
 }
 ID_QUALIFIERS = ("id", "request")
-NAMES = ", ".join(f"{name}:" for name in (*ID_QUALIFIERS, *QUALIFIERS))
+BARE = ("original", "message", "key")  # the qualifiers that a bare word is tried for, in this order
 
 
 def matched_events[Row: Model](
@@ -83,6 +84,8 @@ def _matched_word[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Ma
             return _matched_id(name, value)
         if name in qualifiers:
             qualifier = qualifiers[name]
+            if qualifier.is_id and _uuid(value) is None:
+                return _no_id(value)
             told = f"{qualifier.name} is “{value}”"
             return Matched(Q(**{qualifier.field: value}), qualifier.is_indexed, [told])
     return _matched_bare(word, queryset, qualifiers)
@@ -91,7 +94,7 @@ def _matched_word[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Ma
 def _matched_id(name: str, value: str) -> Matched:
     identifier = _uuid(value)
     if identifier is None:
-        return _nothing(f"“{value}” is no id: an id is 32 hexadecimal digits, with or without hyphens.")
+        return _no_id(value)
     if name == "id" and request_id_of(identifier) != identifier:
         return Matched(Q(pk=identifier), True, [f"event id is {identifier}"])
     first = request_id_of(identifier)
@@ -106,13 +109,23 @@ def _matched_bare[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Ma
         if queryset.filter(by_id.condition).exists():
             return by_id
         tried.append("id")
-    for qualifier in (qualifiers[name] for name in ("message", "key") if name in qualifiers):
+    for qualifier in (qualifiers[name] for name in BARE if name in qualifiers):
+        if qualifier.is_id and _uuid(word) is None:
+            continue
         condition = Q(**{qualifier.field: word})
         if queryset.filter(condition).exists():
             skipped = f" (not {' or '.join(tried)})" if tried else ""
             return Matched(condition, True, [f"{qualifier.name} is “{word}”{skipped}"])
         tried.append(qualifier.name)
-    return _nothing(f"“{word}” is no {', no '.join(tried)}. Qualifiers: {NAMES}")
+    return _nothing(f"“{word}” is no {', no '.join(tried)}. Qualifiers: {_names(qualifiers)}")
+
+
+def _names(qualifiers: Mapping[str, Qualifier]) -> str:
+    return ", ".join(f"{name}:" for name in (*ID_QUALIFIERS, *qualifiers))
+
+
+def _no_id(value: str) -> Matched:
+    return _nothing(f"“{value}” is no id: an id is 32 hexadecimal digits, with or without hyphens.")
 
 
 def _nothing(problem: str) -> Matched:

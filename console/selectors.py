@@ -1,6 +1,10 @@
 """Reads that only the console needs."""
 
-from ingestion.models import DeadLetter, Event
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from autocom.kernel.clock import us_of
+from ingestion.models import DeadLetter, Event, QuarantinedEvent, SuppressedDuplicate
 
 COUNTED_AT_MOST = 10_000
 
@@ -13,3 +17,20 @@ def open_dead_letter_count() -> int:
 def has_events() -> bool:
     """Whether any event was ever committed."""
     return Event.objects.order_by().exists()
+
+
+def duplicate_count(*, now: datetime, last: timedelta) -> int:
+    """Suppressed duplicates received lately, counted up to COUNTED_AT_MOST + 1. Their ids carry the time."""
+    rows = SuppressedDuplicate.objects.filter(pk__gt=_earliest_id(now - last))
+    return rows.order_by()[: COUNTED_AT_MOST + 1].count()
+
+
+def quarantined_count(*, now: datetime, last: timedelta) -> int:
+    """Quarantined events received lately, counted up to COUNTED_AT_MOST + 1."""
+    rows = QuarantinedEvent.objects.filter(pk__gt=_earliest_id(now - last))
+    return rows.order_by()[: COUNTED_AT_MOST + 1].count()
+
+
+def _earliest_id(moment: datetime) -> UUID:
+    """Below every id that was made at this moment or later."""
+    return UUID(int=us_of(moment) // 1_000 << 80)

@@ -93,8 +93,8 @@ def folded(summary: str, text: str) -> SafeString:
     )
 
 
-def folded_json(value: object) -> SafeString:
-    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+def folded_json(value: object, *, sort_keys: bool = False) -> SafeString:
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=sort_keys)
     return folded(f"Show payload ({len(text):,} characters)", _cut(_visible(text)))
 
 

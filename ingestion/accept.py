@@ -28,6 +28,7 @@ from ingestion.buffer.append import (
 )
 from ingestion.identify import event_to_append, token_digest
 from ingestion.problems import Problem, Reply, problem_reply
+from ingestion.proof import kept_headers
 from ingestion.provider_book import KnownProvider
 from ingestion.providers.adapter import AckPolicy, InboundDelivery
 from ingestion.receipts import ReceiptKey
@@ -93,13 +94,13 @@ class Acceptance:
 
 
 def acceptance_of(
-    provider: KnownProvider, inbound: InboundDelivery, *, request_id: UUID, trace: str = ""
+    provider: KnownProvider, inbound: InboundDelivery, *, request_id: UUID, verified_by: str = "", trace: str = ""
 ) -> Acceptance:
     """Identifies the delivery's events and readies them for their lanes. Raises BodyInvalid, ContentTypeUnsupported."""
     adapter = provider.adapter
     identified = adapter.identify(inbound, options=provider.options)
     body_sha256 = sha256(inbound.body)
-    kept = {name: inbound.headers[name] for name in provider.kept_headers if name in inbound.headers}
+    kept = kept_headers(provider, inbound, verified_by=verified_by)
     body_is_payload = len(identified) == 1 and identified[0].payload == inbound.body
     events = [
         event_to_append(

@@ -9,6 +9,7 @@ the outcome open; the same entries then come again and the stored ones are recog
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,6 +82,7 @@ class Settled:
     quarantined_count: int = 0
     dead_count: int = 0
     repeated_count: int = 0
+    set_aside: Counter[tuple[str, str]] = field(default_factory=Counter)  # provider, fate: duplicate or quarantined
     batch_numbers: list[int] = field(default_factory=list)
 
     def add(self, other: Settled) -> None:
@@ -89,6 +91,7 @@ class Settled:
         self.quarantined_count += other.quarantined_count
         self.dead_count += other.dead_count
         self.repeated_count += other.repeated_count
+        self.set_aside += other.set_aside
         self.batch_numbers += other.batch_numbers
 
 
@@ -278,6 +281,10 @@ def _write(
         quarantined_count=len(sorted_.quarantined),
         dead_count=len(sorted_.dead),
         repeated_count=sorted_.repeated_count,
+        set_aside=Counter(
+            [(riding.provider, "duplicate") for riding, _, _ in sorted_.duplicates]
+            + [(riding.provider, "quarantined") for riding, _, _ in sorted_.quarantined]
+        ),
         batch_numbers=[number] if number else [],
     )
 

@@ -174,6 +174,8 @@ class Drainer:
         return left is not None
 
     def _measure(self, settled: Settled, *, claimed_us: int, committed_us: int) -> None:
+        for (provider, fate), count in settled.set_aside.items():
+            self.recorder.record_set_aside(provider, fate, count)
         by_provider: dict[str, list[Riding]] = defaultdict(list)
         for riding in settled.stored:
             by_provider[riding.provider].append(riding)

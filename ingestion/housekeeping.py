@@ -17,6 +17,8 @@ from ingestion.certificates import WANTED
 from ingestion.latency import LatencyRecorder
 from ingestion.latency_store import LatencyFlusher
 from ingestion.provider_book import ProviderBook
+from ingestion.refusals.record import REFUSALS
+from ingestion.refusals.store import store_samples
 from ingestion.request_log import REQUEST_LOG
 from ingestion.secret_use import SECRET_USES
 
@@ -56,8 +58,11 @@ class Housekeeping:
             log.warning("providers_not_read", extra={"error": str(error)})
             connection.close()  # a dead connection is replaced at the next turn
             return
-        if not self._flusher.flush():
+        if not (self._flusher.flush() and self._look_at_refusals()):
             connection.close()
+
+    def _look_at_refusals(self) -> bool:
+        return self._book is None or store_samples(REFUSALS.take(), others=self._book.known())
 
     def _run(self) -> None:
         is_last = False

@@ -91,10 +91,12 @@ class Taken:
     flush_number: int
     stages: dict[tuple[datetime, str, str], StageCounts]  # minute, stage, provider
     outcomes: Counter[tuple[datetime, str, str]]  # minute, provider, code
+    refusals: Counter[tuple[datetime, str, str]] = field(default_factory=Counter)  # minute, provider, reason
+    set_aside: Counter[tuple[str, str]] = field(default_factory=Counter)  # provider, fate: duplicate or quarantined
 
     @property
     def is_empty(self) -> bool:
-        return not self.stages and not self.outcomes
+        return not (self.stages or self.outcomes or self.refusals or self.set_aside)
 
 
 class LatencyRecorder:
@@ -105,6 +107,8 @@ class LatencyRecorder:
         self._lock = threading.Lock()
         self._stages: dict[tuple[datetime, str, str], StageCounts] = {}
         self._outcomes: Counter[tuple[datetime, str, str]] = Counter()
+        self._refusals: Counter[tuple[datetime, str, str]] = Counter()
+        self._set_aside: Counter[tuple[str, str]] = Counter()
         self._flush_number = 0
 
     def record(self, stage: Stage, provider: str, duration_us: int) -> None:
@@ -129,12 +133,29 @@ class LatencyRecorder:
         with self._lock:
             self._outcomes[_minute(), provider, code] += 1
 
+    def record_refusal(self, provider: str, reason: str) -> None:
+        """A delivery that was not believed."""
+        with self._lock:
+            self._refusals[_minute(), provider, reason] += 1
+
+    def record_set_aside(self, provider: str, fate: str, count: int) -> None:
+        """Events that were settled without becoming events: suppressed duplicates, or quarantined."""
+        with self._lock:
+            self._set_aside[provider, fate] += count
+
     def take(self) -> Taken:
         """Everything since the last take, which is then forgotten here."""
         with self._lock:
             self._flush_number += 1
-            taken = Taken(flush_number=self._flush_number, stages=self._stages, outcomes=self._outcomes)
+            taken = Taken(
+                flush_number=self._flush_number,
+                stages=self._stages,
+                outcomes=self._outcomes,
+                refusals=self._refusals,
+                set_aside=self._set_aside,
+            )
             self._stages, self._outcomes = {}, Counter()
+            self._refusals, self._set_aside = Counter(), Counter()
         return taken
 
 

@@ -13,7 +13,7 @@ from hdrh.histogram import HdrHistogram
 
 from ingestion.buffer import keys
 from ingestion.latency import EDGES_US, SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram
-from ingestion.models import AckOutcome, LatencyFlush
+from ingestion.models import AckOutcome, LatencyFlush, RefusalCount
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,20 @@ def store(taken: Taken, *, process: str) -> None:
             ],
             ignore_conflicts=True,
         )
+        RefusalCount.objects.bulk_create(
+            [
+                RefusalCount(
+                    minute=minute,
+                    provider=provider,
+                    reason=reason,
+                    process=process,
+                    flush_number=taken.flush_number,
+                    count=count,
+                )
+                for (minute, provider, reason), count in taken.refusals.items()
+            ],
+            ignore_conflicts=True,
+        )
 
 
 def encoded(histogram: HdrHistogram) -> bytes:
@@ -135,6 +149,10 @@ def add_totals(taken: Taken, *, client: redis.Redis) -> None:
                 pipe.hincrby(keys.METRICS.decode(), f"latency|{stage}|{provider}|{field}", amount)
         for (_, provider, code), count in taken.outcomes.items():
             pipe.hincrby(keys.METRICS.decode(), f"outcome|{provider}|{code}", count)
+        for (_, provider, reason), count in taken.refusals.items():
+            pipe.hincrby(keys.METRICS.decode(), f"refusal|{provider}|{reason}", count)
+        for (provider, fate), count in taken.set_aside.items():
+            pipe.hincrby(keys.METRICS.decode(), f"set_aside|{provider}|{fate}", count)
         pipe.execute()
 
 

@@ -20,6 +20,8 @@ from ingestion.selectors import lane_states
 type MetricName = Literal[
     "autocom_stage_seconds",
     "autocom_answers",
+    "autocom_refused_verifications",
+    "autocom_set_aside_events",
     "autocom_lane_entries",
     "autocom_lane_oldest_age_seconds",
     "autocom_lane_bound_entries",
@@ -45,7 +47,13 @@ class TotalsCollector(Collector):
         try:
             totals = cast("dict[bytes, bytes]", lane_buffer().client.hgetall(keys.METRICS.decode()))
             # all of it before any of it: a half-read scrape would pass for a whole one
-            families = [*stage_histograms(totals), answers(totals), *lane_gauges()]
+            families = [
+                *stage_histograms(totals),
+                answers(totals),
+                refused_verifications(totals),
+                set_aside_events(totals),
+                *lane_gauges(),
+            ]
         except (BufferUnavailable, redis.RedisError):
             families = []
         up.add_metric(["redis"], 1 if families else 0)
@@ -74,11 +82,28 @@ def stage_histograms(totals: dict[bytes, bytes]) -> Iterator[HistogramMetricFami
 
 def answers(totals: dict[bytes, bytes]) -> CounterMetricFamily:
     family = CounterMetricFamily(_name("autocom_answers"), "POSTs by what was answered", labels=["provider", "code"])
+    return _filled(family, totals, kind="outcome")
+
+
+def refused_verifications(totals: dict[bytes, bytes]) -> CounterMetricFamily:
+    """Only providers that are configured get this far, so the labels are bounded."""
+    name = _name("autocom_refused_verifications")
+    family = CounterMetricFamily(name, "Deliveries that were not believed", labels=["provider", "reason"])
+    return _filled(family, totals, kind="refusal")
+
+
+def set_aside_events(totals: dict[bytes, bytes]) -> CounterMetricFamily:
+    name = _name("autocom_set_aside_events")
+    family = CounterMetricFamily(name, "Events settled without being stored as events", labels=["provider", "fate"])
+    return _filled(family, totals, kind="set_aside")
+
+
+def _filled(family: CounterMetricFamily, totals: dict[bytes, bytes], *, kind: str) -> CounterMetricFamily:
     for name, value in sorted(totals.items()):
-        kind, _, rest = name.decode().partition("|")
-        if kind == "outcome":
-            provider, code = rest.split("|", 1)
-            family.add_metric([provider, code], int(value))
+        found, _, rest = name.decode().partition("|")
+        if found == kind:
+            provider, word = rest.split("|", 1)
+            family.add_metric([provider, word], int(value))
     return family
 
 

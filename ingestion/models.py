@@ -229,6 +229,7 @@ class SuppressedDuplicate(models.Model):
 
     class Meta:
         ordering = ["-event_id"]
+        indexes = [models.Index(fields=["message_id", "event_type"], name="duplicate_message_type")]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.message_id}"
@@ -245,6 +246,10 @@ class QuarantinedEvent(EventFields):
 
     class Meta:
         ordering = ["-event_id"]
+        indexes = [
+            models.Index(fields=["message_id", "event_type"], name="quarantined_message_type"),
+            models.Index(fields=["original_event_id"], name="quarantined_original"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.message_id}"
@@ -327,3 +332,50 @@ class AckOutcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.code} {self.count}"
+
+
+class RefusalCount(models.Model):
+    """How many deliveries were not believed, by reason, in about a second of one process. Insert-only."""
+
+    minute = models.DateTimeField()
+    provider = models.CharField(max_length=64)
+    reason = models.CharField(max_length=32)
+    process = models.CharField(max_length=64)
+    flush_number = models.BigIntegerField()
+    count = models.BigIntegerField()
+    flushed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["minute", "provider", "reason", "process", "flush_number"], name="refusal_count_once"
+            )
+        ]
+        indexes = [models.Index(fields=["provider", "flushed_at"], name="refusal_count_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.reason} {self.count}"
+
+
+class RefusalSample(models.Model):
+    """A delivery that was not believed, masked: what an operator needs and nothing that could carry a payload."""
+
+    provider = models.CharField(max_length=64)
+    reason = models.CharField(max_length=32)
+    detail = models.CharField(max_length=200, blank=True)
+    cause = models.CharField(max_length=32, help_text="What the signature fits, if it fits something else")
+    cause_detail = models.CharField(max_length=200, blank=True)
+    request_id = models.UUIDField()
+    received_at = models.DateTimeField()
+    header_names = models.JSONField(default=list)
+    signature_starts = models.JSONField(default=dict)
+    content_type = models.CharField(max_length=60, blank=True)
+    body_bytes = models.PositiveIntegerField()
+    body_start = models.CharField(max_length=96, blank=True, help_text="Shape of the first bytes, masked")
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["provider", "reason", "-id"], name="refusal_sample_ring")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.reason} {self.cause}"

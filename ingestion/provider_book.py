@@ -71,6 +71,9 @@ class ProviderBook:
     def named(self, name: str) -> KnownProvider | None:
         return self._providers.get(name)
 
+    def known(self) -> Sequence[KnownProvider]:
+        return tuple(self._providers.values())
+
     def secret_values(self) -> Iterator[str]:
         """Every secret that this process knows of its providers, for taking them out of what leaves it."""
         for provider in self._providers.values():
@@ -124,7 +127,7 @@ def _known(row: Provider) -> KnownProvider | None:
             adapter=adapter,
             options=adapter.read_options(row.options),
             secrets=[timed for secret in row.secrets.all() if (timed := _timed(row, secret)) is not None]
-            + [_imported(certificate) for certificate in row.certificates.all()],
+            + [imported_secret(certificate) for certificate in row.certificates.all()],
             enabled=row.enabled,
         )
     except AutocomError as error:
@@ -132,7 +135,7 @@ def _known(row: Provider) -> KnownProvider | None:
         return None
 
 
-def _imported(certificate: ProviderCertificate) -> TimedSecret:
+def imported_secret(certificate: ProviderCertificate) -> TimedSecret:
     """Verifies as a secret does, for as long as it says itself. Its name goes before the PEM, where PEM allows text."""
     return TimedSecret(
         secret=Secret(value=f"{certificate.file_name}\n{certificate.pem}", fingerprint=certificate.sha256[:8]),

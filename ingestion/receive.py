@@ -24,7 +24,15 @@ from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.certificates import WANTED
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
-from ingestion.providers.adapter import BodyInvalid, ContentTypeUnsupported, InboundDelivery, Reason, Refused
+from ingestion.providers.adapter import (
+    VERIFIED_BY,
+    BodyInvalid,
+    ContentTypeUnsupported,
+    InboundDelivery,
+    Reason,
+    Refused,
+)
+from ingestion.refusals.record import REFUSALS
 from ingestion.secret_use import SECRET_USES
 from ingestion.verify import verify
 
@@ -98,10 +106,12 @@ class ProviderSignature(BaseAuthentication):
             matched = verify(provider, inbound, now_us=now_us)
         except Refused as refused:
             http.META["autocom.reason"] = refused.reason
+            REFUSALS.note(provider, inbound, refused, request_id=request_id_for(http))
             if refused.reason is Reason.UNKNOWN_CERTIFICATE:
                 WANTED.note(provider=provider.name, url=refused.detail)
             raise Refusal(Problem.UNAUTHORIZED, status=refusal_status(provider, refused)) from None
         SECRET_USES.note(provider=provider.name, secret=matched, now_us=now_us)
+        http.META[VERIFIED_BY] = matched.fingerprint if matched else ""
         return provider, inbound
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
@@ -147,7 +157,11 @@ class ReceiveDelivery(APIView):
             )
         try:
             acceptance = acceptance_of(
-                known, inbound, request_id=request_id, trace=inbound.headers.get("sentry-trace", "")
+                known,
+                inbound,
+                request_id=request_id,
+                verified_by=request._request.META[VERIFIED_BY],
+                trace=inbound.headers.get("sentry-trace", ""),
             )
         except ContentTypeUnsupported as error:
             raise Refusal(Problem.CONTENT_TYPE_UNSUPPORTED, detail=str(error)) from None

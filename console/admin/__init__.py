@@ -1,5 +1,25 @@
 """The models' pages, one module for each model. Importing this package puts them on the site."""
 
-from console.admin import accounts, batches, dead_letters, events, lane_incidents, lanes, providers
+from console.admin import (
+    accounts,
+    batches,
+    dead_letters,
+    duplicates,
+    events,
+    lane_incidents,
+    lanes,
+    providers,
+    quarantine,
+)
 
-__all__ = ["accounts", "batches", "dead_letters", "events", "lane_incidents", "lanes", "providers"]
+__all__ = [
+    "accounts",
+    "batches",
+    "dead_letters",
+    "duplicates",
+    "events",
+    "lane_incidents",
+    "lanes",
+    "providers",
+    "quarantine",
+]

@@ -16,6 +16,7 @@ from autocom.kernel.ids import request_id_of
 from console.admin.filters import ProviderFilter
 from console.admin.read_only import KeysetAdmin
 from console.lineage import lineage_of, lineage_table
+from console.originals import duplicates_table, quarantined_links
 from console.search import Matched, matched_events
 from console.shown import between, digest, folded_json, headers_table, moment, mono, short_id, whole_id
 from ingestion.models import Delivery, Event
@@ -55,6 +56,7 @@ class EventAdmin(KeysetAdmin):
         ),
         ("Lineage", {"fields": ("lineage",)}),
         ("Receipt", {"fields": ("place", "body_digest", "content_digest", "identity_digest", "recipe", "batch_link")}),
+        ("Came again", {"fields": ("duplicates", "quarantined")}),
         ("Content", {"fields": ("payload_text", "delivery_headers")}),
     )
 
@@ -126,6 +128,14 @@ class EventAdmin(KeysetAdmin):
     def batch_link(self, event: Event) -> SafeString:
         link = reverse("admin:ingestion_batch_change", args=[event.batch_id])
         return format_html('<a class="console-link" href="{}">batch {}</a>', link, event.batch_id)
+
+    @admin.display(description="Duplicates")
+    def duplicates(self, event: Event) -> SafeString | str:
+        return duplicates_table(event.pk)
+
+    @admin.display(description="With another content")
+    def quarantined(self, event: Event) -> SafeString | str:
+        return quarantined_links(event.pk)
 
     @admin.display(description="Payload")
     def payload_text(self, event: Event) -> SafeString:

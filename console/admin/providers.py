@@ -19,6 +19,7 @@ from unfold.decorators import action, display
 
 from console.provider_forms import AddProviderForm, ProviderForm
 from console.provider_secrets import once_page, revoke_page, rotate_page, secrets_context
+from console.refusals import refusals_section
 from console.shown import moment, mono, whole_id
 from ingestion.models import Provider
 from ingestion.provider_book import DEFAULT
@@ -39,10 +40,11 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     actions = ("enable", "disable")
     fieldsets = (
         (None, {"fields": ("name", "address", "scheme", "enabled", "options")}),
+        ("Refused deliveries", {"fields": ("refusals",)}),
         ("Times", {"fields": ("created", "changed")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "scheme", "options", "secret")}),)
-    readonly_fields = ("address", "created", "changed")
+    readonly_fields = ("address", "refusals", "created", "changed")
     change_form_outer_after_template = "console/provider_secrets.html"
 
     @override
@@ -146,6 +148,10 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="Posts to")
     def address(self, provider: Provider) -> SafeString:
         return whole_id(f"{base_url()}/webhooks/{provider.name}")
+
+    @admin.display(description="Why")
+    def refusals(self, provider: Provider) -> SafeString | str:
+        return refusals_section(provider.name, now=datetime.now(UTC))
 
     @admin.display(description="Created")
     def created(self, provider: Provider) -> SafeString | str:

@@ -112,6 +112,8 @@ def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) ->
             _latency_card("end_to_end", "End to end P95", stages, snapshot.stages),
             _dead_letter_card(snapshot.open_dead_letters, may_see),
             _worker_card(snapshot.workers, workers),
+            _duplicate_card(snapshot.duplicates_hour, may_see),
+            _quarantine_card(snapshot.quarantined_day, may_see),
         ],
         stages=[_stage_row(stages.get(name), name) for name in STAGE_TITLES] if not snapshot.stages.problem else [],
         stages_problem=snapshot.stages.problem,
@@ -182,6 +184,40 @@ def _dead_letter_card(open_letters: Reading[int], may_see: Callable[[str], bool]
     return Card("dead_letters", "Open dead letters", "report", figure, detail, is_bad=count > 0, link=link)
 
 
+def _duplicate_card(reading: Reading[int], may_see: Callable[[str], bool]) -> Card:
+    link = _link("ingestion_suppressedduplicate", Permission.DUPLICATE_READ, may_see)
+    detail = reading.problem or "events that came again, last hour"
+    return Card(
+        "duplicates",
+        "Duplicates",
+        "content_copy",
+        _counted(reading),
+        detail,
+        is_unknown=reading.value is None,
+        link=link,
+    )
+
+
+def _quarantine_card(reading: Reading[int], may_see: Callable[[str], bool]) -> Card:
+    link = _link("ingestion_quarantinedevent", Permission.QUARANTINE_READ, may_see)
+    return Card(
+        "quarantine",
+        "Quarantined",
+        "gpp_maybe",
+        _counted(reading),
+        reading.problem or "known identity, other content, last day",
+        is_bad=bool(reading.value),
+        is_unknown=reading.value is None,
+        link=link,
+    )
+
+
+def _counted(reading: Reading[int]) -> str:
+    if reading.value is None:
+        return UNKNOWN
+    return f"{reading.value:,}" if reading.value <= COUNTED_AT_MOST else f"over {COUNTED_AT_MOST:,}"
+
+
 def _worker_card(reading: Reading[Sequence[WorkerState]], rows: Sequence[WorkerRow]) -> Card:
     if reading.value is None:
         return Card("workers", "Workers alive", "memory", UNKNOWN, reading.problem or UNKNOWN, is_unknown=True)
@@ -215,6 +251,8 @@ def _readings(snapshot: OverviewSnapshot) -> Sequence[Reading[object]]:
         snapshot.workers,
         snapshot.stages,
         snapshot.open_dead_letters,
+        snapshot.duplicates_hour,
+        snapshot.quarantined_day,
     )
     return readings
 

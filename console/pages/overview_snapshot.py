@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from django.db import Error as DatabaseError
 
-from console.selectors import has_events, open_dead_letter_count
+from console.selectors import duplicate_count, has_events, open_dead_letter_count, quarantined_count
 from ingestion.buffer.store import BufferUnavailable
 from ingestion.selectors import (
     LaneState,
@@ -67,6 +67,8 @@ class OverviewSources:
     ingest_rate_per_second: Callable[..., float | None] = ingest_rate_per_second
     workers: Callable[[], Sequence[WorkerState]] = workers
     open_dead_letter_count: Callable[[], int] = open_dead_letter_count
+    duplicate_count: Callable[..., int] = duplicate_count
+    quarantined_count: Callable[..., int] = quarantined_count
     has_events: Callable[[], bool] = has_events
 
 
@@ -81,6 +83,8 @@ class OverviewSnapshot:
     stages: Reading[Sequence[StageLatency]]
     stages_read_at: datetime
     open_dead_letters: Reading[int]
+    duplicates_hour: Reading[int]
+    quarantined_day: Reading[int]
     has_events: Reading[bool]
 
 
@@ -103,6 +107,8 @@ def read_overview(
         stages=stages,
         stages_read_at=stages_read_at,
         open_dead_letters=_asked(sources.open_dead_letter_count),
+        duplicates_hour=_asked(lambda: sources.duplicate_count(now=now, last=timedelta(hours=1))),
+        quarantined_day=_asked(lambda: sources.quarantined_count(now=now, last=timedelta(days=1))),
         has_events=_asked(sources.has_events),
     )
 

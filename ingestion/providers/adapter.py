@@ -20,6 +20,10 @@ PAST_LIMIT = timedelta(seconds=300)
 FUTURE_LIMIT = timedelta(seconds=60)  # apart from the past: abs() would nearly double the life of a replayed request
 SIGNATURES_LIMIT_COUNT = 5  # a header with thousands of candidates would be free work for an attacker
 
+# Two entries beside a delivery's kept headers that are no headers: no name in HTTP has a colon, so none can be sent.
+SIGNED_URL = ":url"  # in SIGNED_HEADERS: this scheme signs the URL, so it is kept too
+VERIFIED_BY = ":verified-by"  # fingerprint of the secret that verified the delivery; empty for a key of the options
+
 _TIMESTAMP = re.compile(r"\A[0-9]{10}\Z")
 
 
@@ -155,7 +159,11 @@ class ImmediateReply:
 
 
 class Adapter[Options](Protocol):
-    """What a provider module offers. See `generic` for the plainest one."""
+    """What a provider module offers. See `generic` for the plainest one.
+
+    A scheme that asks for credentials in headers also offers `provable(secrets, options)`: the secrets and options that
+    verify a stored delivery without them, as credentials are never kept; None where nothing but them proves anything.
+    """
 
     SCHEME: str
     ACK: AckPolicy

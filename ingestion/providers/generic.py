@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -149,6 +149,13 @@ def _check_signature(delivery: InboundDelivery, *, secrets: Sequence[Secret], op
     if signed_at_seconds is not None:
         check_fresh(signed_at_seconds, now_us=now_us)
     return matched
+
+
+def provable(secrets: Sequence[Secret], options: Options) -> tuple[Sequence[Secret], Options] | None:
+    """The signature alone: the bearer key is not kept."""
+    if options.policy is Policy.BEARER:
+        return None
+    return secrets, replace(options, policy=Policy.SIGNATURE)
 
 
 def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply | None:  # noqa: ARG001  (none here)

@@ -137,6 +137,11 @@ def _signature_block(delivery: InboundDelivery) -> Mapping[str, str]:
     return {name: text_at(block, (name,)) for name in block}
 
 
+def provable(secrets: Sequence[Secret], options: Options) -> tuple[Sequence[Secret], Options] | None:
+    """The signature in the body: Basic credentials are not kept."""
+    return [secret for secret in secrets if not secret.value.startswith("basic:")], options
+
+
 def single_use_token(delivery: InboundDelivery) -> str:
     """The token that was verified, read as `verify` reads it: it may come again with this event, never with another."""
     try:

@@ -16,6 +16,7 @@ from typing import Final
 from autocom.kernel.errors import ConfigurationError
 from autocom.kernel.ids import EVENTS_PER_DELIVERY_LIMIT
 from ingestion.providers.adapter import (
+    SIGNED_URL,
     AckPolicy,
     BodyInvalid,
     ContentTypeUnsupported,
@@ -41,7 +42,7 @@ SCHEME = "mandrill"
 ACK = AckPolicy(success_status=200, conflict_status=200, head_status=200)
 RETRY_HORIZON = timedelta(days=7)  # the schedule is not documented; batches wait until they pass or are given up
 SIGNATURE = "x-mandrill-signature"
-SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE,)
+SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, SIGNED_URL)
 BODY_LIMIT_BYTES: int | None = 8_388_608  # 1,000 events of a form-encoded 2 to 8 kB each; no size is documented
 SECRET_FORM = "the webhook's own key from the Webhooks page, about 22 letters, digits, - and _"  # noqa: S105
 RECIPE = "mandrill/1"

@@ -116,6 +116,10 @@ def verify(delivery: InboundDelivery, *, secrets: Sequence[Secret], options: Opt
     return verify_credential(delivery, secrets=secrets, options=options)
 
 
+def provable(secrets: Sequence[Secret], options: Options) -> None:
+    """Nothing is signed, and the credential is not kept."""
+
+
 def handshake(delivery: InboundDelivery, *, options: Options) -> ImmediateReply | None:  # noqa: ARG001  (test events are events)
     return None
 

@@ -20,6 +20,7 @@ from autocom.kernel.digest import sha256
 from autocom.kernel.errors import ConfigurationError
 from autocom.kernel.ids import EVENTS_PER_DELIVERY_LIMIT
 from ingestion.providers.adapter import (
+    SIGNED_URL,
     AckPolicy,
     BodyInvalid,
     IdentifiedEvent,
@@ -45,7 +46,7 @@ ACK = AckPolicy()
 RETRY_HORIZON = timedelta(hours=1)  # retries end within 15 s; transcription callbacks are repeated for minutes
 SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
-SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, SETTINGS)
+SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, SETTINGS, SIGNED_URL)
 BODY_LIMIT_BYTES: int | None = None
 PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = "the account's primary Auth Token, 32 hex digits, or the secret of a webhook shared key"  # noqa: S105

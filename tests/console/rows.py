@@ -11,7 +11,17 @@ from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
-from ingestion.models import Batch, DeadLetter, Delivery, Event, Provider
+from ingestion.models import (
+    Batch,
+    DeadLetter,
+    Delivery,
+    Event,
+    Provider,
+    QuarantinedEvent,
+    RefusalCount,
+    RefusalSample,
+    SuppressedDuplicate,
+)
 
 _numbers = count(1)
 
@@ -93,6 +103,57 @@ def dead_letter_row(*, received_at: datetime | None = None, **fields: Any) -> De
         "batch": fields.pop("batch", None) or batch_row(dead_count=1, event_count=0),
     }
     return DeadLetter.objects.create(**{**_common(at, fields), **given, **fields})
+
+
+def duplicate_row(original: Event, *, received_at: datetime | None = None, **fields: Any) -> SuppressedDuplicate:
+    at = received_at or datetime.now(UTC)
+    given = {
+        "event_id": new_request_id(now_us=us_of(at)),
+        "original_event_id": original.pk,
+        "provider": original.provider,
+        "message_id": original.message_id,
+        "event_type": original.event_type,
+        "received_at": at,
+    }
+    return SuppressedDuplicate.objects.create(**{**given, **fields})
+
+
+def quarantined_row(original: Event, *, received_at: datetime | None = None, **fields: Any) -> QuarantinedEvent:
+    """The identity of the original with another content."""
+    at = received_at or datetime.now(UTC)
+    given = {
+        "event_id": new_request_id(now_us=us_of(at)),
+        "original_event_id": original.pk,
+        "original_content_sha256": bytes(original.content_sha256),
+        "payload_bytes": b'{"type": "email.delivered", "to": "someone-else@example.com"}',
+        "content_sha256": sha256(b"another content"),
+        "batch": fields.pop("batch", None) or batch_row(quarantined_count=1, event_count=0),
+        "identity": bytes(original.identity),
+        "message_id": original.message_id,
+        "event_type": original.event_type,
+        "provider": original.provider,
+    }
+    return QuarantinedEvent.objects.create(**{**_common(at, {}), **given, **fields})
+
+
+def refusal_rows(provider: str, *, reason: str = "wrong_signature", count: int = 7, **fields: Any) -> RefusalSample:
+    """A count of the last second, and a sample."""
+    number = next(_numbers)
+    now = datetime.now(UTC)
+    RefusalCount.objects.create(
+        minute=now, provider=provider, reason=reason, process="test", flush_number=number, count=count
+    )
+    given = {
+        "cause": "json_rewritten",
+        "request_id": new_request_id(now_us=us_of(now)),
+        "received_at": now,
+        "header_names": ["content-length", "content-type", "host", "x-webhook-signature", "x-webhook-timestamp"],
+        "signature_starts": {"x-webhook-signature": "sha256… 71 characters"},
+        "content_type": "application/json",
+        "body_bytes": 312,
+        "body_start": '{"aa": "aaa_000", "aaaa"',
+    }
+    return RefusalSample.objects.create(provider=provider, reason=reason, **{**given, **fields})
 
 
 def latencies(stage: Stage, durations_ms: list[float], *, provider: str = "default") -> None:

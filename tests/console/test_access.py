@@ -13,12 +13,21 @@ from console.access import Permission
 from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
-from ingestion.models import Batch, DeadLetter, Event, Lane, LaneIncident, Provider
-from tests.console.rows import batch_row, dead_letter_row, event_row, provider_row
+from ingestion.models import (
+    Batch,
+    DeadLetter,
+    Event,
+    Lane,
+    LaneIncident,
+    Provider,
+    QuarantinedEvent,
+    SuppressedDuplicate,
+)
+from tests.console.rows import batch_row, dead_letter_row, duplicate_row, event_row, provider_row, quarantined_row
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = (Event, DeadLetter, Batch, Lane, LaneIncident)
+READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident)
 
 
 def one_row_each() -> dict[type, Any]:
@@ -26,6 +35,8 @@ def one_row_each() -> dict[type, Any]:
     return {
         Event: event,
         DeadLetter: dead_letter_row(),
+        SuppressedDuplicate: duplicate_row(event),
+        QuarantinedEvent: quarantined_row(event),
         Batch: batch_row(),
         Lane: Lane.objects.create(number=1),
         LaneIncident: LaneIncident.objects.create(lane=1, kind="gap", epoch=1, first_sequence=1, last_sequence=2),

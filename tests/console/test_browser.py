@@ -17,7 +17,17 @@ from ingestion.models import Lane, LaneIncident, ProviderSecret
 from ingestion.provider_changes.add import add_provider
 from ingestion.secret_box import unseal
 from tests.console.conftest import OpenPage, faults
-from tests.console.rows import ago, dead_letter_row, delivery_row, event_row, latencies, provider_row
+from tests.console.rows import (
+    ago,
+    dead_letter_row,
+    delivery_row,
+    duplicate_row,
+    event_row,
+    latencies,
+    provider_row,
+    quarantined_row,
+    refusal_rows,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -35,6 +45,10 @@ def stocked(transactional_db: None) -> dict[str, str]:
     events = [event_row(event_type='"><script>alert(1)</script>' if n == 3 else "email.delivered") for n in range(60)]
     delivery_row(events[0], **{"x-webhook-signature": "sha256=feed"})
     letter = dead_letter_row()
+    duplicates = [duplicate_row(events[0], late=n == 1) for n in range(25)]
+    quarantined = quarantined_row(events[0])
+    refusal_rows("default", detail="by no key")
+    refusal_rows("default", reason="too_old", cause="as_reason", detail="signed 3600 s ago")
     Lane.objects.create(number=0, epoch=1, cursor=7, fence=1)
     incident = LaneIncident.objects.create(
         lane=0, kind="gap", epoch=1, first_sequence=1, last_sequence=2, detail="missing"
@@ -53,6 +67,11 @@ def stocked(transactional_db: None) -> dict[str, str]:
         "event": change(events[0]),
         "letters": "/admin/ingestion/deadletter/?state=open",
         "letter": change(letter),
+        "duplicates": "/admin/ingestion/suppressedduplicate/",
+        "duplicates_found": f"/admin/ingestion/suppressedduplicate/?q=original:{events[0].pk}",
+        "duplicate": change(duplicates[0]),
+        "quarantine": "/admin/ingestion/quarantinedevent/",
+        "quarantined": change(quarantined),
         "providers": "/admin/ingestion/provider/",
         "provider": change(provider),
         "provider_add": "/admin/ingestion/provider/add/",
@@ -197,6 +216,34 @@ def test_a_payload_opens_and_closes_without_script(open_page: OpenPage, transact
     page.goto(f"/admin/ingestion/event/{event.pk}/change/")
     page.get_by_text("Show payload").click()
     expect(page.locator(".console-pre")).to_contain_text('"invoice": "x-1"')
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1440, True), (390, False)])
+def test_quarantined_contents_stand_beside_each_other_where_there_is_room(
+    open_page: OpenPage, stocked: dict[str, str], width: int, beside: bool
+) -> None:
+    page = open_page(Role.AUDITOR, width=width, script=False)
+    page.goto(stocked["quarantined"])
+    original, quarantined = page.locator(".console-pair > section").all()
+    for part, address in ((original, "someone@example.com"), (quarantined, "someone-else@example.com")):
+        expect(part.locator(".console-pre")).to_be_hidden()
+        part.get_by_text("Show payload").click()
+        expect(part.locator(".console-pre")).to_contain_text(address)
+    left, right = original.bounding_box(), quarantined.bounding_box()
+    assert left is not None
+    assert right is not None
+    assert (right["x"] > left["x"] + left["width"] - 1) == beside
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_from_an_event_to_its_duplicates_and_back(open_page: OpenPage, stocked: dict[str, str]) -> None:
+    page = open_page(Role.DRI)
+    page.goto(stocked["event"])
+    page.get_by_role("link", name="all duplicates of this event").click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(25)
+    page.locator("#result_list tbody tr").first.locator("th a").click()
+    page.get_by_role("link", name="the stored event").click()
+    expect(page).to_have_url(re.compile(f"{stocked['event']}$"))
 
 
 @pytest.mark.parametrize("width", [1440, 390])

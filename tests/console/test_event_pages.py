@@ -11,7 +11,15 @@ from django.urls import reverse
 from console.roles import Role
 from console.shown import TEXT_LIMIT_COUNT
 from ingestion.models import LaneIncident
-from tests.console.rows import batch_row, dead_letter_row, delivery_row, event_row, provider_row
+from tests.console.rows import (
+    batch_row,
+    dead_letter_row,
+    delivery_row,
+    duplicate_row,
+    event_row,
+    provider_row,
+    quarantined_row,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +110,8 @@ def test_an_event_that_does_not_exist_is_no_server_error(signed_in: Any) -> None
     [
         ("/admin/ingestion/event/", 7),
         ("/admin/ingestion/deadletter/", 7),
+        ("/admin/ingestion/suppressedduplicate/", 7),
+        ("/admin/ingestion/quarantinedevent/", 7),
         ("/admin/ingestion/batch/", 6),
         ("/admin/ingestion/laneincident/", 6),
         ("/admin/ingestion/provider/", 9),
@@ -114,7 +124,9 @@ def test_a_page_takes_as_many_queries_for_many_rows_as_for_few(signed_in: Any, a
     for round_number in range(2):
         batch = batch_row()
         for number in range(1 + 29 * round_number):
-            event_row(batch=batch)
+            event = event_row(batch=batch)
+            duplicate_row(event)
+            quarantined_row(event, batch=batch)
             dead_letter_row(batch=batch)
             batch_row()
             provider_row(f"provider-{round_number}-{number}")

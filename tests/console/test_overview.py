@@ -42,6 +42,8 @@ def sources(**others: Any) -> OverviewSources:
         ingest_rate_per_second=lambda *, last: 812.4 if last.total_seconds() == 10 else 790.0,
         workers=lambda: [WorkerState("w1", "drain", "busy", NOW - timedelta(seconds=5))],
         open_dead_letter_count=lambda: 0,
+        duplicate_count=lambda **_: 12,
+        quarantined_count=lambda **_: 0,
         has_events=lambda: True,
     )
     return replace(well, **others)

@@ -48,6 +48,8 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     recorder = LatencyRecorder(process="test")
     recorder.record(Stage.ACK, "default", 5)
     recorder.record_outcome("default", "accepted")
+    recorder.record_refusal("default", "too_old")
+    recorder.record_set_aside("default", "duplicate", 1)
     add_totals(recorder.take(), client=buffer.client)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})

@@ -10,11 +10,36 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
-from ingestion.management.provider import add, certificate, disable, enable, rekey, revoke, rotate, show, test
+from ingestion.management.provider import (
+    add,
+    certificate,
+    diagnose,
+    disable,
+    enable,
+    rekey,
+    revoke,
+    rotate,
+    show,
+    test,
+    verify_stored,
+)
 from ingestion.management.provider import list as list_all
 from ingestion.provider_changes.errors import SettingRefused
 
-VERBS: tuple[ModuleType, ...] = (add, list_all, show, rotate, revoke, enable, disable, test, certificate, rekey)
+VERBS: tuple[ModuleType, ...] = (
+    add,
+    list_all,
+    show,
+    rotate,
+    revoke,
+    enable,
+    disable,
+    test,
+    diagnose,
+    verify_stored,
+    certificate,
+    rekey,
+)
 FAILED, WRONG_USAGE = 1, 2
 
 

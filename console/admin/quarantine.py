@@ -1,0 +1,188 @@
+"""Quarantine: events whose identity was stored before with another content. Both contents, side by side."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, override
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from autocom.kernel.ids import request_id_of
+from console.admin.duplicates import ORIGINAL
+from console.admin.events import time_of
+from console.admin.filters import ProviderFilter
+from console.admin.read_only import KeysetAdmin
+from console.differences import PATHS_LIMIT_COUNT, differing_paths, readable
+from console.lineage import lineage_of, lineage_table
+from console.originals import original_link, original_of
+from console.search import QUALIFIERS, Matched, Qualifier, matched_events
+from console.shown import digest, folded_bytes, folded_json, headers_table, moment, mono, short_id, whole_id
+from ingestion.models import Delivery, Event, QuarantinedEvent
+
+QUARANTINE_QUALIFIERS = {
+    "original": ORIGINAL,
+    **QUALIFIERS,
+    "key": Qualifier("ordering_key", "ordering key", is_indexed=False),
+}
+
+
+@admin.register(QuarantinedEvent)
+class QuarantinedEventAdmin(KeysetAdmin):
+    """Read-only: a decision about it is an act of its own, with a reason and an audit entry."""
+
+    list_display = ("short", "event_type", "message_id", "provider", "original", "recipe", "received")
+    list_columns: ClassVar[Sequence[str]] = (
+        *("event_id", "event_type", "message_id", "provider", "original_event_id", "recipe", "received_at"),
+    )
+    list_filter = (ProviderFilter,)
+    empty_sentence = "No event has come with another content than before."
+    search_fields = ("event_id",)
+    search_help_text = "id, original's id, message id, original:…, provider:…"
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "whole",
+                    "request_id",
+                    "event_type",
+                    "message_id",
+                    "provider",
+                    "ordering_key",
+                )
+            },
+        ),
+        ("Why", {"fields": ("why", "fate", "differs", "contents")}),
+        ("Lineage", {"fields": ("lineage",)}),
+        ("Receipt", {"fields": ("place", "identity_digest", "recipe", "body_digest", "batch_link")}),
+        ("Content", {"fields": ("bytes_text", "delivery_headers")}),
+    )
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: QuarantinedEvent | None = None) -> list[str]:
+        return [field for _, options in self.fieldsets for field in options["fields"]]
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[QuarantinedEvent]:
+        return QuarantinedEvent.objects.all()
+
+    @override
+    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
+        return matched_events(term, queryset, qualifiers=QUARANTINE_QUALIFIERS)
+
+    @override
+    def told_key(self, key: object) -> str:
+        return time_of(key) if isinstance(key, UUID) else super().told_key(key)
+
+    @admin.display(description="Event")
+    def short(self, quarantined: QuarantinedEvent) -> SafeString:
+        return short_id(quarantined.pk)
+
+    @admin.display(description="Original")
+    def original(self, quarantined: QuarantinedEvent) -> SafeString | str:
+        original_id = quarantined.original_event_id
+        return "not known" if original_id is None else original_link(original_id)
+
+    @admin.display(description="Received")
+    def received(self, quarantined: QuarantinedEvent) -> SafeString | str:
+        return moment(quarantined.received_at)
+
+    @admin.display(description="Event id")
+    def whole(self, quarantined: QuarantinedEvent) -> SafeString:
+        return whole_id(quarantined.pk)
+
+    @admin.display(description="Request id")
+    def request_id(self, quarantined: QuarantinedEvent) -> SafeString:
+        return whole_id(request_id_of(quarantined.pk))
+
+    @admin.display(description="Why it is here")
+    def why(self, quarantined: QuarantinedEvent) -> str:
+        return (
+            f"Recipe {quarantined.recipe} takes it for an event that had come before, but its content has another"
+            " digest. Nothing was overwritten: both are kept."
+        )
+
+    @admin.display(description="The original")
+    def fate(self, quarantined: QuarantinedEvent) -> SafeString | str:
+        return original_of(quarantined.original_event_id).link
+
+    @admin.display(description="Differs at")
+    def differs(self, quarantined: QuarantinedEvent) -> SafeString | str:
+        try:
+            here = readable(bytes(quarantined.payload_bytes))
+            there = _content(quarantined)
+        except ValueError as error:
+            return f"not compared: {error}"
+        paths = differing_paths(there, here)
+        told = f" and more: the first {PATHS_LIMIT_COUNT} are shown" if len(paths) == PATHS_LIMIT_COUNT else ""
+        shown = format_html_join(", ", "{}", ((mono(path),) for path in paths))
+        return format_html("{}{}", shown, told) if paths else "nothing that is stored of the original's content"
+
+    @admin.display(description="Both contents")
+    def contents(self, quarantined: QuarantinedEvent) -> SafeString:
+        found = original_of(quarantined.original_event_id)
+        stored = _shown(found.row) if found.row is not None else "not stored"
+        return format_html(
+            '<div class="console-pair"><section><h3>Original</h3><p>{}</p><p>Content SHA-256 {}</p>{}</section>'
+            "<section><h3>Quarantined</h3><p>{}</p><p>Content SHA-256 {}</p>{}</section></div>",
+            "not known" if found.row is None else moment(found.row.received_at),
+            digest(quarantined.original_content_sha256),
+            stored,
+            moment(quarantined.received_at),
+            digest(quarantined.content_sha256),
+            _folded(bytes(quarantined.payload_bytes)),
+        )
+
+    @admin.display(description="Received to set aside")
+    def lineage(self, quarantined: QuarantinedEvent) -> SafeString:
+        return lineage_table(lineage_of(quarantined, batch=quarantined.batch))
+
+    @admin.display(description="Lane")
+    def place(self, quarantined: QuarantinedEvent) -> SafeString:
+        return mono(f"{quarantined.lane} / {quarantined.sequence:,}")
+
+    @admin.display(description="Identity")
+    def identity_digest(self, quarantined: QuarantinedEvent) -> SafeString | str:
+        return digest(quarantined.identity)
+
+    @admin.display(description="Body SHA-256")
+    def body_digest(self, quarantined: QuarantinedEvent) -> SafeString | str:
+        return digest(quarantined.body_sha256)
+
+    @admin.display(description="Batch")
+    def batch_link(self, quarantined: QuarantinedEvent) -> SafeString:
+        link = reverse("admin:ingestion_batch_change", args=[quarantined.batch_id])
+        return format_html('<a class="console-link" href="{}">batch {}</a>', link, quarantined.batch_id)
+
+    @admin.display(description="Bytes as received")
+    def bytes_text(self, quarantined: QuarantinedEvent) -> SafeString:
+        return folded_bytes(quarantined.payload_bytes)
+
+    @admin.display(description="Signed headers")
+    def delivery_headers(self, quarantined: QuarantinedEvent) -> SafeString | str:
+        delivery = Delivery.objects.only("headers").filter(pk=request_id_of(quarantined.pk)).first()
+        return "the delivery is not kept any more" if delivery is None else headers_table(delivery.headers)
+
+
+def _content(quarantined: QuarantinedEvent) -> object:
+    """What the original says. Raises ValueError where that cannot be read."""
+    row = original_of(quarantined.original_event_id).row
+    if row is None:
+        raise ValueError("the original is not stored")
+    return row.payload if isinstance(row, Event) else readable(bytes(row.payload_bytes))
+
+
+def _shown(row: Any) -> SafeString:
+    return folded_json(row.payload, sort_keys=True) if isinstance(row, Event) else _folded(bytes(row.payload_bytes))
+
+
+def _folded(raw: bytes) -> SafeString:
+    """As JSON in the same order as the other one, where it is JSON."""
+    try:
+        return folded_json(readable(raw), sort_keys=True)
+    except ValueError:
+        return folded_bytes(raw)
