@@ -10,6 +10,7 @@ from enum import StrEnum
 from autocom.kernel.errors import AutocomError
 from ingestion.models import Provider, ProviderSecret
 from ingestion.provider_book import DEFAULT, environment_default
+from ingestion.providers import ses
 from ingestion.providers.registry import adapter_of
 from ingestion.secret_box import SecretUnreadable, unseal
 
@@ -60,7 +61,7 @@ def provider_state(row: Provider, *, now: datetime) -> ProviderState:
         enabled=row.enabled,
         options=row.options,
         secrets=secrets,
-        problem=_problem(row, secrets),
+        problem=_problem(row, secrets, now=now),
     )
 
 
@@ -84,14 +85,18 @@ def _phase(row: ProviderSecret, now: datetime) -> SecretPhase:
     return SecretPhase.VALID if row.not_before <= now else SecretPhase.NOT_YET
 
 
-def _problem(row: Provider, secrets: tuple[SecretState, ...]) -> str:
+def _problem(row: Provider, secrets: tuple[SecretState, ...], *, now: datetime) -> str:
     try:
         adapter_of(row.scheme).read_options(row.options)
     except AutocomError as error:
         return str(error)
-    if not any(secret.phase is SecretPhase.VALID for secret in secrets):
+    if any(secret.phase is SecretPhase.VALID for secret in secrets):
+        return ""
+    if row.scheme != ses.SCHEME:
         return "no secret is valid now: everything that this provider sends is refused"
-    return ""
+    if row.options.get("certificates") or row.certificates.filter(not_before__lte=now, not_after__gt=now).exists():
+        return ""
+    return "no certificate is valid now, so its messages wait: see `manage.py provider certificate list`"
 
 
 def _default_state(*, enabled: bool) -> ProviderState:

@@ -18,7 +18,8 @@ from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
 from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import counts_by_edge, merge_encoded
-from ingestion.models import AckOutcome, LatencyFlush, Provider, ProviderCertificate, WantedCertificate
+from ingestion.models import AckOutcome, Event, LatencyFlush, Provider, ProviderCertificate, WantedCertificate
+from ingestion.providers.sns_envelope import MessageType
 
 SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything
 UNATTENDED_AFTER_MS = 15_000
@@ -162,3 +163,12 @@ def certificates_of(provider: Provider) -> QuerySet[ProviderCertificate]:
 def wanted_certificates_of(provider: Provider) -> QuerySet[WantedCertificate]:
     """Those that its messages named and that nobody has imported, the latest first."""
     return WantedCertificate.objects.filter(provider=provider).order_by("-last_seen_at")
+
+
+def confirmations_of(provider: Provider) -> QuerySet[Event]:
+    """Requests of Amazon SNS to confirm that a subscription begins or ends, the newest first."""
+    return Event.objects.filter(
+        ordering_key__in=provider.options.get("topic_arns", []),  # their ordering key, which has an index
+        provider=provider.name,
+        event_type__in=[MessageType.SUBSCRIPTION.value, MessageType.UNSUBSCRIPTION.value],
+    ).order_by("-pk")

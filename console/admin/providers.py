@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from console.certificates import certificates_section
 from console.provider_forms import AddProviderForm, ProviderForm
 from console.provider_secrets import once_page, revoke_page, rotate_page, secrets_context
 from console.refusals import refusals_section
@@ -26,6 +27,7 @@ from ingestion.provider_book import DEFAULT
 from ingestion.provider_changes.add import AddedProvider, add_provider
 from ingestion.provider_changes.errors import ProviderChangeRefused
 from ingestion.provider_changes.switch import switch_provider
+from ingestion.providers import ses
 from ingestion.receive import base_url
 
 ADDED = "autocom.added_provider"  # in the request's META: from the verb to the answer, and nowhere else
@@ -44,7 +46,7 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
         ("Times", {"fields": ("created", "changed")}),
     )
     add_fieldsets = ((None, {"fields": ("name", "scheme", "options", "secret")}),)
-    readonly_fields = ("address", "refusals", "created", "changed")
+    readonly_fields = ("address", "certificates", "refusals", "created", "changed")
     change_form_outer_after_template = "console/provider_secrets.html"
 
     @override
@@ -55,6 +57,13 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> tuple[str, ...]:
         # the name is part of the URL that the provider posts to, and of every stored event
         return self.readonly_fields if obj is None else ("name", *self.readonly_fields)
+
+    @override
+    def get_fieldsets(self, request: HttpRequest, obj: Provider | None = None) -> Any:
+        sets = list(super().get_fieldsets(request, obj))
+        if obj is not None and obj.scheme == ses.SCHEME:
+            sets.insert(1, ("Amazon SNS", {"fields": ("certificates",)}))
+        return sets
 
     @override
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -135,6 +144,8 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
             return format_html_join(" ", "{}", ((mono(f"…{secret.fingerprint}"),) for secret in live))
         if provider.name == DEFAULT:
             return "from the environment"
+        if provider.scheme == ses.SCHEME:
+            return "by certificates"
         return f"none valid: manage.py provider rotate {provider.name} makes one"
 
     @admin.display(description="Last used")
@@ -152,6 +163,10 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="Why")
     def refusals(self, provider: Provider) -> SafeString | str:
         return refusals_section(provider.name, now=datetime.now(UTC))
+
+    @admin.display(description="Certificates and subscriptions")
+    def certificates(self, provider: Provider) -> SafeString:
+        return certificates_section(provider, now=datetime.now(UTC))
 
     @admin.display(description="Created")
     def created(self, provider: Provider) -> SafeString | str:

@@ -12,8 +12,9 @@ from playwright.sync_api import Page, expect
 
 from console.pages import overview
 from console.roles import Role
+from ingestion.certificates import import_certificate
 from ingestion.latency import Stage
-from ingestion.models import Lane, LaneIncident, ProviderSecret
+from ingestion.models import Lane, LaneIncident, ProviderSecret, WantedCertificate
 from ingestion.provider_changes.add import add_provider
 from ingestion.secret_box import unseal
 from tests.console.conftest import OpenPage, faults
@@ -28,6 +29,7 @@ from tests.console.rows import (
     quarantined_row,
     refusal_rows,
 )
+from tests.support.schemes import RSA_KEY, TOPIC, certified
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -42,6 +44,18 @@ def stocked(transactional_db: None) -> dict[str, str]:
     billing = provider_row("billing", scheme="standard", enabled=False)
     ProviderSecret.objects.create(provider=billing, ciphertext=b"x", fingerprint="1f0c33ab")
     ProviderSecret.objects.create(provider=billing, ciphertext=b"x", fingerprint="2f0c33ab", last_used_at=ago(hours=3))
+    mail = provider_row("mail", scheme="ses", options={"topic_arns": [TOPIC]})
+    event_row(provider="mail", event_type="SubscriptionConfirmation", ordering_key=TOPIC)
+    WantedCertificate.objects.create(
+        provider=mail,
+        url="https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
+        count=3,
+        first_seen_at=ago(hours=1),
+        last_seen_at=ago(minutes=1),
+    )
+    import_certificate(
+        provider=mail, pem=certified(RSA_KEY), file_name="SimpleNotificationService-01.pem", now=ago(minutes=0)
+    )
     events = [event_row(event_type='"><script>alert(1)</script>' if n == 3 else "email.delivered") for n in range(60)]
     delivery_row(events[0], **{"x-webhook-signature": "sha256=feed"})
     letter = dead_letter_row()
@@ -76,6 +90,7 @@ def stocked(transactional_db: None) -> dict[str, str]:
         "provider": change(provider),
         "provider_add": "/admin/ingestion/provider/add/",
         "provider_secrets": change(billing),
+        "provider_certificates": change(mail),
         "provider_rotate": reverse("admin:ingestion_provider_rotate", args=[billing.pk]),
         "provider_revoke": reverse("admin:ingestion_provider_revoke", args=[billing.pk, "2f0c33ab"]),
         "lanes": "/admin/ingestion/lane/",
