@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import Error, connection
@@ -23,6 +24,7 @@ from ingestion.request_log import REQUEST_LOG
 from ingestion.secret_use import SECRET_USES
 
 EVERY_SECONDS = 1.0
+LOG_PARTS_COUNT = 10  # request lines are written in so many parts of it: acks wait for the interpreter meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +69,24 @@ class Housekeeping:
     def _run(self) -> None:
         is_last = False
         while True:  # the first turn is at once: until the providers are read, only `default` is served
-            try:
-                self.turn()
-            except Exception:
-                log.exception("housekeeping_failed")
+            _attempt(self.turn)
             if is_last:
                 connection.close()
                 return
-            is_last = self._stop.wait(EVERY_SECONDS)
+            is_last = self._rest()
+
+    def _rest(self) -> bool:
+        """True when it is told to stop."""
+        for _ in range(LOG_PARTS_COUNT):
+            if self._stop.wait(EVERY_SECONDS / LOG_PARTS_COUNT):
+                return True
+            _attempt(REQUEST_LOG.write)
+        return False
+
+
+def _attempt(step: Callable[[], None]) -> None:
+    """A fault is logged, and the thread lives on."""
+    try:
+        step()
+    except Exception:
+        log.exception("housekeeping_failed")
