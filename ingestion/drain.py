@@ -100,12 +100,13 @@ class Drainer:
                 self._hand_back(claim)
                 report.outcome = "lease_lost"
                 return
-            left_count: int | None = 0
+            left_count = 0
             if entries:
-                left_count = self._settle_and_trim(claim, entries, report, job_id=job_id)
-                if left_count is None:
+                left = self._settle_and_trim(claim, entries, report, job_id=job_id)
+                if left is None:
                     report.outcome = "lease_lost"
                     return
+                left_count = left
                 last_work_ns = self.clock.monotonic_ns()
             elif not self._may_linger(last_work_ns) and self.buffer.release(claim):
                 report.outcome = "emptied"
