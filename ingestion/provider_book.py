@@ -131,7 +131,7 @@ def _known(row: Provider) -> KnownProvider | None:
             name=row.name,
             adapter=adapter,
             options=adapter.read_options(row.options),
-            secrets=[timed for secret in row.secrets.all() if (timed := _timed(row, secret)) is not None]
+            secrets=[timed for secret in row.secrets.all() if (timed := _usable(secret, provider=row.name))]
             + [imported_secret(certificate) for certificate in row.certificates.all()],
             enabled=row.enabled,
         )
@@ -149,19 +149,23 @@ def imported_secret(certificate: ProviderCertificate) -> TimedSecret:
     )
 
 
-def _timed(row: Provider, secret: ProviderSecret) -> TimedSecret | None:
+def timed_secret(row: ProviderSecret) -> TimedSecret:
+    """Raises SecretUnreadable."""
+    return TimedSecret(
+        secret=Secret(value=unseal(row.ciphertext), fingerprint=row.fingerprint),
+        not_before_us=us_of(row.not_before),
+        not_after_us=us_of(row.not_after) if row.not_after else None,
+    )
+
+
+def _usable(row: ProviderSecret, *, provider: str) -> TimedSecret | None:
     """None, and a log line, for a secret that does not open: the others are still good."""
     try:
-        value = unseal(secret.ciphertext)
+        return timed_secret(row)
     except SecretUnreadable as error:
-        about = {"provider": row.name, "fingerprint": secret.fingerprint, "error": str(error)}
+        about = {"provider": provider, "fingerprint": row.fingerprint, "error": str(error)}
         log.error("provider_secret_unreadable", extra=about)
         return None
-    return TimedSecret(
-        secret=Secret(value=value, fingerprint=secret.fingerprint),
-        not_before_us=us_of(secret.not_before),
-        not_after_us=us_of(secret.not_after) if secret.not_after else None,
-    )
 
 
 BOOK = ProviderBook()

@@ -31,10 +31,10 @@ from ingestion.models import (
     SuppressedDuplicate,
 )
 from ingestion.proof import stored_delivery, stored_headers
-from ingestion.provider_book import DEFAULT, TimedSecret, environment_default, imported_secret
+from ingestion.provider_book import DEFAULT, TimedSecret, environment_default, imported_secret, timed_secret
 from ingestion.providers.adapter import SIGNED_URL, VERIFIED_BY, Adapter, InboundDelivery, Reason, Refused, Secret
 from ingestion.providers.registry import adapter_of
-from ingestion.secret_box import SecretUnreadable, unseal
+from ingestion.secret_box import SecretUnreadable
 
 # a process reads the providers once a second, so it may believe a secret a little longer than the secret lasts; and a
 # body may take a while to arrive, so the moment of verification is later than that of receipt
@@ -175,17 +175,9 @@ def _stored_secrets(rows: Iterable[ProviderSecret]) -> tuple[list[TimedSecret], 
     unreadable: list[str] = []
     for row in rows:
         try:
-            value = unseal(row.ciphertext)
+            secrets.append(timed_secret(row))
         except SecretUnreadable:
             unreadable.append(row.fingerprint)
-            continue
-        secrets.append(
-            TimedSecret(
-                secret=Secret(value=value, fingerprint=row.fingerprint),
-                not_before_us=us_of(row.not_before),
-                not_after_us=us_of(row.not_after) if row.not_after else None,
-            )
-        )
     return secrets, unreadable
 
 

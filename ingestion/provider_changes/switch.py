@@ -1,4 +1,4 @@
-"""A provider on or off. What is switched off is answered 403, signed or not."""
+"""A provider on or off. What is switched off is told to come again later, signed or not."""
 
 from django.db import transaction
 

@@ -7,15 +7,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from urllib.parse import quote_plus
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
 from django.test import Client
 
 from autocom.kernel.clock import SYSTEM_CLOCK
@@ -26,9 +21,8 @@ from ingestion.providers.registry import adapter_of
 from ingestion.receive import base_url
 from ingestion.secret_box import fingerprint_of, seal
 from tests.support.lanes import LANES, LaneKit
+from tests.support.schemes import SCHEMES, TOPIC
 from tests.support.senders import as_meta
-
-TOPIC = "arn:aws:sns:us-east-1:123456789012:ses-events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,38 +127,8 @@ def forget_providers() -> Iterator[None]:
     BOOK.refresh()
 
 
-@cache
 def secret_of(scheme: str) -> str:
-    if scheme == "ses":
-        return _certificate_and_key()
-    if scheme == "sendgrid":
-        return _p256_key()
     return KINDS[scheme].secret
-
-
-def _certificate_and_key() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.example")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(
-        issuer_name=name,
-        subject_name=name,
-        public_key=key.public_key(),
-        serial_number=1,
-        not_valid_before=now,
-        not_valid_after=now + timedelta(days=1),
-    )
-    pem = builder.sign(key, SHA256()).public_bytes(serialization.Encoding.PEM)
-    plain = serialization.NoEncryption()
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    return (pem + private).decode()
-
-
-def _p256_key() -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    plain = serialization.NoEncryption()
-    der = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, plain)
-    return base64.b64encode(der).decode()
 
 
 def _json(**fields: object) -> bytes:
@@ -216,7 +180,7 @@ _KINDS = (
     ),
     Kind(
         scheme="sendgrid",
-        secret="",
+        secret=SCHEMES["sendgrid"].secret,
         body=json.dumps(
             [{"event": "delivered", "email": "ada@example.com", "timestamp": 1_767_225_600, "sg_message_id": "sg-1"}]
         ).encode(),
@@ -233,7 +197,7 @@ _KINDS = (
             RecordType="Delivery", MessageID="pm-1", Recipient="ada@example.com", DeliveredAt="2026-11-01T12:00:00Z"
         ),
     ),
-    Kind(scheme="ses", secret="", body=json.dumps(_SES).encode(), options={"topic_arns": [TOPIC]}),
+    Kind(scheme="ses", secret=SCHEMES["ses"].secret, body=json.dumps(_SES).encode(), options={"topic_arns": [TOPIC]}),
     Kind(
         scheme="mandrill",
         secret="0123456789abcdefghij_-",

@@ -3,7 +3,7 @@ from argparse import ArgumentParser
 from ingestion.management.provider.printing import say
 from ingestion.provider_changes.switch import switch_provider
 
-HELP = "Switch a provider off: what it sends is answered 403 and not stored."
+HELP = "Switch a provider off: nothing it sends is stored, and it is told to come again later (mostly by a 503)."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
