@@ -17,7 +17,8 @@ from ingestion.models import DeadLetter, Event, QuarantinedEvent, SuppressedDupl
 from ingestion.providers.adapter import InboundDelivery
 from tests.providers.requests import fixtures
 from tests.support.lanes import LaneKit, assert_every_batch_is_proved
-from tests.support.providers import KINDS, TOPIC, StoredProvider, drain_all, forget_providers, stored_provider
+from tests.support.providers import KINDS, StoredProvider, drain_all, forget_providers, stored_provider
+from tests.support.schemes import TOPIC
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
