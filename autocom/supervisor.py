@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Child:
     args: Sequence[str]
     log_path: Path
     program: Sequence[str] = MANAGE
+    environ: Mapping[str, str] = field(default_factory=dict)  # on top of this process's own
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float | None = None
@@ -43,7 +44,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "AUTOCOM_SUPERVISED": str(os.getpid())},
+                env={**os.environ, **self.environ, "AUTOCOM_SUPERVISED": str(os.getpid())},
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops everything in order
             )
         self.started_at = time.monotonic()

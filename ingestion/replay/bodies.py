@@ -18,6 +18,7 @@ class Body:
     headers: Mapping[str, str] = field(default_factory=dict)
     query: str = ""  # of the URL it was posted to, without the question mark
     events: tuple[ExpectedEvent, ...] | None = None  # what the service will find in it; None where nobody knows
+    is_poison: bool = False  # PostgreSQL cannot hold its payload
 
     @property
     def sha256_hex(self) -> str:

@@ -11,6 +11,7 @@ from ingestion.replay.errors import ReplayUsageError
 from ingestion.replay.signing import SignerSpec
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
+DEFAULT_PROVIDER: Final = "default"
 COUNT_AT_MOST: Final = 5_000_000
 CONNECTIONS_AT_MOST: Final = 1_024
 
@@ -52,7 +53,7 @@ class GeneratorConfig:
     run_id: str
     target: Target
     path: str  # below the target's base path, such as /webhooks/default
-    provider: str = "default"  # whose rows the run will look for
+    provider: str = DEFAULT_PROVIDER  # whose rows the run will look for
     signer: SignerSpec
     success_status: int = 0  # the one that the provider takes for success; 0: any 2xx
     busy_status: int = 0  # the one that makes the provider send again; 0: 429 and every 5xx
@@ -62,6 +63,8 @@ class GeneratorConfig:
     connections: int = 64
     keys: int = 500
     duplicates: float = 0.02
+    conflicts: float = 0.0  # share of sends that bring an earlier event's identity with another body
+    poison: float = 0.0  # share of events with a payload that PostgreSQL cannot hold
     seed: int = 1
     input_path: Path | None = None  # recorded webhooks instead of made events
     retries: int = 8
@@ -75,6 +78,10 @@ class GeneratorConfig:
         _check("--connections", self.connections, at_least=1, at_most=CONNECTIONS_AT_MOST)
         _check("--keys", self.keys, at_least=1, at_most=1_000_000)
         _check("--duplicates", self.duplicates, at_least=0, at_most=0.95)
+        _check("--conflicts", self.conflicts, at_least=0, at_most=0.95 - self.duplicates)
+        _check("--poison", self.poison, at_least=0, at_most=1)
+        if (self.conflicts or self.poison) and (self.input_path or self.provider != DEFAULT_PROVIDER):
+            raise ReplayUsageError("--conflicts and --poison change made events: leave --input and --provider out")
         _check("--retries", self.retries, at_least=0, at_most=100)
 
     def write(self, path: Path) -> None:

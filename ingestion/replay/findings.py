@@ -26,6 +26,7 @@ class Kind(StrEnum):
     COMMIT_ORDER = "commit order"  # within a key, committed in another order than accepted
     REAL_TIME_ORDER = "real-time order"  # the ack of A came before B was sent, yet B is before A
     SPLIT_KEY = "split key"  # one ordering key on two lanes
+    MISPLACED = "misplaced"  # a good event in the dead letters, or poison elsewhere
     NO_RECEIPT = "no receipt"  # answered 2xx without a receipt to follow
 
 
@@ -67,6 +68,7 @@ class Reconciliation:
     acknowledged_count: int
     stored_count: int
     stored_without_ack_count: int
+    recovered_count: int = 0  # acknowledged by a later attempt only: the first was refused or never answered
 
     def count(self, *kinds: Kind) -> int:
         return sum(len(self.findings.get(kind, ())) for kind in kinds)

@@ -63,6 +63,8 @@ async def generate(config: GeneratorConfig) -> None:
         "rate": config.rate,
         "connections": config.connections,
         "duplicates": config.duplicates,
+        "conflicts": config.conflicts,
+        "poison": config.poison,
         "keys": config.keys,
         "seed": config.seed,
         "is_generated": prepared.is_generated,

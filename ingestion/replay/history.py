@@ -26,7 +26,8 @@ class ExpectedEvent(NamedTuple):
 class PlannedSend(NamedTuple):
     """One send of the plan. `intended_ns` counts from the start; the names are empty where a recording hides them.
 
-    `events` are all that the body holds, None where that is not known before it is sent.
+    `events` are all that the body holds, None where that is not known before it is sent. `is_poison`: its payload is
+    one that PostgreSQL cannot hold, so it belongs into the dead letters.
     """
 
     n: int
@@ -38,6 +39,7 @@ class PlannedSend(NamedTuple):
     intended_ns: int
     duplicate_of: int | None
     events: tuple[ExpectedEvent, ...] | None = None
+    is_poison: bool = False
 
 
 class Attempt(NamedTuple):

@@ -68,10 +68,11 @@ class JournalWriter:
 def _plan_line(send: PlannedSend) -> str:
     duplicate_of = "null" if send.duplicate_of is None else send.duplicate_of
     events = "" if send.events is None else f',"events":{json.dumps(send.events)}'
+    poison = ',"is_poison":true' if send.is_poison else ""
     return (
         f'{{"kind":"plan","n":{send.n},"message_id":{quoted(send.message_id)},"event_type":{quoted(send.event_type)},'
         f'"ordering_key":{quoted(send.ordering_key)},"body_sha256":"{send.body_sha256}","body_bytes":{send.body_bytes},'
-        f'"intended_ns":{send.intended_ns},"duplicate_of":{duplicate_of}{events}}}\n'
+        f'"intended_ns":{send.intended_ns},"duplicate_of":{duplicate_of}{events}{poison}}}\n'
     )
 
 

@@ -16,6 +16,7 @@ from ingestion.replay.history import History, Receipt, Send
 from ingestion.replay.order import Witness, commit_order_breaks, real_time_breaks, split_keys
 
 IN_QUARANTINE: Final = "identity_conflict"  # the code of an answer that kept everything and promised nothing
+CONFLICT_STATUS: Final = 409
 NO_ALIASES: Final[Mapping[UUID, UUID]] = {}
 
 
@@ -46,32 +47,41 @@ class _Case:
 
 
 def reconcile(
-    history: History, *, rows: Sequence[StoredRow], aliases: Mapping[UUID, UUID] = NO_ALIASES
+    history: History,
+    *,
+    rows: Sequence[StoredRow],
+    aliases: Mapping[UUID, UUID] = NO_ALIASES,
+    sends_at_least_count: int = 1,
 ) -> Reconciliation:
     """What the journal promises and the rows do not keep. `aliases` leads from the id of an event that PostgreSQL knew
-    already to the id under which it is stored."""
+    already to the id under which it is stored. A history of fewer sends proves nothing: it is doubted."""
     case = _Case(history, rows, aliases)
     case.rows_by_id = {row.event_id: row for row in rows}
     acknowledged = [send for send in history.sends if send.acknowledged]
     _collect_promises(case, acknowledged)
     _check_homes(case)
     _check_expected(case, acknowledged)
+    _check_quarantine(case)
     _check_rows(case)
     _check_order(case)
     return Reconciliation(
         findings={kind: tuple(found) for kind, found in case.findings.items()},
-        doubts=tuple(_doubts(history)),
+        doubts=tuple(_doubts(history, sends_at_least_count=sends_at_least_count)),
         acknowledged_count=len(acknowledged),
         stored_count=len(rows),
         stored_without_ack_count=_stored_without_ack_count(case),
+        recovered_count=sum(send.acknowledged is not send.first for send in acknowledged),
     )
 
 
-def _doubts(history: History) -> Iterator[str]:
+def _doubts(history: History, *, sends_at_least_count: int) -> Iterator[str]:
     """Why the journal cannot be trusted to be whole: sent = acked + rejected, each with an outcome."""
-    if not any(send.attempts for send in history.sends):
+    begun_count = sum(bool(send.attempts) for send in history.sends)
+    if not begun_count:
         yield "the history is empty: nothing was sent"
         return
+    if begun_count < sends_at_least_count:
+        yield f"the history is too small: {begun_count} sends, and {sends_at_least_count} are needed to judge"
     if history.self_check is None:
         yield "the journal has no end line: the generator died, and its last outcomes are missing"
         return
@@ -185,6 +195,21 @@ def _check_expected(case: _Case, acknowledged: Sequence[Send]) -> None:
                 case.found(Kind.CORRUPTED, name, f"ordering key {row.ordering_key!r} is not that of the event sent")
 
 
+def _check_quarantine(case: _Case) -> None:
+    """An answer that both bodies are kept is a promise too."""
+    if not case.history.is_generated:
+        return
+    kept = {(row.message_id, row.event_type, row.body_sha256) for row in case.rows if row.place is Place.QUARANTINE}
+    for send in case.history.sends:
+        last = send.attempts[-1] if send.attempts else None
+        if last is None or last.status != CONFLICT_STATUS or send.answer.code != IN_QUARANTINE:
+            continue
+        if (send.planned.message_id, send.planned.event_type, send.planned.body_sha256) not in kept:
+            case.found(
+                Kind.LOST, _name(send), f"answered {last.status} (both are kept), and quarantine has no such body"
+            )
+
+
 def _check_rows(case: _Case) -> None:
     kept = [row for row in case.rows if row.place is not Place.QUARANTINE]
     by_name: dict[tuple[str, str], list[StoredRow]] = defaultdict(list)
@@ -197,6 +222,13 @@ def _check_rows(case: _Case) -> None:
             case.found(Kind.DUPLICATED, f"{message_id} {event_type}", f"stored {len(rows)} times: {places}")
     if not case.history.is_generated:
         return
+    poison = {send.planned[1:3] for send in case.history.sends if send.planned.is_poison}
+    for row in kept:
+        is_poison = (row.message_id, row.event_type) in poison
+        if (row.place is Place.DEAD_LETTER) != is_poison:
+            told = "cannot be stored" if is_poison else "is good"
+            subject = f"{row.message_id} {row.event_type}"
+            case.found(Kind.MISPLACED, subject, f"it is in the place `{row.place}`, and its payload {told}")
     is_whole = case.history.self_check is not None
     sent = {send.planned[1:3] for send in case.history.sends if send.attempts or not is_whole}
     for (message_id, event_type), rows in by_name.items():

@@ -12,6 +12,7 @@ from ingestion.replay.provider_signing import ProviderSigner, events_for_default
 from ingestion.replay.recording import read_recording
 from ingestion.replay.schedule import duplicates_count, plan
 from ingestion.replay.signing import Signer
+from ingestion.replay.trouble import changed, conflicting, poisoned
 
 # The n-th request as it leaves now, and the digest of its body where an adapter signs and so may change it; else "".
 type Writer = Callable[[int], tuple[bytes, str]]
@@ -32,15 +33,21 @@ def prepare(config: GeneratorConfig) -> Prepared:
     Raises ReplayUsageError for a recording that cannot be read or signed.
     """
     signer = config.signer.make()
-    originals_count = config.count - duplicates_count(count=config.count, share=config.duplicates)
+    repeats_share = config.duplicates + config.conflicts
+    originals_count = config.count - duplicates_count(count=config.count, share=repeats_share)
     bodies = _bodies(config, count=originals_count)
     if isinstance(signer, ProviderSigner):
         bodies = [signer.made_ready(body, place=place) for place, body in enumerate(bodies, start=1)]
     elif config.input_path:
         bodies = [replace(body, events=events_for_default(body)) for body in bodies]
-    digests = [body.sha256_hex for body in bodies]
-    slots = plan(count=config.count, rate=config.rate, duplicates_share=config.duplicates, seed=config.seed)
+    slots = plan(count=config.count, rate=config.rate, duplicates_share=repeats_share, seed=config.seed)
     indexes = [slot.body_index % len(bodies) for slot in slots]
+    if config.conflicts:
+        share = config.conflicts / repeats_share
+        for n in sorted(conflicting(slots, share_of_repeats=share, seed=config.seed)):
+            bodies.append(changed(bodies[indexes[n]], n=n))
+            indexes[n] = len(bodies) - 1
+    digests = [body.sha256_hex for body in bodies]
     sends = [
         _planned(bodies[index], digests[index], n=slot.n, intended_ns=slot.intended_ns, duplicate_of=slot.duplicate_of)
         for slot, index in zip(slots, indexes, strict=True)
@@ -55,7 +62,8 @@ def prepare(config: GeneratorConfig) -> Prepared:
 def _bodies(config: GeneratorConfig, *, count: int) -> list[Body]:
     if config.input_path:
         return read_recording(config.input_path)[:count]
-    return list(generated_bodies(run_id=config.run_id, seed=config.seed, count=count, keys_count=config.keys))
+    made = generated_bodies(run_id=config.run_id, seed=config.seed, count=count, keys_count=config.keys)
+    return poisoned(list(made), share=config.poison, seed=config.seed) if config.poison else list(made)
 
 
 def _planned(body: Body, digest: str, *, n: int, intended_ns: int, duplicate_of: int | None) -> PlannedSend:
@@ -69,6 +77,7 @@ def _planned(body: Body, digest: str, *, n: int, intended_ns: int, duplicate_of:
         intended_ns,
         duplicate_of,
         body.events,
+        body.is_poison,
     )
 
 

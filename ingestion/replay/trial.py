@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from django.db import Error as AnyDatabaseError
 
@@ -12,6 +13,8 @@ from ingestion.replay.report import Report
 from ingestion.replay.run import GeneratorResult, Progress, run_generator
 from ingestion.replay.stored import DRAIN_LIMIT, stored_rows, wait_until_stored
 from ingestion.replay.verdict import Gate, judge
+
+SENDS_AT_LEAST_COUNT: Final = 200  # as many as a P95 needs
 
 
 def replay(config: GeneratorConfig, *, gate: Gate, on_progress: Callable[[Progress], None]) -> Report:
@@ -31,7 +34,9 @@ def judged(result: GeneratorResult, *, gate: Gate) -> Report:
     except AnyDatabaseError:
         verdict = judge(result.figures, None, gate=gate)
         return Report(result=result, reconciliation=None, verdict=verdict, is_drained=False, drained_after_seconds=None)
-    reconciliation = reconcile(history, rows=stored.rows, aliases=stored.aliases)
+    reconciliation = reconcile(
+        history, rows=stored.rows, aliases=stored.aliases, sends_at_least_count=SENDS_AT_LEAST_COUNT
+    )
     return Report(
         result=result,
         reconciliation=reconciliation,

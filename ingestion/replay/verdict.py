@@ -139,7 +139,7 @@ def _pace_reason(figures: Figures) -> str:
 
 
 def _proved(reconciliation: Reconciliation | None, *, promised_count: int) -> tuple[Criterion, ...]:
-    """What must be zero. The last three are part of "every ack in PostgreSQL exactly once with the same digest"."""
+    """What must be zero. The last four are part of "every ack in PostgreSQL exactly once with the same digest"."""
     found = reconciliation
     counts: tuple[tuple[str, str, int | None], ...] = (
         ("idempotency violations", "idempotency_violations", found.idempotency_violations if found else None),
@@ -147,6 +147,7 @@ def _proved(reconciliation: Reconciliation | None, *, promised_count: int) -> tu
         ("lost", "lost", found.count(Kind.LOST) if found else None),
         ("corrupted", "corrupted", found.count(Kind.CORRUPTED) if found else None),
         ("unexpected", "unexpected", found.count(Kind.UNEXPECTED) if found else None),
+        ("misplaced", "misplaced", found.count(Kind.MISPLACED) if found else None),
         ("2xx without receipt", "without_receipt", found.count(Kind.NO_RECEIPT) if found else None),
     )
     return tuple(_zero(name, metric, count, promised_count) for name, metric, count in counts)

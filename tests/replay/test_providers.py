@@ -190,7 +190,8 @@ def test_a_recording_is_committed_whole_once_and_in_order(service: Service, name
     assert statuses(tmp_path) == {SUCCESS_STATUS.get(SENDERS[name].scheme, 202)}
     assert {key: figures[key] for key in NOTHING_WRONG} == NOTHING_WRONG, figures["examples"]
     assert (figures["sent"], figures["accepted"], figures["answered_duplicate"]) == (len(expected), len(expected), 0)
-    assert (status, figures["doubts"]) == (3, [])  # too few for a P95 and for nothing else
+    assert status == 3  # too few to judge by, and nothing else
+    assert not [doubt for doubt in figures["doubts"] if "history is too small" not in doubt]
     assert [each["name"] for each in figures["criteria"] if each["outcome"] != "PASS"] == ["ack P95"]
 
     events = [event for delivery in expected for event in delivery]

@@ -61,7 +61,7 @@ def clean_runs(draw: st.DrawFn, *, at_least: int = 1) -> Run:
     batch_size = draw(st.integers(1, 5))
     for number, key, sent_ns, _, ack_ns, fate in events:
         lane = key % LANES
-        sends.append(planned(number, key=f"key{key}", intended_ns=sent_ns))
+        sends.append(planned(number, key=f"key{key}", intended_ns=sent_ns)._replace(is_poison=fate == "dead"))
         if fate == "refused":
             attempts.append(attempt(number, sent_ns, ack_ns, '{"code":"busy"}', status=503))
             continue
@@ -145,6 +145,43 @@ def test_a_retried_dead_letter_that_is_now_an_event_is_no_duplicate(run: Run) ->
     assume(dead)
     retried = [replace(one, place=Place.EVENT) for one in dead]
     assert run.reconciled([*run.rows, *retried]).count(Kind.DUPLICATED) == 0
+
+
+@given(clean_runs(), st.data())
+def test_a_good_event_in_the_dead_letters_and_poison_elsewhere_are_misplaced(run: Run, data: st.DataObject) -> None:
+    victim = data.draw(st.sampled_from(run.rows)) if run.rows else assume(False)
+    elsewhere = Place.EVENT if victim.place is Place.DEAD_LETTER else Place.DEAD_LETTER
+    rows = [replace(one, place=elsewhere) if one is victim else one for one in run.rows]
+    assert only(run.reconciled(rows), Kind.MISPLACED)
+
+
+@pytest.mark.parametrize(("place", "lost"), [(Place.QUARANTINE, 0), (None, 1)])
+def test_an_answer_that_both_bodies_are_kept_is_a_promise(place: Place | None, lost: int) -> None:
+    other = planned(1, event=0)._replace(body_sha256=digest(77))
+    refusal = '{"code":"identity_conflict"}'
+    told = history([planned(0), other], [attempt(0, 0, MS, answer(0, 1)), attempt(1, MS, 2 * MS, refusal, status=409)])
+    kept = [row(0, 2, place=place, event_id=event_id(9), body_sha256=digest(77))] if place else []
+    result = reconcile(told, rows=[row(0, 1), *kept])
+    assert result.count(Kind.LOST) == lost
+    assert result.count(Kind.DUPLICATED) == 0
+
+
+def test_a_history_too_small_to_judge_is_doubted() -> None:
+    told = history([planned(0)], [attempt(0, 0, MS, answer(0, 1))])
+    (doubt,) = reconcile(told, rows=[row(0, 1)], sends_at_least_count=2).doubts
+    assert "too small" in doubt
+
+
+def test_what_only_a_later_attempt_brought_home_is_counted_as_recovered() -> None:
+    told = history(
+        [planned(0), planned(1)],
+        [
+            attempt(0, 0, MS, "", status=0),
+            attempt(0, 2 * MS, 3 * MS, answer(0, 1), number=2),
+            attempt(1, MS, 2 * MS, answer(1, 2)),
+        ],
+    )
+    assert reconcile(told, rows=[row(0, 1), row(1, 2)]).recovered_count == 1
 
 
 @given(clean_runs())

@@ -43,6 +43,10 @@ class Command(BaseCommand):
         parser.add_argument("--provider", default=DEFAULT, help="whose webhooks; stored secrets sign them")
         parser.add_argument("--keys", type=int, default=500, help="ordering keys; some are much busier than others")
         parser.add_argument("--duplicates", type=float, default=0.02, help="share of sends that repeat an earlier one")
+        parser.add_argument(
+            "--conflicts", type=float, default=0.0, help="share of sends that bring a known identity with another body"
+        )
+        parser.add_argument("--poison", type=float, default=0.0, help="share of events that PostgreSQL cannot hold")
         parser.add_argument("--seed", type=int, default=1, help="same seed and run: same bytes at the same moments")
         parser.add_argument("--target", default="", help="address on this machine; default: the local ingress")
         parser.add_argument("--input", type=Path, default=None, help="NDJSON file of recorded webhooks to send instead")
@@ -109,6 +113,8 @@ def _config(options: dict[str, Any], *, journal_path: Path) -> GeneratorConfig:
         connections=options["connections"],
         keys=options["keys"],
         duplicates=options["duplicates"],
+        conflicts=options["conflicts"],
+        poison=options["poison"],
         seed=options["seed"],
         input_path=options["input"],
         **_signing(options),
