@@ -10,7 +10,7 @@ CHECK_ENV := SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token
 	WEBHOOK_HMAC_SECRET=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))") \
 	DB_URL=postgresql://localhost/none REDIS_URL=redis://localhost/0
 
-.PHONY: up test check format lock bench clean
+.PHONY: up test faults check format lock bench clean
 
 up: $(STAMP)
 	@exec $(BIN)/python manage.py up
@@ -21,6 +21,11 @@ test: $(STAMP)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage report --fail-under=80 | tail -n 40
+
+# about an hour; `make faults FAULTS="--only redis-killed --seeds 1"` for a part of it
+faults: $(STAMP)
+	@sh deploy/system-packages
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

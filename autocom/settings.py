@@ -90,7 +90,16 @@ DATABASES: dict[str, Any] = {
         "TEST": {"NAME": "autocom_test"},
     }
 }
-DATABASES["default"].setdefault("OPTIONS", {}).update({"connect_timeout": 3})
+# a server that is gone without a word is noticed within about ten seconds, not after the kernel's two hours
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        "connect_timeout": 3,
+        "keepalives_idle": 4,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+)
 if AUTOCOM.db_is_local:
     DATABASES["default"]["PORT"] = "5432"  # names the socket; a PGPORT in somebody's shell would name another
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

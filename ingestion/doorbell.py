@@ -11,7 +11,7 @@ from rq.serializers import JSONSerializer
 from ingestion.buffer import keys
 
 DRAIN_FUNCTION = "ingestion.jobs.drain"
-JOB_TIMEOUT_SECONDS = 120  # far above a drain's own budget, so that a drain ends by itself
+JOB_TIMEOUT_SECONDS = 45  # above a drain's own budget and a statement's limit; below the 60 s that a 202 promises
 
 
 @cache

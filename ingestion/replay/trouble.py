@@ -1,4 +1,4 @@
-"""Made events that mean trouble: payloads that PostgreSQL cannot hold, and another body under a known identity. Pure."""
+"""Made events that mean trouble: payloads nobody can store, and another body under a known identity. Pure."""
 
 import random
 from collections.abc import Sequence

@@ -14,7 +14,10 @@ from ingestion.worker import work_until_stopped
 NICENESS = (
     5  # on a machine that both share, an ack goes before a commit: the provider waits for one, nobody for the other
 )
-STATEMENT_TIMEOUT_MS = 30_000  # a stuck database becomes an error, and the lane rests instead of holding its worker
+# A stuck database becomes an error, and the lane rests instead of holding its worker; a worker that stands still inside
+# its transaction loses it, and with it the lane's row, which every other drainer of the lane waits for. Together far
+# below the 60 s within which a 202 promises the event in PostgreSQL.
+SESSION = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "8s"}
 
 
 class Command(BaseCommand):
@@ -29,7 +32,8 @@ class Command(BaseCommand):
 
     def handle(self, *, queue: str, **_: Any) -> None:
         RECORDER.process = process_name("worker" if queue == keys.DRAIN_QUEUE else "ops")
-        settings.DATABASES["default"]["OPTIONS"]["options"] = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
+        given = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+        settings.DATABASES["default"]["OPTIONS"]["options"] = given
         connection.close()
         housekeeping = Housekeeping(recorder=RECORDER, book=None)
         housekeeping.start()

@@ -87,7 +87,7 @@ def clock(module: ModuleType) -> None:
         except (OSError, ValueError):
             return int(now_us(self))
 
-    module.SystemClock.now_us = moved  # type: ignore[attr-defined]
+    module.SystemClock.now_us = moved
 
 
 # -- planted bugs
@@ -103,7 +103,7 @@ def ack_before_enqueue(module: ModuleType) -> None:
             answer = [[0, 1, 1, 1] for _ in range(events)]
         settle(self, answer)
 
-    module._Waiting.settle = optimistic  # type: ignore[attr-defined]
+    module._Waiting.settle = optimistic
 
 
 def no_fence_check(module: ModuleType) -> None:
