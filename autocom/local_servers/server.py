@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from autocom.local_servers.errors import LocalServerError
+from autocom.local_servers.errors import LocalServerError, ServerGone
 from autocom.local_servers.owner import CLEAN_ENVIRON
 from autocom.local_servers.processes import Process, is_same_and_alive, observe
 from autocom.local_servers.site import Site
@@ -69,7 +69,11 @@ class LocalServer(ABC):
         """One short step towards a running server; True once it answers. Starts it where it is absent."""
         presence = self.presence()
         if presence is Presence.READY:
-            self._settle()
+            try:
+                self._settle()
+            except ServerGone as error:  # between two questions, as on a full disk; the next step looks again
+                self.trouble = str(error)
+                return False
             return True
         if presence is Presence.BUSY or (self._process is not None and self._process.poll() is None):
             return False
@@ -124,7 +128,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def running_pid(self) -> int | None:
-        """The pid of the server that just answered."""
+        """The pid of the server that just answered. Raises ServerGone when it does no more."""
 
     @abstractmethod
     def is_worth_another_start(self, log: str) -> bool:

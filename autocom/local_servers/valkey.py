@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from autocom.local_servers import addresses
 from autocom.local_servers.binaries import Runnable, Version, runnable, valkey_wheel
-from autocom.local_servers.errors import LocalServerError
+from autocom.local_servers.errors import LocalServerError, ServerGone
 from autocom.local_servers.lock import locked_file
 from autocom.local_servers.server import (
     CONNECT_TIMEOUT_SECONDS,
@@ -96,8 +96,11 @@ class ValkeyServer(LocalServer):
 
     @override
     def running_pid(self) -> int | None:
-        with self._client() as client:
-            return int(client.info("server")["process_id"])
+        try:
+            with self._client() as client:
+                return int(client.info("server")["process_id"])
+        except redis.RedisError as error:
+            raise ServerGone(str(error)) from error
 
     @override
     def is_worth_another_start(self, log: str) -> bool:

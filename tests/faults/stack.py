@@ -64,6 +64,12 @@ class Stack:
     proxies: dict[str, Proxy] = field(default_factory=dict)
     may_revive: threading.Event = field(default_factory=threading.Event)
     said: list[str] = field(default_factory=list)
+    attendant: threading.Thread | None = None
+
+    @property
+    def is_attended(self) -> bool:
+        """False once the supervision itself has crashed."""
+        return self.attendant is not None and self.attendant.is_alive()
 
     # -- addresses
 
@@ -366,6 +372,7 @@ def _attended(stack: Stack) -> Iterator[None]:
 
     stack.supervisor.start()
     attendant = threading.Thread(target=stack.supervisor.run, kwargs={"each_turn": each_turn}, daemon=True)
+    stack.attendant = attendant
     attendant.start()
     try:
         yield

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from ingestion.replay.config import GeneratorConfig, target_of
 from ingestion.replay.history import History
 from ingestion.replay.run import Progress, run_generator
@@ -118,7 +120,9 @@ def run_trial(
     )
     _fill(cell, history, verdict)
     if not is_empty:
-        cell.complaints.append(f"lanes still hold {stack.depth()} entries {drain_limit_seconds:.0f} s after the fault")
+        cell.complaints.append(f"lanes still hold {_depth(stack)} entries {drain_limit_seconds:.0f} s after the fault")
+    if not stack.is_attended:
+        cell.complaints.append("the supervision of processes and servers has crashed")
     cell.complaints += _unexpected_answers(history, scenario)
     cell.complaints += [
         f"incident: {each}" for each in verdict["incidents"] if each.split()[0] not in scenario.may_happen
@@ -204,6 +208,13 @@ def _gather(stack: Stack, sender: _Sender, *, wanted: int) -> int:
         while sender.runs.is_set() and time.monotonic() < deadline and (depth := stack.depth()) < wanted:
             time.sleep(0.02)
     return depth
+
+
+def _depth(stack: Stack) -> str:
+    try:
+        return f"{stack.depth():,}"
+    except redis.RedisError as error:
+        return f"unknown ({error})"
 
 
 def _ask_oracle(stack: Stack, journal: Path | None = None, **options: Any) -> dict[str, Any]:

@@ -187,3 +187,23 @@ def test_a_stale_pid_file_naming_a_live_foreign_process_does_not_stop_the_start(
         assert observe(another) is not None
     with connected(servers) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_a_server_that_dies_between_two_questions_of_revive_is_revived_all_the_same(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = kit.start(postgres=False)
+    assert servers.valkey is not None
+    asked = servers.valkey.running_pid
+    deaths = [True]
+
+    def dies_first() -> int | None:
+        if deaths and deaths.pop():
+            os.kill(pid_of(servers.valkey), signal.SIGKILL)
+        return asked()
+
+    monkeypatch.setattr(servers.valkey, "running_pid", dies_first)
+    kill(servers.valkey)
+    assert back(revived(servers))
+    assert not deaths
+    assert keys(servers).ping()
