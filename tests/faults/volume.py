@@ -63,15 +63,13 @@ class Volume:
 
     def fill(self) -> None:
         """No byte is left afterwards."""
-        with (self.mount_point / BALLAST).open("wb") as file:
-            block = bytes(1 << 20)
-            while block:
+        with (self.mount_point / BALLAST).open("wb", buffering=0) as file:
+            block_bytes = 1 << 20
+            while block_bytes:
                 try:
-                    file.write(block)
-                    file.flush()
+                    file.write(bytes(block_bytes))
                 except OSError:
-                    block = block[: len(block) // 2]
-            os.fsync(file.fileno())
+                    block_bytes //= 2
 
     def make_room(self) -> None:
         (self.mount_point / BALLAST).unlink(missing_ok=True)

@@ -129,8 +129,8 @@ def commit_unknown(strike: Strike) -> None:
 
 def disk_full(strike: Strike) -> None:
     disk = strike.stack.volumes["pg"]
-    disk.fill()
     try:
+        disk.fill()
         strike.hold(5)
     finally:
         disk.make_room()

@@ -92,8 +92,8 @@ def connections_cut(strike: Strike) -> None:
 
 def disk_full(strike: Strike) -> None:
     disk = strike.stack.volumes["redis"]
-    disk.fill()
     try:
+        disk.fill()
         strike.hold(4)
     finally:
         disk.make_room()
