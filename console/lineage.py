@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from console.shown import between, moment
-from ingestion.models import Batch, EventFields
+from ingestion.models import Batch, Event, EventFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,19 @@ def lineage_of(event: EventFields, *, batch: Batch) -> Sequence[Step]:
     """In the order of the pipeline, which is the order of time unless two machines' clocks disagree."""
     return (
         Step("received", event.received_at, "first byte at the ingress"),
+        *_retry(event),
         Step("accepted", event.accepted_at, f"appended to lane {event.lane} as {event.sequence:,}, by Redis's clock"),
         Step("claimed", batch.claimed_at, f"read by {batch.worker} for batch {batch.pk}"),
         Step("committed", batch.committed_at, f"with {batch.event_count:,} events, fence {batch.fence}"),
     )
+
+
+def _retry(event: EventFields) -> Sequence[Step]:
+    """It stood aside in between: what follows are the steps of the retry."""
+    if not isinstance(event, Event) or event.redriven_at is None:
+        return ()
+    what = f"it stood aside, accepted first as {event.redriven_from_sequence:,}"
+    return (Step("retry asked", event.redriven_at, what),)
 
 
 def lineage_table(steps: Sequence[Step]) -> SafeString:
