@@ -11,6 +11,10 @@ from django.db.models import Q
 
 from autocom.kernel.errors import ConfigurationError
 from console.access import Permission
+from console.actions.accounts import role_changed
+from evidence.audit import Actor
+
+SYNC = Actor.process("sync_roles")
 
 
 class Role(StrEnum):
@@ -45,7 +49,7 @@ class SyncedRole:
     removed_count: int
 
 
-def sync_roles() -> list[SyncedRole]:
+def sync_roles(*, actor: Actor = SYNC) -> list[SyncedRole]:
     """Each role's group exists afterwards with exactly its permissions; other groups are left alone.
 
     Raises ConfigurationError when a permission is not in the database yet.
@@ -53,16 +57,18 @@ def sync_roles() -> list[SyncedRole]:
     stored = _stored_permissions()
     with transaction.atomic():
         return [
-            _sync(role, {stored[permission].pk for permission in wanted})
+            _sync(role, {stored[permission].pk for permission in wanted}, actor=actor)
             for role, wanted in PERMISSIONS_BY_ROLE.items()
         ]
 
 
-def _sync(role: Role, wanted: set[int]) -> SyncedRole:
+def _sync(role: Role, wanted: set[int], *, actor: Actor) -> SyncedRole:
     group, created = Group.objects.get_or_create(name=role.value)
     present = set(group.permissions.values_list("pk", flat=True))
     group.permissions.add(*(wanted - present))
     group.permissions.remove(*(present - wanted))
+    if created or present != wanted:
+        role_changed(group, actor=actor)
     return SyncedRole(role, created, added_count=len(wanted - present), removed_count=len(present - wanted))
 
 
