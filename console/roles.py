@@ -27,6 +27,7 @@ class Role(StrEnum):
 FIGURES = frozenset(
     {Permission.OVERVIEW_READ, Permission.LANE_READ, Permission.LANE_INCIDENT_READ, Permission.BATCH_READ}
 )
+ACTS = frozenset({Permission.AUDIT_READ})
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
 )
@@ -34,10 +35,10 @@ OPERATIONS = FIGURES | CONTENTS | {Permission.PROVIDER_READ}
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
-    Role.DRI: OPERATIONS,
-    Role.PLATFORM_OPS: OPERATIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
-    Role.LEADERSHIP: FIGURES | {Permission.PROVIDER_READ},
-    Role.AUDITOR: OPERATIONS | {Permission.USER_READ, Permission.GROUP_READ},
+    Role.DRI: OPERATIONS | ACTS,
+    Role.PLATFORM_OPS: OPERATIONS | ACTS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
+    Role.LEADERSHIP: FIGURES | ACTS | {Permission.PROVIDER_READ},
+    Role.AUDITOR: OPERATIONS | ACTS | {Permission.USER_READ, Permission.GROUP_READ},
 }
 
 
