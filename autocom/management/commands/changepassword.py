@@ -13,7 +13,7 @@ class Command(changepassword.Command):
     """Django's own, with an audit entry."""
 
     @override
-    def handle(self, *args: Any, **options: Any) -> str:
+    def handle(self, *args: Any, **options: Any) -> str | None:
         options["username"] = options["username"] or getpass.getuser()
         with transaction.atomic():
             told = super().handle(*args, **options)
