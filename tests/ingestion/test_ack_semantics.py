@@ -120,7 +120,7 @@ def test_the_same_identity_with_another_content_is_kept_and_does_not_come_again(
 
 
 def a_full_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "append_limits", lambda: AppendLimits(lane_bound_count=0, lane_bound_bytes=1))
+    monkeypatch.setattr(accept, "append_limits", lambda: AppendLimits(lane_bound_count=0, lane_bound_bytes=1, seen_bound_count=1_000_000))
 
 
 def redis_down(monkeypatch: pytest.MonkeyPatch) -> None:

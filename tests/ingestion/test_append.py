@@ -57,7 +57,7 @@ def test_a_duplicate_inside_one_delivery_gets_the_receipt_of_the_first(lanes: La
 
 
 def test_a_delivery_that_partly_found_its_lane_full_ends_complete_when_it_is_sent_again(lanes: LaneKit) -> None:
-    lanes.limits = AppendLimits(lane_bound_count=1, lane_bound_bytes=1_000_000)
+    lanes.limits = AppendLimits(lane_bound_count=1, lane_bound_bytes=1_000_000, seen_bound_count=1_000_000)
     parts = [event("evt-1", lane=0), event("evt-2", lane=0), event("evt-3", lane=1)]
     assert [each.code for each in lanes.append(delivery(*parts))] == [Code.ACCEPTED, Code.FULL, Code.ACCEPTED]
     lanes.limits = None
