@@ -123,7 +123,6 @@ class Environment:
         if "://" in self.app_base_url and not urlsplit(self.app_base_url).hostname:
             read.mistakes.append("APP_BASE_URL has no host: write it as https://autocom.example.com")
 
-
     def _check_memory(self, read: EnvReader) -> None:
         """Of the local Valkey, whose limit is ours: full lanes and all identities must fit below the part that we keep free."""
         usable_bytes = int(VALKEY_MEMORY_BYTES * (1 - FREE_SHARE))

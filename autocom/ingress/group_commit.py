@@ -32,7 +32,9 @@ RECONNECT_PAUSE_SECONDS = 0.1
 WATCH_EVERY_SECONDS = 0.05
 GROUP_LIMIT_BYTES = 4_000_000  # what Redis works off well within the answer timeout; the rest waits for the next group
 GROUPS_IN_FLIGHT = 2
-BEHIND_COUNT = 128  # acks at once that are no sign of trouble: at 1,000/s a disk may take a quarter of a second for them
+BEHIND_COUNT = (
+    128  # acks at once that are no sign of trouble: at 1,000/s a disk may take a quarter of a second for them
+)
 BEHIND_SECONDS = 0.03
 WAITING_LIMIT_COUNT = 20_000  # requests in memory; above it the process sheds load instead of growing
 

@@ -17,6 +17,7 @@ from autocom.ingress.http import Request
 from ingestion.problems import Reply
 
 ROUND_SECONDS = 0.01  # of serving, before the loop looks at its connections again: some thirty acks
+PAUSE_SECONDS = 0.002
 WAIT_LIMIT_SECONDS = 0.02  # with the rounds before and after it and the disk, an ack within 0.12 s
 
 type Respond = Callable[[Reply], None]
@@ -51,7 +52,11 @@ class Turns:
 
     def _begin_round(self, now: float) -> None:
         self._round_ends_at = now + ROUND_SECONDS
-        asyncio.get_running_loop().call_soon(self._next_round)  # after the callbacks of all that is ready
+        loop = asyncio.get_running_loop()
+        if self._is_behind():
+            loop.call_later(PAUSE_SECONDS, self._next_round)  # without a pause the loop would spin until Redis answers
+        else:
+            loop.call_soon(self._next_round)  # after the callbacks of all that is ready
 
     def _next_round(self) -> None:
         self._round_ends_at = None

@@ -198,9 +198,7 @@ def _read(event: EventToAppend, answer: Sequence[object], delivery: DeliveryToAp
         case [3, _]:
             return Appended(Code.TOKEN_REUSED)
         case [-1, int(excess_count), int(drained_per_1000_s), int(rest_us)]:
-            queue = LaneQueue(
-                excess_count=excess_count, drained_per_second=drained_per_1000_s / 1_000, rest_us=rest_us
-            )
+            queue = LaneQueue(excess_count=excess_count, drained_per_second=drained_per_1000_s / 1_000, rest_us=rest_us)
             return Appended(Code.FULL, queue=queue)
     raise ValueError(f"append.lua answered {answer!r}")
 

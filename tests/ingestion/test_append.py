@@ -82,8 +82,8 @@ def test_a_script_that_redis_forgot_is_loaded_again_without_a_word(lanes: LaneKi
 
 @pytest.mark.parametrize(
     "key",
-    [keys.stream(1), keys.state(1), keys.RQ_QUEUES, keys.rq_queue(keys.DRAIN_QUEUE)],
-    ids=["stream", "state", "rq queues", "rq queue"],
+    [keys.stream(1), keys.state(1), keys.RQ_QUEUES, keys.rq_queue(keys.DRAIN_QUEUE), keys.SEEN_ORDER],
+    ids=["stream", "state", "rq queues", "rq queue", "order of identities"],
 )
 def test_a_key_of_a_wrong_type_refuses_the_whole_delivery_before_the_first_write(lanes: LaneKit, key: bytes) -> None:
     client = lanes.buffer.client
