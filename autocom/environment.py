@@ -124,12 +124,13 @@ class Environment:
             read.mistakes.append("APP_BASE_URL has no host: write it as https://autocom.example.com")
 
     def _check_memory(self, read: EnvReader) -> None:
-        """Of the local Valkey, whose limit is ours: full lanes and all identities must fit below the part that we keep free."""
+        """Of the local Valkey, whose limit is ours: full lanes and all identities must leave the part that we keep free."""
         usable_bytes = int(VALKEY_MEMORY_BYTES * (1 - FREE_SHARE))
+        lanes_bytes = self.lanes * self.lane_bound_bytes
         seen_bytes = self.seen_bound_count * SEEN_BYTES
-        if self.lanes * self.lane_bound_bytes + seen_bytes > usable_bytes:
+        if lanes_bytes + seen_bytes > usable_bytes:
             read.mistakes.append(
-                f"LANES x LANE_BOUND_BYTES is {self.lanes * self.lane_bound_bytes}, and SEEN_BOUND takes {seen_bytes} bytes "
+                f"LANES x LANE_BOUND_BYTES is {lanes_bytes}, and SEEN_BOUND takes {seen_bytes} bytes "
                 f"more: the local Valkey has room for {usable_bytes} together. Lower one of them, or give a REDIS_URL"
             )
 

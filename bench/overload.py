@@ -108,10 +108,11 @@ def overload(servers: Servers, *, times: float, seconds: float, connections: int
         result = generate(
             stack, servers, rate=rate, count=round(rate * seconds), connections=connections, folder=servers.base
         )
-        return judge(result, servers, memory=memory)
+        return judge(result, memory=memory)
 
 
-def judge(result: GeneratorResult, servers: Servers, *, memory: Memory) -> bool:
+def judge(result: GeneratorResult, *, memory: Memory) -> bool:
+    """Prints what became of the load. Django is set up by now."""
     from ingestion.replay.trial import judged
     from ingestion.replay.verdict import Gate
 

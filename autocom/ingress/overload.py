@@ -1,8 +1,8 @@
 """What this process does with more requests than it can answer in time.
 
-A round of the event loop reads every connection that is ready. Served at once, the last of a thousand would wait for all
-before it, and so would Redis's answers: so a round serves for a short time only, and what is left waits in the order of
-its arrival. What has waited too long is refused unseen, at a fraction of what serving costs.
+A round of the event loop reads every connection that is ready. Served at once, the last of a thousand would wait for
+all before it, and so would Redis's answers: so a round serves for a short time only, and what is left waits in the order
+of its arrival. What has waited too long is refused unseen, at a fraction of what serving costs.
 """
 
 from __future__ import annotations

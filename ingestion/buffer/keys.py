@@ -26,8 +26,10 @@ def stream(number: int) -> bytes:
 
 
 def state(number: int) -> bytes:
-    """Hash, no expiry: epoch, sequence, bytes, fence, rate (entries drained a 1,000 s), trimmed_us while entries queue up,
-    and attempt / retry_at_us / error while backing off."""
+    """Hash, no expiry: epoch, sequence, bytes, fence, rate (entries drained a 1,000 s).
+
+    While entries queue up also trimmed_us; attempt / retry_at_us / error while backing off.
+    """
     return lane(number) + b"state"
 
 
@@ -42,8 +44,10 @@ def lease(number: int) -> bytes:
 
 
 def seen(identity: bytes) -> bytes:
-    """String, expires after the dedupe window, or sooner as one of too many: content digest and receipt of the event with
-    this identity."""
+    """String, expires after the dedupe window, or is forgotten sooner as one of too many.
+
+    Content digest and receipt of the event with this identity.
+    """
     return TAG + b"seen:" + identity
 
 

@@ -5,9 +5,9 @@ The statuses stand here as the providers' documentation has them, not as our ada
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -195,17 +195,21 @@ def ingress() -> IngressApplication:
         return IngressApplication(group=BrokenGroup())  # type: ignore[arg-type]
 
 
+def served(application: IngressApplication, request: IngressRequest) -> list[Reply]:
+    replies: list[Reply] = []
+
+    async def serve() -> None:
+        application.serve(request, replies.append)
+
+    asyncio.run(serve())
+    return replies
+
+
 def test_a_fault_of_the_ingress_makes_this_provider_send_again(scheme: Scheme) -> None:
     sent = scheme.request(scheme.event)
     headers = {name.lower(): value for name, value in sent.headers.items()} | {"content-length": str(len(sent.body))}
     request = IngressRequest(method="POST", path=sent.path.encode(), headers=headers, body=sent.body)
-    replies: list[Reply] = []
-
-    async def serve() -> None:
-        ingress().serve(request, replies.append)
-
-    asyncio.run(serve())
-    (reply,) = replies
+    (reply,) = served(ingress(), request)
     assert (reply.status, json.loads(reply.body)["code"]) == (STATUSES[scheme.name].fault, "internal_error")
 
 
@@ -243,9 +247,9 @@ def test_the_ingress_answers_the_set_up_too(buffer: LaneBuffer, monkeypatch: pyt
     add_provider(SCHEMES["mandrill"])
     load_book(monkeypatch)
     request = IngressRequest(method="HEAD", path=b"/webhooks/mandrill")
-    one, replies = ingress(), list[Reply]()
+    one = ingress()
     assert one.refusal(request) is None
-    one.serve(request, replies.append)
+    replies = served(one, request)
     assert [(reply.status, reply.body, reply.code) for reply in replies] == [(200, b"", "handshake")]
 
 

@@ -1,5 +1,7 @@
-"""Full lanes, short memory and lanes behind their stream, on a real Valkey: what is refused, when to come back, and that
-nobody has to help."""
+"""Full lanes, short memory and lanes behind their stream, on a real Valkey.
+
+What is refused, when the sender is to come back, and that nobody has to help.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from datetime import timedelta
 
 import pytest
 
+from autocom.environment import SEEN_BYTES
 from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion import accept, receive
 from ingestion.buffer import keys
@@ -20,13 +23,13 @@ from ingestion.buffer.store import BufferUnavailable, LaneBuffer
 from ingestion.models import Event, LaneIncident
 from ingestion.retry_after import retry_after_seconds
 from tests.support.ingress import Answer, own_valkey, running_ingress
-from tests.support.inputs import good, serve_alone
+from tests.support.inputs import serve_alone, signed
 from tests.support.lanes import LaneKit, committed, delivery, event, key_on
 from tests.support.senders import event_body
 
 ROOMY = AppendLimits(lane_bound_count=1_000_000, lane_bound_bytes=1_000_000_000, seen_bound_count=1_000_000)
 NUMBERS = itertools.count()
-TOTAL_BYTES = 4_000_000
+TOTAL_BYTES = 1_500_000
 
 
 def used_bytes(lanes: LaneKit) -> int:
@@ -72,8 +75,6 @@ def test_the_size_of_a_lane_is_the_memory_that_it_takes(lanes: LaneKit, kind: st
 
 
 def test_identities_take_no_more_than_the_settings_reckon_with(lanes: LaneKit) -> None:
-    from autocom.environment import SEEN_BYTES
-
     lanes.limits = ROOMY
     lanes.receive_many([f"warm-{i}" for i in range(100)])
     before, count = used_bytes(lanes), 5_000
@@ -253,13 +254,7 @@ def test_a_lane_that_filled_up_while_nobody_drained_takes_events_again_once_some
 
 
 def send(message_id: str) -> Answer:
-    return serve_alone(good(message_id) if message_id.startswith("any") else one_lane(message_id))
-
-
-def one_lane(message_id: str):  # type: ignore[no-untyped-def]
-    from tests.support.inputs import signed
-
-    return signed(event_body(message_id, ordering_key=key_on(0)))
+    return serve_alone(signed(event_body(message_id, ordering_key=key_on(0))))
 
 
 @pytest.mark.django_db(transaction=True)
