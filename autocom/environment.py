@@ -124,7 +124,7 @@ class Environment:
             read.mistakes.append("APP_BASE_URL has no host: write it as https://autocom.example.com")
 
     def _check_memory(self, read: EnvReader) -> None:
-        """Of the local Valkey, whose limit is ours: full lanes and all identities must leave the part that we keep free."""
+        """Of the local Valkey, whose limit is ours: full lanes and all identities must leave room for the rest."""
         usable_bytes = int(VALKEY_MEMORY_BYTES * (1 - FREE_SHARE))
         lanes_bytes = self.lanes * self.lane_bound_bytes
         seen_bytes = self.seen_bound_count * SEEN_BYTES

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.metrics import exposition
-from ingestion.selectors import workers
+from ingestion.selectors import is_full, workers
 
 WORKER_SILENT_AT_MOST = timedelta(
     seconds=60
@@ -79,7 +79,7 @@ def _lane_trouble() -> str:
         full = [
             lane
             for lane in range(settings.AUTOCOM.lanes)
-            if lane_buffer().peek(lane).depth_count >= settings.AUTOCOM.lane_bound_count
+            if is_full(lane_buffer().peek(lane))
         ]
     except BufferUnavailable:
         return "unknown: Redis does not answer"

@@ -1,8 +1,8 @@
 """What this process does with more requests than it can answer in time.
 
 A round of the event loop reads every connection that is ready. Served at once, the last of a thousand would wait for
-all before it, and so would Redis's answers: so a round serves for a short time only, and what is left waits in the order
-of its arrival. What has waited too long is refused unseen, at a fraction of what serving costs.
+all before it, and so would Redis's answers: so a round serves for a short time only, and what is left waits in the
+order of its arrival. What has waited too long is refused unseen, at a fraction of what serving costs.
 """
 
 from __future__ import annotations
@@ -52,24 +52,28 @@ class Turns:
 
     def _begin_round(self, now: float) -> None:
         self._round_ends_at = now + ROUND_SECONDS
-        loop = asyncio.get_running_loop()
-        if self._is_behind():
-            loop.call_later(PAUSE_SECONDS, self._next_round)  # without a pause the loop would spin until Redis answers
-        else:
-            loop.call_soon(self._next_round)  # after the callbacks of all that is ready
+        asyncio.get_running_loop().call_soon(self._next_round)  # after the callbacks of all that is ready
 
     def _next_round(self) -> None:
         self._round_ends_at = None
+        self._shed_overdue()
         if not self._waiting:
             return
-        overdue_at = time.monotonic() - WAIT_LIMIT_SECONDS
-        while self._waiting and self._waiting[0].came_at < overdue_at:
-            late = self._waiting.popleft()
-            self._shed(late.request, late.respond)
         # timed from here: refusing a thousand must not use up the time in which others are served
         now = time.monotonic()
+        if self._is_behind():
+            self._round_ends_at = now
+            # without a pause the loop would spin until Redis answers
+            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._next_round)
+            return
         self._begin_round(now)
         ends_at = now + ROUND_SECONDS
         while self._waiting and time.monotonic() < ends_at and not self._is_behind():
             first = self._waiting.popleft()
             self._serve(first.request, first.respond)
+
+    def _shed_overdue(self) -> None:
+        overdue_at = time.monotonic() - WAIT_LIMIT_SECONDS
+        while self._waiting and self._waiting[0].came_at < overdue_at:
+            late = self._waiting.popleft()
+            self._shed(late.request, late.respond)
