@@ -76,11 +76,7 @@ def _postgresql_trouble() -> str:
 
 def _lane_trouble() -> str:
     try:
-        full = [
-            lane
-            for lane in range(settings.AUTOCOM.lanes)
-            if is_full(lane_buffer().peek(lane))
-        ]
+        full = [lane for lane in range(settings.AUTOCOM.lanes) if is_full(lane_buffer().peek(lane))]
     except BufferUnavailable:
         return "unknown: Redis does not answer"
     return f"full: {full}" if full else ""
