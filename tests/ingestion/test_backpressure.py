@@ -297,7 +297,7 @@ def test_the_ingress_sees_memory_run_short_and_come_back_by_itself() -> None:
             return answer
 
         status_becomes(202)
-        limit = int(valkey.client.config_get("maxmemory")["maxmemory"])
+        limit = int(str(valkey.client.config_get("maxmemory")["maxmemory"]))
         assert limit == 1_073_741_824  # the local server has one
         used = int(valkey.client.info("memory")["used_memory"])
         valkey.client.config_set("maxmemory", str(int(used * 1.05)))
