@@ -12,11 +12,15 @@ from urllib.parse import urlsplit
 from autocom.kernel.env import EnvReader
 from autocom.kernel.errors import ConfigurationError
 from autocom.local_servers import addresses
+from autocom.local_servers.limits import VALKEY_MEMORY_BYTES
+from ingestion.buffer.memory import FREE_SHARE
 from ingestion.providers.registry import ADAPTERS
 
 PLACEHOLDER_WORDS = ("changeme", "change-me", "secret", "password", "insecure", "example")
 SECRET_LENGTH_AT_LEAST = 24
 BODY_LIMIT_DEFAULT_BYTES = 1_048_576
+LANES_TOTAL_BYTES = 536_870_912  # of all lanes at their default bounds
+SEEN_BYTES = 300  # of an identity in Redis with its place in their order, as measured
 LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
 
 
@@ -47,6 +51,8 @@ class Environment:
     workers_max: int
     lanes: int
     lane_bound_count: int
+    lane_bound_bytes: int
+    seen_bound_count: int
     body_limit_bytes: int
     debug: bool
 
@@ -84,8 +90,12 @@ class Environment:
             ingress_workers=read.integer("INGRESS_WORKERS", default=2, at_least=1, at_most=64),
             workers_min=read.integer("WORKERS_MIN", default=2, at_least=1, at_most=64),
             workers_max=read.integer("WORKERS_MAX", default=4, at_least=1, at_most=64),
-            lanes=read.integer("LANES", default=4, at_least=1, at_most=256),
+            lanes=(lanes := read.integer("LANES", default=4, at_least=1, at_most=256)),
             lane_bound_count=read.integer("LANE_BOUND", default=100_000, at_least=100, at_most=100_000_000),
+            lane_bound_bytes=read.integer(
+                "LANE_BOUND_BYTES", default=LANES_TOTAL_BYTES // lanes, at_least=65_536, at_most=1_099_511_627_776
+            ),
+            seen_bound_count=read.integer("SEEN_BOUND", default=1_000_000, at_least=1_000, at_most=1_000_000_000),
             body_limit_bytes=read.integer(
                 "BODY_LIMIT_BYTES", default=BODY_LIMIT_DEFAULT_BYTES, at_least=1_024, at_most=26_214_400
             ),
@@ -101,6 +111,8 @@ class Environment:
             read.mistakes.append(f"CONSOLE_PORT and INGRESS_PORT are both {self.console_port}: they need two ports")
         if self.workers_min > self.workers_max:
             read.mistakes.append(f"WORKERS_MIN is {self.workers_min}, above WORKERS_MAX {self.workers_max}")
+        if self.redis_is_local:
+            self._check_memory(read)
         for scheme, adapter in ADAPTERS.items():
             # what a provider sends above the default is taken whatever this says; below it, this must let it pass
             if self.body_limit_bytes < (adapter.BODY_LIMIT_BYTES or 0) <= BODY_LIMIT_DEFAULT_BYTES:
@@ -110,6 +122,17 @@ class Environment:
                 )
         if "://" in self.app_base_url and not urlsplit(self.app_base_url).hostname:
             read.mistakes.append("APP_BASE_URL has no host: write it as https://autocom.example.com")
+
+    def _check_memory(self, read: EnvReader) -> None:
+        """Of the local Valkey, whose limit is ours: full lanes and all identities must leave room for the rest."""
+        usable_bytes = int(VALKEY_MEMORY_BYTES * (1 - FREE_SHARE))
+        lanes_bytes = self.lanes * self.lane_bound_bytes
+        seen_bytes = self.seen_bound_count * SEEN_BYTES
+        if lanes_bytes + seen_bytes > usable_bytes:
+            read.mistakes.append(
+                f"LANES x LANE_BOUND_BYTES is {lanes_bytes}, and SEEN_BOUND takes {seen_bytes} bytes "
+                f"more: the local Valkey has room for {usable_bytes} together. Lower one of them, or give a REDIS_URL"
+            )
 
 
 def _secret(read: EnvReader, name: str) -> str:

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.metrics import exposition
-from ingestion.selectors import workers
+from ingestion.selectors import is_full, workers
 
 WORKER_SILENT_AT_MOST = timedelta(
     seconds=60
@@ -76,11 +76,7 @@ def _postgresql_trouble() -> str:
 
 def _lane_trouble() -> str:
     try:
-        full = [
-            lane
-            for lane in range(settings.AUTOCOM.lanes)
-            if lane_buffer().peek(lane).depth_count >= settings.AUTOCOM.lane_bound_count
-        ]
+        full = [lane for lane in range(settings.AUTOCOM.lanes) if is_full(lane_buffer().peek(lane))]
     except BufferUnavailable:
         return "unknown: Redis does not answer"
     return f"full: {full}" if full else ""

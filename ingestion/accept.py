@@ -32,10 +32,9 @@ from ingestion.proof import kept_headers
 from ingestion.provider_book import KnownProvider
 from ingestion.providers.adapter import AckPolicy, InboundDelivery
 from ingestion.receipts import ReceiptKey
+from ingestion.retry_after import retry_after_seconds
 
 DEDUPE_MARGIN = timedelta(hours=1)  # above the provider's longest retry, for its clock and its queue
-LANE_BOUND_BYTES_PER_ENTRY = 4_096  # a lane's bound in bytes is its bound in entries times this
-RETRY_AFTER_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,12 @@ def lane_count() -> int:
 
 @cache
 def append_limits() -> AppendLimits:
-    bound_count = settings.AUTOCOM.lane_bound_count
-    return AppendLimits(lane_bound_count=bound_count, lane_bound_bytes=bound_count * LANE_BOUND_BYTES_PER_ENTRY)
+    bounds = settings.AUTOCOM
+    return AppendLimits(
+        lane_bound_count=bounds.lane_bound_count,
+        lane_bound_bytes=bounds.lane_bound_bytes,
+        seen_bound_count=bounds.seen_bound_count,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Acceptance:
             Problem.BUFFER_UNAVAILABLE,
             request_id=str(self.delivery.request_id),
             status=self.policy.busy_status,
-            retry_after_seconds=RETRY_AFTER_SECONDS,
+            retry_after_seconds=retry_after_seconds(),
         )
 
 
@@ -149,12 +152,13 @@ def _reply(acceptance: Acceptance, appended: Sequence[Appended], receipt_key: Re
     policy = acceptance.policy
     codes = [each.code for each in appended]
     if Code.FULL in codes:
+        wait_seconds = max(each.queue.wait_seconds for each in appended if each.queue)
         # the whole delivery comes again: what was stored of it is then a duplicate, so nothing is lost or doubled
         return problem_reply(
             Problem.LANE_FULL,
             request_id=request_id,
             status=policy.busy_status,
-            retry_after_seconds=RETRY_AFTER_SECONDS,
+            retry_after_seconds=retry_after_seconds(wait_seconds),
             events=len(appended),
             refused=codes.count(Code.FULL),
         )

@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import Error, connection
+from redis import RedisError
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from ingestion.buffer.memory import MEMORY
 from ingestion.buffer.store import redis_client
 from ingestion.certificates import WANTED
 from ingestion.latency import LatencyRecorder
@@ -34,7 +36,8 @@ class Housekeeping:
 
     def __init__(self, *, recorder: LatencyRecorder, book: ProviderBook | None) -> None:
         self._book = book
-        self._flusher = LatencyFlusher(recorder, client=redis_client(settings.AUTOCOM.redis_url))
+        self._client = redis_client(settings.AUTOCOM.redis_url)
+        self._flusher = LatencyFlusher(recorder, client=self._client)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -63,6 +66,19 @@ class Housekeeping:
         if not (self._flusher.flush() and self._look_at_refusals()):
             connection.close()
 
+    def look_at_memory(self) -> None:
+        """So that deliveries are refused before Redis has to. While Redis is away the last look stays."""
+        was_short = MEMORY.is_short
+        try:
+            MEMORY.look(self._client)
+        except RedisError:
+            return  # every append says so already
+        if MEMORY.is_short != was_short:
+            log.warning(
+                "buffer_memory_short" if MEMORY.is_short else "buffer_memory_free_again",
+                extra={"used_bytes": MEMORY.used_bytes, "limit_bytes": MEMORY.limit_bytes},
+            )
+
     def _look_at_refusals(self) -> bool:
         return self._book is None or store_samples(REFUSALS.take(), others=self._book.known())
 
@@ -70,6 +86,8 @@ class Housekeeping:
         is_last = False
         while True:  # the first turn is at once: until the providers are read, only `default` is served
             _attempt(self.turn)
+            if self._book is not None:
+                _attempt(self.look_at_memory)
             if is_last:
                 connection.close()
                 return

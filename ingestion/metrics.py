@@ -24,7 +24,9 @@ type MetricName = Literal[
     "autocom_set_aside_events",
     "autocom_lane_entries",
     "autocom_lane_oldest_age_seconds",
+    "autocom_lane_bytes",
     "autocom_lane_bound_entries",
+    "autocom_lane_bound_bytes",
     "autocom_source_up",
 ]
 
@@ -110,12 +112,16 @@ def _filled(family: CounterMetricFamily, totals: dict[bytes, bytes], *, kind: st
 def lane_gauges() -> Iterator[GaugeMetricFamily]:
     depth = GaugeMetricFamily(_name("autocom_lane_entries"), "Entries that wait on the lane", labels=["lane"])
     age = GaugeMetricFamily(_name("autocom_lane_oldest_age_seconds"), "Age of the lane's oldest entry", labels=["lane"])
+    size = GaugeMetricFamily(_name("autocom_lane_bytes"), "Memory of Redis that the lane takes", labels=["lane"])
     for state in lane_states():
         depth.add_metric([str(state.lane)], state.depth_count)
+        size.add_metric([str(state.lane)], state.size_bytes)
         age.add_metric([str(state.lane)], (state.oldest_age_ms or 0) / 1_000)
     bound = GaugeMetricFamily(_name("autocom_lane_bound_entries"), "Entries at which a lane answers 503")
     bound.add_metric([], settings.AUTOCOM.lane_bound_count)
-    yield from (depth, age, bound)
+    bound_bytes = GaugeMetricFamily(_name("autocom_lane_bound_bytes"), "Memory at which a lane answers 503")
+    bound_bytes.add_metric([], settings.AUTOCOM.lane_bound_bytes)
+    yield from (depth, age, size, bound, bound_bytes)
 
 
 def _name(name: MetricName) -> str:

@@ -26,6 +26,7 @@ class Problem(StrEnum):
     TOKEN_REUSED = "token_reused"  # noqa: S105  (a code, not a token)
     LANE_FULL = "lane_full"
     BUFFER_UNAVAILABLE = "buffer_unavailable"
+    BUFFER_FULL = "buffer_full"
     INGRESS_BUSY = "ingress_busy"
     INTERNAL_ERROR = "internal_error"
 
@@ -83,7 +84,8 @@ TEXTS: dict[Problem, ProblemText] = {
         503, "Busy", "Nothing of what was refused was stored. Send it again after Retry-After."
     ),
     Problem.BUFFER_UNAVAILABLE: ProblemText(503, "Busy", "Nothing was promised. Send it again after Retry-After."),
-    Problem.INGRESS_BUSY: ProblemText(503, "Busy", "Too many large bodies at once. Send it again after Retry-After."),
+    Problem.BUFFER_FULL: ProblemText(503, "Busy", "Nothing was stored. Send it again after Retry-After."),
+    Problem.INGRESS_BUSY: ProblemText(503, "Busy", "Nothing was looked at. Send it again after Retry-After."),
     Problem.INTERNAL_ERROR: ProblemText(500, "Fault of ours", "Nothing was promised. Send it again."),
 }
 

@@ -20,6 +20,7 @@ from autocom.kernel.clock import SYSTEM_CLOCK, Clock
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY
 from ingestion.accept import Acceptance, acceptance_of
+from ingestion.buffer.memory import MEMORY
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.certificates import WANTED
 from ingestion.problems import Problem, Reply, problem_reply
@@ -33,6 +34,7 @@ from ingestion.providers.adapter import (
     Refused,
 )
 from ingestion.refusals.record import REFUSALS
+from ingestion.retry_after import retry_after_seconds
 from ingestion.secret_use import SECRET_USES
 from ingestion.verify import verify
 
@@ -227,6 +229,10 @@ def known_provider(name: str, http: HttpRequest) -> KnownProvider:
             Problem.PROVIDER_DISABLED,
             status=provider.adapter.ACK.busy_status,
             retry_after_seconds=DISABLED_RETRY_AFTER_SECONDS,
+        )
+    if MEMORY.is_short:
+        raise Refusal(
+            Problem.BUFFER_FULL, status=provider.adapter.ACK.busy_status, retry_after_seconds=retry_after_seconds()
         )
     return provider
 

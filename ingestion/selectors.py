@@ -47,6 +47,7 @@ class LaneState:
     oldest_age_ms: float | None
     holder: str
     state: str  # idle, draining, waiting, backing_off, full, unattended
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,17 @@ def lane_states() -> list[LaneState]:
     return [_lane_state(buffer.peek(lane)) for lane in range(settings.AUTOCOM.lanes)]
 
 
+def is_full(peek: LanePeek) -> bool:
+    """By entries or by bytes: new events get 503."""
+    bounds = settings.AUTOCOM
+    return peek.depth_count >= bounds.lane_bound_count or peek.size_bytes >= bounds.lane_bound_bytes
+
+
 def _lane_state(peek: LanePeek) -> LaneState:
     age_ms = None
     if peek.oldest_accepted_us is not None:
         age_ms = max(SYSTEM_CLOCK.now_us() - peek.oldest_accepted_us, 0) / 1_000
-    if peek.depth_count >= settings.AUTOCOM.lane_bound_count:
+    if is_full(peek):
         state = "full"
     elif peek.attempt:
         state = "backing_off"
@@ -122,6 +129,7 @@ def _lane_state(peek: LanePeek) -> LaneState:
         oldest_age_ms=age_ms,
         holder=peek.holder.partition("@")[2],
         state=state,
+        size_bytes=peek.size_bytes,
     )
 
 

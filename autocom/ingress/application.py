@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import Any, override
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +23,7 @@ from django.urls import ResolverMatch
 
 from autocom.ingress.group_commit import GroupCommit, Unavailable
 from autocom.ingress.http import BODY_DEADLINE_SECONDS, Refusal, Request
+from autocom.ingress.overload import Turns
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from ingestion.accept import Acceptance
@@ -41,6 +42,7 @@ from ingestion.receive import (
     status_of,
 )
 from ingestion.request_log import REQUEST_LOG, RequestLine
+from ingestion.retry_after import retry_after_seconds
 
 DJANGO_READS = (
     ("host", "HTTP_HOST"),
@@ -94,6 +96,7 @@ class IngressApplication:
         self._group = group
         self._body_limit_bytes: int = settings.AUTOCOM.body_limit_bytes
         self._large_bodies = LargeBodies()
+        self._turns = Turns(serve=self._serve, shed=self._shed, is_behind=group.is_behind)
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="apart")
 
     def refusal(self, request: Request) -> Refusal | None:
@@ -127,6 +130,12 @@ class IngressApplication:
         return reply
 
     def serve(self, request: Request, respond: Callable[[Reply], None]) -> None:
+        if request.path.startswith(WEBHOOKS.encode()):
+            self._turns.take(request, respond)
+        else:  # health and metrics answer under any load
+            self._serve(request, respond)
+
+    def _serve(self, request: Request, respond: Callable[[Reply], None]) -> None:
         call = Call(request)
         if not call.environ["PATH_INFO"].startswith(WEBHOOKS):
             self._serve_apart(call, respond)
@@ -137,6 +146,12 @@ class IngressApplication:
             reply = self._fault(call, error)
             respond(reply)
             self._note(call, reply, "")
+
+    def _shed(self, request: Request, respond: Callable[[Reply], None]) -> None:
+        """Refused unseen, at a fraction of what serving costs; counted, without an id or a line in the request log."""
+        provider = name_of(unquote(request.path))
+        respond(busy_reply(status_of(Problem.INGRESS_BUSY, provider=provider), retry_after_seconds()))
+        RECORDER.record_outcome(provider if BOOK.named(provider) else "", Problem.INGRESS_BUSY)
 
     def _receive(self, call: Call, respond: Callable[[Reply], None]) -> None:
         REQUEST_ID.set(call.request_id)  # holds while the view runs: what it logs bears the id
@@ -199,6 +214,11 @@ class IngressApplication:
             return reply_of(self._django.get_response(WSGIRequest(environ)))
         finally:
             request_finished.send(sender=type(self))
+
+
+@cache  # few: by status and by seconds
+def busy_reply(status: int, wait_seconds: int) -> Reply:
+    return problem_reply(Problem.INGRESS_BUSY, status=status, retry_after_seconds=wait_seconds)
 
 
 class LargeBodies:

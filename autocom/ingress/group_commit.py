@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ RECONNECT_PAUSE_SECONDS = 0.1
 WATCH_EVERY_SECONDS = 0.05
 GROUP_LIMIT_BYTES = 4_000_000  # what Redis works off well within the answer timeout; the rest waits for the next group
 GROUPS_IN_FLIGHT = 2
+BEHIND_COUNT = (
+    128  # acks at once that are no sign of trouble: at 1,000/s a disk may take a quarter of a second for them
+)
+BEHIND_SECONDS = 0.03
 WAITING_LIMIT_COUNT = 20_000  # requests in memory; above it the process sheds load instead of growing
 
 log = logging.getLogger(__name__)
@@ -165,6 +170,14 @@ class GroupCommit:
             # after the callbacks that are ready now: they may bring more envelopes
             self._flush_is_due = True
             loop.call_soon(self._flush)
+
+    def is_behind(self) -> bool:
+        """True while Redis has many acks before it and the oldest has waited for long: one more would be late too."""
+        if len(self._waiting) + len(self._in_flight) < BEHIND_COUNT:
+            return False
+        oldest = self._in_flight[0] if self._in_flight else self._waiting[0]
+        waited_seconds = time.monotonic() - oldest.due_at + ANSWER_TIMEOUT_SECONDS
+        return waited_seconds > BEHIND_SECONDS
 
     def _flush(self) -> None:
         """Sends the next group, in the order of arrival, without those given up while waiting.

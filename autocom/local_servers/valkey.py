@@ -15,6 +15,7 @@ from redis.retry import Retry
 from autocom.local_servers import addresses
 from autocom.local_servers.binaries import Runnable, Version, runnable, valkey_wheel
 from autocom.local_servers.errors import LocalServerError, ServerGone
+from autocom.local_servers.limits import VALKEY_MEMORY_BYTES
 from autocom.local_servers.lock import locked_file
 from autocom.local_servers.server import (
     CONNECT_TIMEOUT_SECONDS,
@@ -33,6 +34,7 @@ SETTINGS = PROMISES | {
     "unixsocketperm": "700",
     "daemonize": "no",
     "save": "",
+    "maxmemory": str(VALKEY_MEMORY_BYTES),
     "no-appendfsync-on-rewrite": "no",
     "aof-load-truncated": "yes",  # a write cut short by kill -9 was never acknowledged
 }

@@ -17,6 +17,7 @@ from ingestion.buffer import keys
 from ingestion.doorbell import drain_job_fields
 from ingestion.receipts import Receipt
 
+ENTRY_BYTES = 120  # that Redis needs for an entry beside its texts; append.lua counts the same
 WAKE_MS = 6_000  # a drain job that nobody starts within this time is rung again
 
 
@@ -75,16 +76,36 @@ class DeliveryToAppend:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The answer for one event; `receipt` for ACCEPTED and, the original one, for DUPLICATE."""
+    """The answer for one event.
+
+    `receipt` for ACCEPTED and, the original one, for DUPLICATE; `queue` for FULL.
+    """
 
     code: Code
     receipt: Receipt | None = None
+    queue: LaneQueue | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneQueue:
+    """How far a full lane is from having room again, as Redis knows it."""
+
+    excess_count: int  # entries above the mark at which refused senders are wanted back
+    drained_per_second: float  # 0: not measured yet
+    rest_us: int  # until the lane's next attempt; 0 where it does not rest
+
+    @property
+    def wait_seconds(self) -> float:
+        """Until the lane is down to its mark; 0 where nothing is known."""
+        drain_seconds = self.excess_count / self.drained_per_second if self.drained_per_second else 0.0
+        return self.rest_us / 1e6 + drain_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendLimits:
     lane_bound_count: int
     lane_bound_bytes: int
+    seen_bound_count: int
 
 
 def hop_mac(key: bytes, *parts: bytes) -> bytes:
@@ -99,7 +120,7 @@ def append_args(
     lanes = list(dict.fromkeys(event.lane for event in delivery.events))
     position_of = {lane: b"%d" % (i + 1) for i, lane in enumerate(lanes)}
     job_ids = [b"drain-%d-%s" % (lane, delivery.request_id.hex.encode()) for lane in lanes]
-    words = [keys.RQ_QUEUES, keys.rq_queue(keys.DRAIN_QUEUE)]
+    words = [keys.RQ_QUEUES, keys.rq_queue(keys.DRAIN_QUEUE), keys.SEEN_ORDER]
     for lane in lanes:
         words += _lane_keys(lane)
     words += [keys.rq_job(job_id) for job_id in job_ids]
@@ -118,6 +139,7 @@ def append_args(
         b"%d" % WAKE_MS,
         delivery_blob,
         hop_mac(hop_key, delivery_blob) if delivery_blob else b"",
+        b"%d" % limits.seen_bound_count,
     ]
     for lane, job_id in zip(lanes, job_ids, strict=True):
         words += (job_id, _packed_job(lane))
@@ -175,8 +197,9 @@ def _read(event: EventToAppend, answer: Sequence[object], delivery: DeliveryToAp
             return Appended(Code.QUARANTINED)
         case [3, _]:
             return Appended(Code.TOKEN_REUSED)
-        case [-1, _]:
-            return Appended(Code.FULL)
+        case [-1, int(excess_count), int(drained_per_1000_s), int(rest_us)]:
+            queue = LaneQueue(excess_count=excess_count, drained_per_second=drained_per_1000_s / 1_000, rest_us=rest_us)
+            return Appended(Code.FULL, queue=queue)
     raise ValueError(f"append.lua answered {answer!r}")
 
 
@@ -227,7 +250,8 @@ class LaneEntry:
     @property
     def size_bytes(self) -> int:
         """What `append.lua` counted for it."""
-        return len(self.meta) + len(self.payload) + len(self.delivery) + 200
+        texts = (self.meta, self.payload, self.seen, self.delivery, self.delivery_mac)
+        return sum(map(len, texts)) + ENTRY_BYTES
 
     @classmethod
     def read(cls, entry_id: bytes, fields: Mapping[bytes, bytes]) -> LaneEntry:

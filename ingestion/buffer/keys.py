@@ -11,6 +11,7 @@ RQ_QUEUES = Queue.redis_queues_keys.encode()  # set, RQ's own
 RQ_JOB_PREFIX = f"{RQ_KEY_PREFIX}:job:".encode()  # hash a job, RQ's own
 LANE_COUNT = TAG + b"lanes"  # string, no expiry: how many lanes this installation hashes to
 LAYOUT = TAG + b"layout"  # string, no expiry: version of this layout
+SEEN_ORDER = TAG + b"seen-order"  # list, no expiry, bounded: identities whose `seen` key was set, oldest first
 DRAIN_QUEUE = "drain"
 OPS_QUEUE = "ops"
 
@@ -25,7 +26,10 @@ def stream(number: int) -> bytes:
 
 
 def state(number: int) -> bytes:
-    """Hash, no expiry: epoch, sequence, bytes, fence, and attempt / retry_at_us / error while backing off."""
+    """Hash, no expiry: epoch, sequence, bytes, fence, rate (entries drained a 1,000 s).
+
+    While entries queue up also trimmed_us; attempt / retry_at_us / error while backing off.
+    """
     return lane(number) + b"state"
 
 
@@ -40,7 +44,10 @@ def lease(number: int) -> bytes:
 
 
 def seen(identity: bytes) -> bytes:
-    """String, expires after the dedupe window: content digest and receipt of the event with this identity."""
+    """String, expires after the dedupe window, or is forgotten sooner as one of too many.
+
+    Content digest and receipt of the event with this identity.
+    """
     return TAG + b"seen:" + identity
 
 

@@ -5,6 +5,7 @@ The statuses stand here as the providers' documentation has them, not as our ada
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -20,6 +21,7 @@ from autocom.ingress.http import Refusal
 from autocom.ingress.http import Request as IngressRequest
 from ingestion import accept, receive
 from ingestion.buffer.append import AppendLimits
+from ingestion.buffer.memory import BufferMemory
 from ingestion.buffer.store import LaneBuffer, redis_client
 from ingestion.models import Provider
 from ingestion.problems import Problem, Reply
@@ -120,7 +122,15 @@ def test_the_same_identity_with_another_content_is_kept_and_does_not_come_again(
 
 
 def a_full_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "append_limits", lambda: AppendLimits(lane_bound_count=0, lane_bound_bytes=1))
+    monkeypatch.setattr(
+        accept,
+        "append_limits",
+        lambda: AppendLimits(lane_bound_count=0, lane_bound_bytes=1, seen_bound_count=1_000_000),
+    )
+
+
+def memory_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receive, "MEMORY", BufferMemory(used_bytes=95, limit_bytes=100))
 
 
 def redis_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +139,9 @@ def redis_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happens", "code"), [(a_full_lane, "lane_full"), (redis_down, "buffer_unavailable")], ids=["full", "down"]
+    ("happens", "code"),
+    [(a_full_lane, "lane_full"), (redis_down, "buffer_unavailable"), (memory_short, "buffer_full")],
+    ids=["full", "down", "memory"],
 )
 def test_back_pressure_makes_this_provider_send_again(
     happens: Callable[[pytest.MonkeyPatch], None], code: str, scheme: Scheme, monkeypatch: pytest.MonkeyPatch
@@ -174,19 +186,30 @@ class BrokenGroup:
     def enqueue(self, words: object, answered: object) -> None:
         raise RuntimeError("the secret plans")
 
+    def is_behind(self) -> bool:
+        return False
+
 
 def ingress() -> IngressApplication:
     with override_settings(MIDDLEWARE=[]):
         return IngressApplication(group=BrokenGroup())  # type: ignore[arg-type]
 
 
+def served(application: IngressApplication, request: IngressRequest) -> list[Reply]:
+    replies: list[Reply] = []
+
+    async def serve() -> None:
+        application.serve(request, replies.append)
+
+    asyncio.run(serve())
+    return replies
+
+
 def test_a_fault_of_the_ingress_makes_this_provider_send_again(scheme: Scheme) -> None:
     sent = scheme.request(scheme.event)
     headers = {name.lower(): value for name, value in sent.headers.items()} | {"content-length": str(len(sent.body))}
     request = IngressRequest(method="POST", path=sent.path.encode(), headers=headers, body=sent.body)
-    replies: list[Reply] = []
-    ingress().serve(request, replies.append)
-    (reply,) = replies
+    (reply,) = served(ingress(), request)
     assert (reply.status, json.loads(reply.body)["code"]) == (STATUSES[scheme.name].fault, "internal_error")
 
 
@@ -197,6 +220,15 @@ def test_what_ends_before_the_view_makes_this_provider_send_again(scheme: Scheme
         request = IngressRequest(method="POST", path=f"/webhooks/{scheme.name}".encode())
         found[problem] = ingress().refuse(request, Refusal(problem)).status
     assert found == {Problem.BODY_TIMEOUT: expected.slow, Problem.INGRESS_BUSY: expected.later}
+
+
+def test_what_is_shed_makes_this_provider_send_again(scheme: Scheme) -> None:
+    request = IngressRequest(method="POST", path=f"/webhooks/{scheme.name}".encode())
+    replies: list[Reply] = []
+    ingress()._shed(request, replies.append)
+    (reply,) = replies
+    assert (reply.status, json.loads(reply.body)["code"]) == (STATUSES[scheme.name].later, "ingress_busy")
+    assert int(dict(reply.headers)["Retry-After"]) >= 1
 
 
 # --- set-up ---
@@ -215,9 +247,9 @@ def test_the_ingress_answers_the_set_up_too(buffer: LaneBuffer, monkeypatch: pyt
     add_provider(SCHEMES["mandrill"])
     load_book(monkeypatch)
     request = IngressRequest(method="HEAD", path=b"/webhooks/mandrill")
-    one, replies = ingress(), list[Reply]()
+    one = ingress()
     assert one.refusal(request) is None
-    one.serve(request, replies.append)
+    replies = served(one, request)
     assert [(reply.status, reply.body, reply.code) for reply in replies] == [(200, b"", "handshake")]
 
 

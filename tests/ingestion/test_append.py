@@ -57,7 +57,7 @@ def test_a_duplicate_inside_one_delivery_gets_the_receipt_of_the_first(lanes: La
 
 
 def test_a_delivery_that_partly_found_its_lane_full_ends_complete_when_it_is_sent_again(lanes: LaneKit) -> None:
-    lanes.limits = AppendLimits(lane_bound_count=1, lane_bound_bytes=1_000_000)
+    lanes.limits = AppendLimits(lane_bound_count=1, lane_bound_bytes=1_000_000, seen_bound_count=1_000_000)
     parts = [event("evt-1", lane=0), event("evt-2", lane=0), event("evt-3", lane=1)]
     assert [each.code for each in lanes.append(delivery(*parts))] == [Code.ACCEPTED, Code.FULL, Code.ACCEPTED]
     lanes.limits = None
@@ -82,8 +82,8 @@ def test_a_script_that_redis_forgot_is_loaded_again_without_a_word(lanes: LaneKi
 
 @pytest.mark.parametrize(
     "key",
-    [keys.stream(1), keys.state(1), keys.RQ_QUEUES, keys.rq_queue(keys.DRAIN_QUEUE)],
-    ids=["stream", "state", "rq queues", "rq queue"],
+    [keys.stream(1), keys.state(1), keys.RQ_QUEUES, keys.rq_queue(keys.DRAIN_QUEUE), keys.SEEN_ORDER],
+    ids=["stream", "state", "rq queues", "rq queue", "order of identities"],
 )
 def test_a_key_of_a_wrong_type_refuses_the_whole_delivery_before_the_first_write(lanes: LaneKit, key: bytes) -> None:
     client = lanes.buffer.client

@@ -13,12 +13,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from autocom.kernel.digest import sha256
 from ingestion.buffer import keys
-from ingestion.buffer.append import Appended, AppendLimits, Code, DeliveryToAppend, EntryKind, EventToAppend
+from ingestion.buffer.append import (
+    ENTRY_BYTES,
+    Appended,
+    AppendLimits,
+    Code,
+    DeliveryToAppend,
+    EntryKind,
+    EventToAppend,
+)
 from ingestion.buffer.store import Claim, lane_buffer
 from ingestion.receipts import Receipt
 from tests.support.lanes import LaneKit, delivery, event
 
-LIMITS = AppendLimits(lane_bound_count=6, lane_bound_bytes=6_000)
+LIMITS = AppendLimits(lane_bound_count=6, lane_bound_bytes=6_000, seen_bound_count=1_000)
 TOKENS = [b"token-a", b"token-b"]
 LANE_NUMBERS = st.integers(0, 2)
 
@@ -30,10 +38,12 @@ class ModelEntry:
     meta: bytes
     payload: bytes
     delivery: bytes
+    seen_bytes: int
 
     @property
     def size_bytes(self) -> int:
-        return len(self.meta) + len(self.payload) + len(self.delivery) + 200
+        mac_bytes = 32 if self.delivery else 0
+        return len(self.meta) + len(self.payload) + len(self.delivery) + mac_bytes + self.seen_bytes + ENTRY_BYTES
 
 
 @dataclass
@@ -54,6 +64,11 @@ class ModelLane:
     @property
     def has_room(self) -> bool:
         return len(self.entries) < LIMITS.lane_bound_count and self.size_bytes < LIMITS.lane_bound_bytes
+
+
+def seen_bytes(receipt: Receipt) -> int:
+    """Of what Redis remembers of an event: digests and ids of 88 bytes, then words."""
+    return 88 + len(f"{receipt.lane} {receipt.sequence} {receipt.epoch} {receipt.accepted_us}")
 
 
 class Lanes(RuleBasedStateMachine):
@@ -110,6 +125,8 @@ class Lanes(RuleBasedStateMachine):
         this = (each.identity, each.content_sha256)
         if sent.token_sha256 and self.tokens.get(sent.token_sha256, this) != this:
             kind, code = EntryKind.QUARANTINED, Code.TOKEN_REUSED
+        vouched = code is Code.TOKEN_REUSED
+        original = self.seen.get(self.tokens[sent.token_sha256][0]) if vouched else known
         has_room = lane.has_room
         if not has_room and kind is not EntryKind.DUPLICATE:
             code = Code.FULL
@@ -139,6 +156,7 @@ class Lanes(RuleBasedStateMachine):
                 meta=each.meta,
                 payload=each.payload if has_payload else b"",
                 delivery=sent.header + b"\n" + sent.body if attach and not is_whole else b"",
+                seen_bytes=seen_bytes(original[1]) if original else 0,
             )
         )
         return True

@@ -111,7 +111,11 @@ def test_a_batch_that_found_a_lane_full_ends_complete_when_it_comes_again_and_no
 ) -> None:
     full = 2
     lanes.receive_many([f"earlier-{number}" for number in range(20)], lane=full)
-    monkeypatch.setattr(accept, "append_limits", lambda: AppendLimits(lane_bound_count=400, lane_bound_bytes=10**9))
+    monkeypatch.setattr(
+        accept,
+        "append_limits",
+        lambda: AppendLimits(lane_bound_count=400, lane_bound_bytes=10**9, seen_bound_count=1_000_000),
+    )
     lanes.receive_many([f"more-{number}" for number in range(380)], lane=full)
     sent = sendgrid(1_000)
     refused = sent.send()

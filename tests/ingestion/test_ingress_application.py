@@ -32,6 +32,9 @@ class Group:
         assert words[0] == b"EVALSHA"
         answered(self.answer)
 
+    def is_behind(self) -> bool:
+        return False
+
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[RequestLine]:

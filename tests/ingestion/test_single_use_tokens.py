@@ -86,7 +86,11 @@ def signature_of(timestamp: str, token: str) -> dict[str, str]:
 def test_a_full_lane_uses_up_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     first = signed()
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(accept, "append_limits", lambda: AppendLimits(lane_bound_count=0, lane_bound_bytes=1))
+        meanwhile.setattr(
+            accept,
+            "append_limits",
+            lambda: AppendLimits(lane_bound_count=0, lane_bound_bytes=1, seen_bound_count=1_000_000),
+        )
         assert said(first.send()) == (503, "lane_full")
     assert said(first.send()) == (200, "accepted")
 

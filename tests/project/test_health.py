@@ -94,6 +94,11 @@ def test_a_full_lane_is_named(worker: None, buffer: LaneBuffer, settings: Any) -
     assert ready() == (503, OK | {"lanes": "full: [2]"})
 
 
+def test_a_lane_full_by_bytes_is_named_too(worker: None, buffer: LaneBuffer, settings: Any) -> None:
+    buffer.client.hset(keys.state(1), "bytes", settings.AUTOCOM.lane_bound_bytes)
+    assert ready() == (503, OK | {"lanes": "full: [1]"})
+
+
 def test_without_redis_what_only_redis_knows_is_unknown_and_never_ok(without_redis: None) -> None:
     unknown = "unknown: Redis does not answer"
     assert ready() == (

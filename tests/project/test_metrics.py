@@ -94,7 +94,9 @@ def test_a_lanes_entries_and_age_are_shown_for_every_lane(buffer: LaneBuffer) ->
     metrics = scrape()
     assert values(metrics["autocom_lane_entries"]) == [0, 1, 0, 0]
     assert 90 <= values(metrics["autocom_lane_oldest_age_seconds"], lane="1")[0] < 150
+    assert values(metrics["autocom_lane_bytes"]) == [0, 0, 0, 0]  # counted at the append, which did not make this entry
     assert values(metrics["autocom_lane_bound_entries"]) == [settings.AUTOCOM.lane_bound_count]
+    assert values(metrics["autocom_lane_bound_bytes"]) == [settings.AUTOCOM.lane_bound_bytes]
     assert values(metrics["autocom_source_up"], source="redis") == [1]
 
 

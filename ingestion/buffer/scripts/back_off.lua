@@ -8,6 +8,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local attempt = redis.call('HINCRBY', KEYS[2], 'attempt', 1)
 redis.call('HSET', KEYS[2], 'retry_at_us', ARGV[3], 'error', ARGV[4])
+redis.call('HDEL', KEYS[2], 'trimmed_us') -- a rest is no part of the rate of draining
 redis.call('SET', KEYS[3], '1', 'PX', ARGV[2])
 redis.call('DEL', KEYS[1])
 return attempt

@@ -1,0 +1,79 @@
+"""What this process does with more requests than it can answer in time.
+
+A round of the event loop reads every connection that is ready. Served at once, the last of a thousand would wait for
+all before it, and so would Redis's answers: so a round serves for a short time only, and what is left waits in the
+order of its arrival. What has waited too long is refused unseen, at a fraction of what serving costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from autocom.ingress.http import Request
+from ingestion.problems import Reply
+
+ROUND_SECONDS = 0.01  # of serving, before the loop looks at its connections again: some thirty acks
+PAUSE_SECONDS = 0.002
+WAIT_LIMIT_SECONDS = 0.02  # with the rounds before and after it and the disk, an ack within 0.12 s
+
+type Respond = Callable[[Reply], None]
+type Serve = Callable[[Request, Respond], None]
+
+
+class _Waiting(NamedTuple):
+    came_at: float
+    request: Request
+    respond: Respond
+
+
+class Turns:
+    """Whose turn it is, in one event loop. `is_behind`: what was served waits for Redis, so more must wait here."""
+
+    def __init__(self, *, serve: Serve, shed: Serve, is_behind: Callable[[], bool]) -> None:
+        self._serve = serve
+        self._shed = shed
+        self._is_behind = is_behind
+        self._waiting: deque[_Waiting] = deque()
+        self._round_ends_at: float | None = None
+
+    def take(self, request: Request, respond: Respond) -> None:
+        """Serves it now or after those that wait already, or sheds it."""
+        now = time.monotonic()
+        if self._round_ends_at is None:
+            self._begin_round(now)
+        if self._waiting or now > self._round_ends_at or self._is_behind():  # type: ignore[operator]
+            self._waiting.append(_Waiting(now, request, respond))
+        else:
+            self._serve(request, respond)
+
+    def _begin_round(self, now: float) -> None:
+        self._round_ends_at = now + ROUND_SECONDS
+        asyncio.get_running_loop().call_soon(self._next_round)  # after the callbacks of all that is ready
+
+    def _next_round(self) -> None:
+        self._round_ends_at = None
+        self._shed_overdue()
+        if not self._waiting:
+            return
+        # timed from here: refusing a thousand must not use up the time in which others are served
+        now = time.monotonic()
+        if self._is_behind():
+            self._round_ends_at = now
+            # without a pause the loop would spin until Redis answers
+            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._next_round)
+            return
+        self._begin_round(now)
+        ends_at = now + ROUND_SECONDS
+        while self._waiting and time.monotonic() < ends_at and not self._is_behind():
+            first = self._waiting.popleft()
+            self._serve(first.request, first.respond)
+
+    def _shed_overdue(self) -> None:
+        overdue_at = time.monotonic() - WAIT_LIMIT_SECONDS
+        while self._waiting and self._waiting[0].came_at < overdue_at:
+            late = self._waiting.popleft()
+            self._shed(late.request, late.respond)
