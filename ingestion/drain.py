@@ -21,6 +21,7 @@ from autocom.kernel.clock import Clock
 from autocom.kernel.ids import request_id_of
 from autocom.kernel.request_context import REQUEST_ID
 from ingestion.accept import promise_keys
+from ingestion.back_off import BackOff
 from ingestion.buffer.append import LaneEntry
 from ingestion.buffer.keys import DRAIN_QUEUE
 from ingestion.buffer.store import Claim, LaneBuffer
@@ -44,8 +45,7 @@ class DrainPolicy:
     linger: timedelta = timedelta(milliseconds=500)  # an empty lane is kept this long while no other lane waits
     turn: timedelta = timedelta(milliseconds=250)  # after this a lane yields to others that wait
     budget: timedelta = timedelta(seconds=20)  # after this it yields in any case, far below RQ's job timeout
-    rest_at_first: timedelta = timedelta(milliseconds=500)
-    rest_at_most: timedelta = timedelta(seconds=20)
+    back_off: BackOff = BackOff()
 
 
 @dataclass(slots=True)
@@ -182,18 +182,15 @@ class Drainer:
             record(Stage.END_TO_END, durations_us=Counter(committed_us - riding.received_us for riding in stored))
 
     def _rest(self, claim: Claim, report: DrainReport, *, error: Exception) -> None:
-        """Full jitter: a random time up to a limit that doubles with each attempt.
-
-        So that lanes do not return as one.
-        """
-        limit = min(
-            self.policy.rest_at_first * 2 ** min(self.buffer.attempts(claim.lane), 16), self.policy.rest_at_most
+        """The lane is given up until its next attempt. Not where somebody else has claimed it meanwhile."""
+        rest = self.policy.back_off.rest(
+            failed_before_count=self.buffer.attempts(claim.lane),
+            share=random.random(),  # noqa: S311  (spreads load, guards nothing)
         )
-        rest = limit * random.random()  # noqa: S311  (spreads load, guards nothing)
         attempt = self.buffer.back_off(
             claim, rest=rest, next_attempt_us=self.clock.now_us() + _us(rest), error=f"{type(error).__name__}: {error}"
         )
-        report.outcome = "resting"
+        report.outcome = "lease_lost" if attempt is None else "resting"
         log.warning(
             "lane_resting",
             extra={"lane": claim.lane, "attempt": attempt, "rest_ms": _us(rest) / 1_000, "error": str(error)},

@@ -25,7 +25,8 @@ def stream(number: int) -> bytes:
 
 
 def state(number: int) -> bytes:
-    """Hash, no expiry: epoch, sequence, bytes, fence, and attempt / retry_at_us / error while backing off."""
+    """Hash, no expiry: epoch, sequence, bytes, fence, and while backing off attempt, retry_at_us, resting_since_us,
+    error."""
     return lane(number) + b"state"
 
 

@@ -61,6 +61,7 @@ class LanePeek:
     is_due: bool
     attempt: int
     retry_at_us: int | None
+    resting_since_us: int | None
     error: str
 
 
@@ -195,11 +196,15 @@ class LaneBuffer:
         return self._ring(lane, token=b"", job_id=job_id)
 
     def back_off(self, claim: Claim, *, rest: timedelta, next_attempt_us: int, error: str) -> int | None:
-        """Attempts so far, or None when the lease was lost."""
+        """Attempts so far, or None when somebody else has claimed the lane since.
+
+        A lease that ran out during the attempt and that nobody took is no obstacle: where each attempt takes longer
+        than a lease, as with a server that swallows packets, the lane must rest and say so all the same.
+        """
         attempt: int = self._run(
             "back_off",
             [keys.lease(claim.lane), keys.state(claim.lane), keys.wake(claim.lane)],
-            [claim.token, max(_ms(rest), 1), next_attempt_us, error[:500].encode(errors="replace")],
+            [claim.token, max(_ms(rest), 1), next_attempt_us, error[:500].encode(errors="replace"), claim.fence],
         )
         return None if attempt < 0 else attempt
 
@@ -230,6 +235,7 @@ class LaneBuffer:
             is_due=bool(due),
             attempt=int(state.get(b"attempt", 0)),
             retry_at_us=int(state[b"retry_at_us"]) if b"retry_at_us" in state else None,
+            resting_since_us=int(state[b"resting_since_us"]) if b"resting_since_us" in state else None,
             error=state.get(b"error", b"").decode(errors="replace"),
         )
 

@@ -320,6 +320,7 @@ def test_database_trouble_makes_the_lane_rest_with_growing_jittered_breaks_and_b
 ) -> None:
     lanes.receive_many(ids(2))
     rests: list[timedelta] = []
+    began_us: set[int] = set()
     back_off = LaneBuffer.back_off
 
     def noting(self: LaneBuffer, *args: object, rest: timedelta, **options: object) -> object:
@@ -334,13 +335,84 @@ def test_database_trouble_makes_the_lane_rest_with_growing_jittered_breaks_and_b
         assert (peek.attempt, peek.holder, peek.is_due, peek.depth_count) == (attempt, "", True, 2)
         assert "the server is gone" in peek.error
         assert peek.retry_at_us is not None
+        assert peek.resting_since_us is not None
+        began_us.add(peek.resting_since_us)
         lanes.let_lease_expire()
-    limits = [min(lanes.policy.rest_at_first * 2**n, lanes.policy.rest_at_most) for n in range(7)]
+    limits = [timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 16, 20)]
     assert all(timedelta(0) <= rest <= limit for rest, limit in zip(rests, limits, strict=True))
     assert len(set(rests)) == len(rests)
+    assert len(began_us) == 1, "it rests since the first of these attempts"
     monkeypatch.undo()
     assert lanes.drain().outcome == "emptied"
-    assert (committed(), DeadLetter.objects.count(), lanes.buffer.peek(0).attempt) == (ids(2), 0, 0)
+    assert (committed(), DeadLetter.objects.count()) == (ids(2), 0)
+    peek = lanes.buffer.peek(0)
+    assert (peek.attempt, peek.retry_at_us, peek.resting_since_us, peek.error) == (0, None, None, "")
+
+
+def test_a_lane_that_failed_again_after_success_starts_with_the_shortest_rest(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, attempts in (("evt-1", 3), ("evt-2", 1)):
+        lanes.receive(name)
+        with monkeypatch.context() as patched:
+            patched.setattr("ingestion.commit._commit", refuse)
+            for _ in range(attempts):
+                lanes.let_lease_expire()
+                lanes.drain()
+        assert lanes.buffer.peek(0).attempt == attempts
+        lanes.let_lease_expire()
+        lanes.drain()
+    assert committed() == ids(2)
+
+
+def test_an_attempt_that_outlived_its_lease_rests_and_is_counted(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a server that swallows packets: each attempt takes longer than the lease."""
+    lanes.receive("evt-1")
+
+    def slow(*_: object, **__: object) -> None:
+        lanes.let_lease_expire()
+        refuse()
+
+    monkeypatch.setattr("ingestion.commit._commit", slow)
+    for attempt in (1, 2):
+        assert lanes.drain().outcome == "resting"
+        peek = lanes.buffer.peek(0)
+        assert (peek.attempt, peek.is_due) == (attempt, True)
+
+
+def test_a_failed_attempt_does_not_send_a_lane_to_rest_that_another_has_claimed(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes.receive("evt-1")
+
+    def overtaken(*_: object, **__: object) -> None:
+        lanes.let_lease_expire()
+        assert lanes.buffer.claim(0, token=b"another", fence_floor=0)
+        refuse()
+
+    monkeypatch.setattr("ingestion.commit._commit", overtaken)
+    assert lanes.drain().outcome == "lease_lost"
+    peek = lanes.buffer.peek(0)
+    assert (peek.attempt, peek.holder) == (0, "another")
+
+
+def test_a_resting_lane_takes_events_and_no_other_lane_waits_for_it(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes.receive("evt-1")
+    with monkeypatch.context() as patched:
+        patched.setattr("ingestion.commit._commit", refuse)
+        assert lanes.drain().outcome == "resting"
+    lanes.receive("evt-2")
+    lanes.receive("evt-3", lane=1)
+    assert lanes.drain(1).outcome == "emptied"
+    assert (committed(1), committed(0)) == (["evt-3"], [])
+    # whoever was at work is gone; the rest is Redis's, and another worker takes over when it is done
+    lanes.let_lease_expire()
+    assert lanes.drainer(worker="another").drain(0, job_id="later").outcome == "emptied"
+    assert committed(0) == ids(2)
 
 
 def refuse(*_: object, **__: object) -> None:
