@@ -45,7 +45,7 @@ class DrainPolicy:
     linger: timedelta = timedelta(milliseconds=500)  # an empty lane is kept this long while no other lane waits
     turn: timedelta = timedelta(milliseconds=250)  # after this a lane yields to others that wait
     budget: timedelta = timedelta(seconds=20)  # after this it yields in any case, far below RQ's job timeout
-    back_off: BackOff = BackOff()
+    back_off: BackOff = field(default_factory=BackOff)
 
 
 @dataclass(slots=True)
