@@ -25,6 +25,7 @@ type MetricName = Literal[
     "autocom_lane_entries",
     "autocom_lane_oldest_age_seconds",
     "autocom_lane_bound_entries",
+    "autocom_lane_attempts",
     "autocom_source_up",
 ]
 
@@ -110,12 +111,16 @@ def _filled(family: CounterMetricFamily, totals: dict[bytes, bytes], *, kind: st
 def lane_gauges() -> Iterator[GaugeMetricFamily]:
     depth = GaugeMetricFamily(_name("autocom_lane_entries"), "Entries that wait on the lane", labels=["lane"])
     age = GaugeMetricFamily(_name("autocom_lane_oldest_age_seconds"), "Age of the lane's oldest entry", labels=["lane"])
+    attempts = GaugeMetricFamily(
+        _name("autocom_lane_attempts"), "Failed attempts of the lane since its last commit", labels=["lane"]
+    )
     for state in lane_states():
         depth.add_metric([str(state.lane)], state.depth_count)
         age.add_metric([str(state.lane)], (state.oldest_age_ms or 0) / 1_000)
+        attempts.add_metric([str(state.lane)], state.attempt_count)
     bound = GaugeMetricFamily(_name("autocom_lane_bound_entries"), "Entries at which a lane answers 503")
     bound.add_metric([], settings.AUTOCOM.lane_bound_count)
-    yield from (depth, age, bound)
+    yield from (depth, age, bound, attempts)
 
 
 def _name(name: MetricName) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,8 @@ CONNECT_TIMEOUT_SECONDS = 0.3
 READ_LIMIT_BYTES = 8 * 1_048_576  # of one batch: a lane may hold hundreds of megabytes
 SLICE_COUNT = 32  # entries asked for at once where a lane holds more than the limit
 LAYOUT_VERSION = b"1"
+ERROR_LINE_CHARS = 200
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+@|\bpassword=\S+\s*")
 
 
 class BufferUnavailable(AutocomError):
@@ -63,6 +66,12 @@ class LanePeek:
     retry_at_us: int | None
     resting_since_us: int | None
     error: str
+
+    @property
+    def error_line(self) -> str:
+        """The error for people to read: its first line, as further ones quote rows, and no login of an address."""
+        line = _LOGIN.sub("", self.error.partition("\n")[0])
+        return line if len(line) <= ERROR_LINE_CHARS else f"{line[:ERROR_LINE_CHARS]}…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
