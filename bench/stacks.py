@@ -6,14 +6,16 @@ Both run on the same two servers.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,9 @@ from typing import Protocol
 
 import psycopg
 import redis
+
+from autocom.local_servers import addresses
+from autocom.local_servers.servers import LocalServers
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = ROOT / "bench" / "peer"
@@ -46,6 +51,8 @@ class Stack(Protocol):
     @property
     def port(self) -> int: ...
 
+    def ports(self) -> Sequence[int]: ...
+
     def environ(self, servers: Servers) -> Mapping[str, str]: ...
 
     def commands(self) -> Mapping[str, list[str]]: ...
@@ -57,13 +64,43 @@ class Stack(Protocol):
     def stored(self, connection: psycopg.Connection) -> tuple[int, float]: ...
 
 
+@contextmanager
+def own_servers(stacks: Sequence[Stack], *, prefix: str = "autocom-bench-") -> Iterator[Servers]:
+    """A PostgreSQL and a Valkey of this run alone, prepared for the stacks; gone afterwards, with their data."""
+    busy = [str(port) for stack in stacks for port in stack.ports() if not is_free(port)]
+    if busy:
+        raise SystemExit(f"bench: port {', '.join(busy)} is in use: stop what listens there")
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        base = Path(name)
+        base.chmod(0o755)  # the servers' own user must get through to its directories
+        local = LocalServers.start(base)
+        try:
+            servers = Servers(
+                db_url=local.db_url,
+                socket_dir=addresses.run_dir(base),
+                redis_url=local.redis_url,
+                bearer=secrets.token_hex(24),
+                hmac_secret=secrets.token_hex(24),
+                base=base,
+            )
+            for stack in stacks:
+                stack.prepare(servers)
+            yield servers
+        finally:
+            local.stop()
+
+
 @dataclass(frozen=True, slots=True)
 class Autocom:
-    """This project as `manage.py up` runs it, without the console."""
+    """This project as `manage.py up` runs it, with the console only where it is asked for."""
 
     workers: int = 2
     name: str = "autocom"
     port: int = 18001
+    console_port: int | None = None
+
+    def ports(self) -> Sequence[int]:
+        return [port for port in (self.port, self.console_port) if port is not None]
 
     def environ(self, servers: Servers) -> Mapping[str, str]:
         return {
@@ -72,6 +109,7 @@ class Autocom:
             "SECRET_KEY": servers.hmac_secret[::-1],
             "INGRESS_PORT": str(self.port),
             "AUTOCOM_DATA_DIR": str(servers.base),
+            **({} if self.console_port is None else {"CONSOLE_PORT": str(self.console_port)}),
         }
 
     def commands(self) -> Mapping[str, list[str]]:
@@ -81,13 +119,14 @@ class Autocom:
             **{f"worker {n + 1}": [*manage, "worker"] for n in range(self.workers)},
             "ops worker": [*manage, "worker", "--queue", "ops"],
             "cron": [*manage, "cron"],
+            **({} if self.console_port is None else {"console": [*manage, "console"]}),
         }
 
     def ready_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/readyz"
 
     def prepare(self, servers: Servers) -> None:
-        environ = {**os.environ, **self.environ(servers), **_secrets(servers)}
+        environ = {**os.environ, **environ_of(self, servers)}
         subprocess.run([sys.executable, str(ROOT / "manage.py"), "migrate", "-v", "0"], env=environ, check=True)
 
     def stored(self, connection: psycopg.Connection) -> tuple[int, float]:
@@ -103,6 +142,9 @@ class Peer:
 
     name: str = "fastify+bullmq"
     port: int = 18101
+
+    def ports(self) -> Sequence[int]:
+        return [self.port]
 
     def environ(self, servers: Servers) -> Mapping[str, str]:
         return {
@@ -151,7 +193,7 @@ def running(stack: Stack, servers: Servers) -> Iterator[Running]:
     """The stack's processes, up and answering; gone afterwards. Redis and the tables start empty."""
     empty(servers)
     state = Running(stack=stack, servers=servers)
-    environ = {**os.environ, **stack.environ(servers), **_secrets(servers)}
+    environ = {**os.environ, **environ_of(stack, servers)}
     log_path = servers.base / f"bench-{stack.name}.log"
     try:
         with log_path.open("ab") as log:
@@ -199,8 +241,13 @@ def _wait_until_ready(stack: Stack, state: Running, log_path: Path) -> None:
     raise RuntimeError(f"{stack.name} did not start; its log ends with\n{log_path.read_text()[-2_000:]}")
 
 
-def _secrets(servers: Servers) -> dict[str, str]:
-    return {"WEBHOOK_BEARER_KEY": servers.bearer, "WEBHOOK_HMAC_SECRET": servers.hmac_secret}
+def environ_of(stack: Stack, servers: Servers) -> dict[str, str]:
+    """What the stack's processes are given beside the environment of this one."""
+    return {
+        **stack.environ(servers),
+        "WEBHOOK_BEARER_KEY": servers.bearer,
+        "WEBHOOK_HMAC_SECRET": servers.hmac_secret,
+    }
 
 
 def tree_cpu_seconds(pid: int) -> float:
