@@ -57,7 +57,7 @@ class Stack(Protocol):
 
     def commands(self) -> Mapping[str, list[str]]: ...
 
-    def ready_url(self) -> str: ...
+    def ready_urls(self) -> Sequence[str]: ...
 
     def prepare(self, servers: Servers) -> None: ...
 
@@ -122,8 +122,8 @@ class Autocom:
             **({} if self.console_port is None else {"console": [*manage, "console"]}),
         }
 
-    def ready_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/readyz"
+    def ready_urls(self) -> Sequence[str]:
+        return [f"http://127.0.0.1:{port}/readyz" for port in self.ports()]
 
     def prepare(self, servers: Servers) -> None:
         environ = {**os.environ, **environ_of(self, servers)}
@@ -159,8 +159,8 @@ class Peer:
     def commands(self) -> Mapping[str, list[str]]:
         return {"ingress": ["node", str(PEER / "ingress.js")], "worker": ["node", str(PEER / "worker.js")]}
 
-    def ready_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+    def ready_urls(self) -> Sequence[str]:
+        return [f"http://127.0.0.1:{self.port}/"]
 
     def prepare(self, servers: Servers) -> None:
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=PEER, check=True)
@@ -226,19 +226,26 @@ def empty(servers: Servers) -> None:
 
 def _wait_until_ready(stack: Stack, state: Running, log_path: Path) -> None:
     deadline = time.monotonic() + START_LIMIT_SECONDS
+    missing = list(stack.ready_urls())
     while time.monotonic() < deadline:
         if any(process.poll() is not None for process in state.processes.values()):
             break
-        try:
-            with urllib.request.urlopen(stack.ready_url(), timeout=1):  # noqa: S310  (our own address)
-                return
-        except urllib.error.HTTPError as error:
-            if error.code == 404:  # the peer has no readiness page: an answer is enough
-                return
-        except OSError:
-            pass
+        missing = [url for url in missing if not _answers(url)]
+        if not missing:
+            return
         time.sleep(0.1)
     raise RuntimeError(f"{stack.name} did not start; its log ends with\n{log_path.read_text()[-2_000:]}")
+
+
+def _answers(url: str) -> bool:
+    """Ready, or without a page for that, as the peer."""
+    try:
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310  (our own address)
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 404
+    except OSError:
+        return False
 
 
 def environ_of(stack: Stack, servers: Servers) -> dict[str, str]:
