@@ -46,7 +46,7 @@ class Soak:
             return EXIT_FAIL
         if self.doubts or None in self.reconciled.values():
             return EXIT_CANNOT_TELL
-        if any(each.trend.verdict is Verdict.TOO_SHORT for each in self.series):
+        if not self.series or any(each.trend.verdict is Verdict.TOO_SHORT for each in self.series):
             return EXIT_CANNOT_TELL
         return EXIT_FAIL if self.growing else EXIT_WELL
 
@@ -60,11 +60,7 @@ class Soak:
             )
             return f"INCONCLUSIVE: {why}; {kept}"
         said = [*self.broken, *(f"{each.name} grows" for each in self.growing)]
-        return (
-            f"{'FAIL: ' + '; '.join(said) if said else 'FLAT'}; {kept}"
-            if said or not self.exit_code
-            else f"FAIL: {kept}"
-        )
+        return f"{'FLAT' if not self.exit_code else 'FAIL: ' + '; '.join(said) if said else 'FAIL'}; {kept}"
 
 
 def as_text(soak: Soak) -> str:
@@ -138,16 +134,12 @@ def _finite(fields: Mapping[str, object]) -> dict[str, object]:
 
 def as_markdown(soak: Soak) -> str:
     rows = [
-        f"| {each.name.replace('|', ': ')} | {each.unit} | {each.trend.first:,.1f} | {each.trend.last:,.1f} | "
+        f"| {_titled(each.name)} | {each.unit} | {each.trend.first:,.1f} | {each.trend.last:,.1f} | "
         f"{each.trend.per_hour:+,.1f} | {each.trend.growth:+,.1f} | {_allowed(each.trend.allowed)} | "
         f"{_allowed(each.trend.unseen_per_hour)} | {each.trend.verdict} |"
         for each in soak.series
     ]
-    natures = [
-        f"- {each.name.replace('|', ': ')}: {each.rule.why}. Bound: {each.rule.bound}."
-        for each in soak.series
-        if isinstance(each.rule, Nature)
-    ]
+    natures = [f"- {_titled(name)}: {rule.why}. Bound: {rule.bound}." for name, rule in _natures(soak.series)]
     return "\n".join(
         [
             f"# Soak: {soak.rate:,.0f}/s for {soak.seconds:,.0f} s",
@@ -158,10 +150,7 @@ def as_markdown(soak: Soak) -> str:
             "",
             ", ".join(f"{name} {_told(value)}" for name, value in soak.totals.items()) + ".",
             "",
-            f"A sample every {EVERY_SECONDS:g} s. The first third is warm-up. Slope: Theil and Sen's over the rest; growth: "
-            "slope times that time. Flat: growth of at most the larger of the rule's share of the median and its amount. "
-            f"As expected: no more than the expected slope and {NATURE_TOLERANCE:.0%}. Unseen: a slope that this run would "
-            "have called flat.",
+            _method(),
             "",
             "| series | unit | first | last | per hour | growth | allowed | unseen per hour | verdict |",
             "|---|---|---|---|---|---|---|---|---|",
@@ -177,6 +166,23 @@ def as_markdown(soak: Soak) -> str:
             "",
         ]
     )
+
+
+def _method() -> str:
+    return (
+        f"A sample every {EVERY_SECONDS:g} s. The first third is warm-up. Slope: Theil and Sen's over the rest; "
+        "growth: slope times that time. Flat: a growth of at most the larger of the rule's share of the median and its "
+        f"amount. As expected: no more than the expected slope and {NATURE_TOLERANCE:.0%}. Unseen: a slope that this "
+        "run would have called flat."
+    )
+
+
+def _natures(series: Sequence[Series]) -> list[tuple[str, Nature]]:
+    return [(each.name, each.rule) for each in series if isinstance(each.rule, Nature)]
+
+
+def _titled(name: str) -> str:
+    return name.replace("|", ": ")  # a bar would end the table's cell
 
 
 def _rules(series: Sequence[Series]) -> list[str]:

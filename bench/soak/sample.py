@@ -177,11 +177,13 @@ def weight(buffer: redis.Redis, name: bytes) -> int:
 
 
 def kind_of(name: bytes) -> str:
-    """The key without what differs between keys of a kind."""
-    text = name.decode("latin-1")
-    if text.startswith("rq:"):
-        return ":".join(text.split(":")[:2])
-    return text.split(":")[1] if text.startswith(keys.TAG.decode()) else "foreign"
+    """The key without what differs between keys of a kind: `rq:job`, `lane:state`, `metrics`."""
+    if not name.startswith(keys.TAG):
+        return "foreign"
+    parts = name.removeprefix(keys.TAG).decode("latin-1").split(":")
+    if parts[0] == "lane":
+        return f"lane:{parts[-1]}"
+    return ":".join(parts[:2]) if parts[0] == "rq" else parts[0]
 
 
 def redis_figures(buffer: redis.Redis, last: Census) -> Sample:

@@ -32,6 +32,12 @@ FLAT: Final[Mapping[str, tuple[str, Rule]]] = {
 # A server's memory is the sum of what is judged apart: Valkey's holds the identities, PostgreSQL's its shared buffers,
 # which fill up to their setting.
 SERVER_MEMORY: Final = ("valkey|pss", "valkey|rss", "postgresql|pss")
+RELATION_FILES: Final = Nature(
+    expected_per_hour=float("inf"),
+    amount=0.0,
+    why="a backend keeps the files of the tables that it has used open",
+    bound="max_files_per_process (1,000) times the processes",
+)
 SHOWN_ONLY: Final = ("redis|aof_base", "redis|aof_rewrites")
 
 
@@ -79,6 +85,8 @@ def _unit_and_rule(name: str, points: Points, *, load: Load) -> tuple[str, Rule 
     subject, _, measure = name.partition("|")
     if name in SERVER_MEMORY:
         return "MiB", _server_memory(subject, load)
+    if name == "postgresql|fds":
+        return "count", RELATION_FILES
     if nature := _natures(points, load).get(name):
         return ("keys" if name.endswith(("keys", "identities")) else "MiB"), nature
     return FLAT[measure]

@@ -2,9 +2,9 @@
 
 The first third of a run is warm-up and not judged: caches, pools and allocators fill. Over the rest (`judged`) the
 slope is Theil and Sen's, the median of the slopes of all pairs of samples, which single peaks do not move; the growth
-is the slope times the judged time. A series is flat while it grows by no more than its rule allows, the larger of a share of
-its median and a fixed amount; one that falls is flat. A growth below that is not seen: `unseen_per_hour` says how much
-that is in this run, and a longer run sees less of it.
+is the slope times the judged time. A series is flat while it grows by no more than its rule allows, the larger of a
+share of its median and a fixed amount; one that falls is flat. A growth below that is not seen: `unseen_per_hour` says
+how much that is in this run, and a longer run sees less of it.
 
 Series that grow by nature are told their expected slope. They are as expected while they grow no faster than that and a
 tolerance; growing slower is no fault.

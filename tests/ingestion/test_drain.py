@@ -35,7 +35,7 @@ def test_a_lane_is_committed_in_accept_order_in_batches_and_left_idle(lanes: Lan
     lanes.receive_many(ids(25))
     lanes.policy = DrainPolicy(gather=timedelta(0), linger=timedelta(0), batch_limit_count=10)
     report = lanes.drain()
-    assert (report.outcome, report.batch_count, len(report.settled.stored)) == ("emptied", 3, 25)
+    assert (report.outcome, report.batch_count, report.settled.stored_count) == ("emptied", 3, 25)
     assert committed() == ids(25)
     assert [(b.first_sequence, b.last_sequence) for b in Batch.objects.order_by("number")] == [
         (1, 10),
@@ -115,7 +115,12 @@ def test_a_batch_repeated_after_a_crash_counts_only_what_is_new(
     lanes.let_lease_expire()
     lanes.receive("evt-2")
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count, settled.quarantined_count, settled.dead_count) == (1, 0, 0, 0)
+    assert (settled.stored_count, settled.duplicate_count, settled.quarantined_count, settled.dead_count) == (
+        1,
+        0,
+        0,
+        0,
+    )
     assert settled.repeated_count == 4
     first, second = Batch.objects.order_by("number")
     assert (first.event_count, first.duplicate_count, first.quarantined_count, first.dead_count) == (1, 1, 1, 1)
@@ -134,7 +139,7 @@ def test_a_batch_repeated_whole_writes_no_second_batch(lanes: LaneKit, monkeypat
     monkeypatch.undo()
     lanes.let_lease_expire()
     report = lanes.drain()
-    assert (len(report.settled.stored), report.settled.repeated_count, report.settled.batch_numbers) == (0, 3, [])
+    assert (report.settled.stored_count, report.settled.repeated_count, report.settled.batch_numbers) == (0, 3, [])
     assert Batch.objects.count() == 1
     assert lanes.is_idle()
 
@@ -145,7 +150,7 @@ def test_an_event_older_than_the_dedupe_window_is_a_late_duplicate(lanes: LaneKi
     lanes.buffer.client.delete(*lanes.buffer.client.keys(keys.TAG + b"seen:*"))
     lanes.receive("evt-1")
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count) == (0, 1)
+    assert (settled.stored_count, settled.duplicate_count) == (0, 1)
     late = SuppressedDuplicate.objects.get()
     assert (late.original_event_id, late.late) == (original.event_id, True)
     assert committed() == ["evt-1"]
@@ -170,7 +175,7 @@ def test_one_event_twice_in_a_batch_after_redis_forgot_it_is_stored_once(lanes: 
         lanes.buffer.client.delete(*lanes.buffer.client.keys(keys.TAG + b"seen:*"))
     lanes.receive("evt-2")
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count) == (2, 2)
+    assert (settled.stored_count, settled.duplicate_count) == (2, 2)
     assert committed() == ["evt-1", "evt-2"]
     assert_every_batch_is_proved()
 
@@ -259,7 +264,7 @@ def test_a_failover_to_an_older_copy_of_redis_loses_and_doubles_nothing(lanes: L
     receipts = lanes.receive_many(["evt-6", "evt-4", "evt-7", "evt-8"])
     assert [receipt.sequence for receipt in receipts] == [3, 4, 5, 6]
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count) == (3, 1)
+    assert (settled.stored_count, settled.duplicate_count) == (3, 1)
     assert sorted(committed()) == sorted([*ids(5), "evt-6", "evt-7", "evt-8"])
     row = Lane.objects.get(number=0)
     assert (row.cursor, row.fence > 1) == (6, True)
@@ -287,7 +292,7 @@ def test_a_paused_drainer_is_refused_once_a_newer_one_has_committed(
     monkeypatch.setattr("ingestion.drain.settle", pause)
     report = paused.drain(0, job_id="paused")
     assert report.outcome == "stale_fence"
-    assert report.settled.stored == []
+    assert report.settled.stored_count == 0
     assert committed() == ids(3)
     assert [entry.sequence for entry in lanes.waiting()] == [4]
     assert Batch.objects.get().worker == "test"
