@@ -19,7 +19,8 @@ class BackOff:
     at_most: timedelta = timedelta(seconds=20)
 
     def limit(self, *, failed_before_count: int) -> timedelta:
-        return min(self.at_first * 2 ** min(failed_before_count, DOUBLINGS_AT_MOST), self.at_most)
+        doubled = self.at_first * (1 << min(failed_before_count, DOUBLINGS_AT_MOST))
+        return min(doubled, self.at_most)
 
     def rest(self, *, failed_before_count: int, share: float) -> timedelta:
         """`share` of the limit, which a caller draws evenly from [0, 1): lanes that fell together return apart."""

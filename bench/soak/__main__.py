@@ -6,6 +6,7 @@ import argparse
 import os
 import random
 import shutil
+import statistics
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from ingestion.replay.signing import default_signer_spec
 STACK = Autocom(console_port=18002)
 SECONDS_AT_LEAST = 20
 RATE_AT_MOST = 20_000.0
+BUSY_PERCENT = 95.0  # of all cores, at the median
 
 
 def main() -> int:
@@ -147,12 +149,17 @@ def _judged(
             "AOF rewrites": int(_last(sampler.samples, "redis|aof_rewrites")),
         },
         broken=[*sampler.deaths, *([] if report.is_drained else ["not everything promised was stored in time"])],
-        doubts=[*_doubts(result), *report.verdict.doubts, *sampler.problems],
+        doubts=[*_doubts(result), *_machine_doubts(sampler.samples), *report.verdict.doubts, *sampler.problems],
     )
 
 
 def _last(samples: list[Sample], name: str) -> float:
     return samples[-1].get(name, 0.0) if samples else 0.0
+
+
+def _machine_doubts(samples: list[Sample]) -> list[str]:
+    busy = statistics.median(sample["machine|cpu"] for sample in samples) if samples else 0.0
+    return [f"the machine was busy ({busy:.0f} % of its CPU): latency says nothing"] if busy > BUSY_PERCENT else []
 
 
 def _doubts(result: GeneratorResult) -> list[str]:

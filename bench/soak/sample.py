@@ -87,7 +87,7 @@ class Sampler:
 
     def _sample(self, database: psycopg.Connection, buffer: redis.Redis, *, with_census: bool) -> None:
         at = time.monotonic() - self.began
-        sample: Sample = {"at_seconds": round(at, 2)}
+        sample: Sample = {"at_seconds": round(at, 2), "machine|cpu": psutil.cpu_percent()}
         with urllib.request.urlopen(self.metrics_url, timeout=5) as answer:  # noqa: S310  (our own console)
             answer.read()  # as Prometheus would
         for name, process in self._processes():
@@ -173,7 +173,7 @@ def census(buffer: redis.Redis) -> Census:
 
 def weight(buffer: redis.Redis, name: bytes) -> int:
     """Bytes of a key with all that it holds; 0 for one that has gone meanwhile."""
-    return cast("int | None", buffer.memory_usage(name, samples=0)) or 0
+    return buffer.memory_usage(name, samples=0) or 0
 
 
 def kind_of(name: bytes) -> str:
@@ -192,29 +192,25 @@ def redis_figures(buffer: redis.Redis, last: Census) -> Sample:
     stats = cast("Mapping[str, Any]", buffer.memory_stats())
     tables = stats.get("db.0", {})
     table_bytes = sum(int(value) for name, value in tables.items() if str(name).startswith("overhead.hashtable"))
-    key_count = cast("int", buffer.dbsize())
+    key_count = buffer.dbsize()
     identities = max(0, key_count - last.others_count)
-    waiting = _waiting(buffer)
+    streams = [keys.stream(lane) for lane in range(int(cast("bytes | None", buffer.get(keys.LANE_COUNT)) or 0))]
+    stream_bytes = sum(buffer.memory_usage(stream) or 0 for stream in streams)  # estimated from five nodes of each
     used = int(memory["used_memory"])
     return {
         "redis|used": used / MIB,
         "redis|rss_over_used": (int(memory["used_memory_rss"]) - used) / MIB,
         "redis|keys": float(key_count),
         "redis|identities": float(identities),
-        "redis|besides_identities": (used - table_bytes - identities * last.identity_bytes) / MIB,
+        "redis|besides_identities": (used - table_bytes - stream_bytes - identities * last.identity_bytes) / MIB,
         "redis|other_keys": float(last.others_count),
         "redis|other_keys_memory": last.others_bytes / MIB,
-        "redis|waiting": float(waiting),
+        "redis|waiting": float(sum(buffer.xlen(stream) for stream in streams)),
         "redis|clients": float(cast("Mapping[str, Any]", buffer.info("clients"))["connected_clients"]),
         "redis|aof": int(persistence["aof_current_size"]) / MIB,
         "redis|aof_base": int(persistence["aof_base_size"]) / MIB,
         "redis|aof_rewrites": float(persistence.get("aof_rewrites", 0)),
     }
-
-
-def _waiting(buffer: redis.Redis) -> int:
-    lanes = int(cast("bytes | None", buffer.get(keys.LANE_COUNT)) or 0)
-    return sum(cast("int", buffer.xlen(keys.stream(lane))) for lane in range(lanes))
 
 
 def postgresql_figures(database: psycopg.Connection) -> Sample:

@@ -32,6 +32,12 @@ FLAT: Final[Mapping[str, tuple[str, Rule]]] = {
 # A server's memory is the sum of what is judged apart: Valkey's holds the identities, PostgreSQL's its shared buffers,
 # which fill up to their setting.
 SERVER_MEMORY: Final = ("valkey|pss", "valkey|rss", "postgresql|pss")
+MACHINE: Final = Nature(
+    expected_per_hour=float("inf"),
+    amount=0.0,
+    why="all that runs on the machine, others' work included",
+    bound="100 %; near it, latency is the machine's and not ours",
+)
 RELATION_FILES: Final = Nature(
     expected_per_hour=float("inf"),
     amount=0.0,
@@ -85,6 +91,8 @@ def _unit_and_rule(name: str, points: Points, *, load: Load) -> tuple[str, Rule 
     subject, _, measure = name.partition("|")
     if name in SERVER_MEMORY:
         return "MiB", _server_memory(subject, load)
+    if name == "machine|cpu":
+        return "%", MACHINE
     if name == "postgresql|fds":
         return "count", RELATION_FILES
     if nature := _natures(points, load).get(name):

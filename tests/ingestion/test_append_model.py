@@ -237,7 +237,7 @@ class Lanes(RuleBasedStateMachine):
     def the_lease_runs_out(self, number: int) -> None:
         self.kit.buffer.client.delete(keys.lease(number))
         lane = self.lanes[number]
-        lane.claim, lane.expired = None, lane.claim or lane.expired
+        lane.expired, lane.claim = lane.claim or lane.expired, None
 
     @rule(number=LANE_NUMBERS)
     def the_wake_runs_out(self, number: int) -> None:
