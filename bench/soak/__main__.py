@@ -122,6 +122,7 @@ def _judged(
         new_count=new_count,
         seconds=seconds,
         censuses=sampler.censuses,
+        allocator=sampler.allocator,
         window_seconds=(generic.RETRY_HORIZON + DEDUPE_MARGIN).total_seconds(),
     )
     samples = [*sampler.samples, *ack_windows(result.history)]

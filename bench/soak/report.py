@@ -51,8 +51,15 @@ class Soak:
         return EXIT_FAIL if self.growing else EXIT_WELL
 
     @property
+    def _kept(self) -> str:
+        if any(self.reconciled.values()):
+            return "PROMISES WERE BROKEN"
+        is_known = bool(self.reconciled) and None not in self.reconciled.values()
+        return "every promise was kept" if is_known else "whether every promise was kept is UNKNOWN"
+
+    @property
     def conclusion(self) -> str:
-        kept = "every promise was kept" if not any(self.reconciled.values()) else "PROMISES WERE BROKEN"
+        kept = self._kept
         if self.exit_code == EXIT_CANNOT_TELL:
             why = "; ".join(self.doubts) or (
                 f"the run is too short to tell flat from growing: {JUDGED_SAMPLES_AT_LEAST} samples over "

@@ -49,6 +49,7 @@ class Sampler:
     censuses: list[Census] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    allocator: str = ""  # Valkey's
     began: float = 0.0
     began_wall: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -73,6 +74,7 @@ class Sampler:
             psycopg.connect(self.state.servers.db_url, autocommit=True) as database,
             redis.Redis.from_url(self.state.servers.redis_url) as buffer,
         ):
+            self.allocator = str(cast("Mapping[str, Any]", buffer.info("memory"))["mem_allocator"])
             number = 0
             while True:
                 is_last = self._stop.is_set()
