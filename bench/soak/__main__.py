@@ -15,9 +15,10 @@ import django
 import psycopg
 
 import bench.soak
-from bench.soak.report import Soak, as_text, write_files
+from bench.soak.report import Soak, as_text, is_latency, write_files
 from bench.soak.sample import EVERY_SECONDS, Sample, Sampler
-from bench.soak.series import load_of, series_of
+from bench.soak.series import Series, load_of, series_of
+from bench.soak.trend import Verdict
 from bench.soak.windows import ack_windows, lag_windows
 from bench.stacks import ROOT, Autocom, Servers, environ_of, own_servers, running
 from ingestion.replay.config import GeneratorConfig, target_of
@@ -127,6 +128,7 @@ def _judged(
     )
     samples = [*sampler.samples, *ack_windows(result.history)]
     samples += lag_windows(database, began_wall=result.history.wall_ns(result.history.start_ns) / 1e9)
+    series = series_of(samples, load=load)
     figures, found = result.figures, report.reconciliation
     zeros = {each.name: each.actual for each in report.verdict.criteria if each.metric != "accepted_ratio"}
     zeros.pop("ack P95", None)
@@ -134,7 +136,7 @@ def _judged(
         seconds=seconds,
         rate=rate,
         samples=samples,
-        series=series_of(samples, load=load),
+        series=series,
         keys_by_kind=[dict(each.counts) for each in sampler.censuses],
         reconciled={name: None if actual is None else int(actual) for name, actual in zeros.items()},
         totals={
@@ -150,7 +152,7 @@ def _judged(
             "AOF rewrites": int(_last(sampler.samples, "redis|aof_rewrites")),
         },
         broken=[*sampler.deaths, *([] if report.is_drained else ["not everything promised was stored in time"])],
-        doubts=[*_doubts(result), *_machine_doubts(sampler.samples), *report.verdict.doubts, *sampler.problems],
+        doubts=[*_doubts(result), *_machine_doubts(sampler.samples, series), *report.verdict.doubts, *sampler.problems],
     )
 
 
@@ -158,9 +160,12 @@ def _last(samples: list[Sample], name: str) -> float:
     return samples[-1].get(name, 0.0) if samples else 0.0
 
 
-def _machine_doubts(samples: list[Sample]) -> list[str]:
+def _machine_doubts(samples: list[Sample], series: list[Series]) -> list[str]:
+    """A machine without CPU to spare makes latency grow; where it did not grow, that is no doubt."""
     busy = statistics.median(sample["machine|cpu"] for sample in samples) if samples else 0.0
-    return [f"the machine was busy ({busy:.0f} % of its CPU): latency says nothing"] if busy > BUSY_PERCENT else []
+    if busy <= BUSY_PERCENT or not any(is_latency(each) and each.trend.verdict is Verdict.GROWS for each in series):
+        return []
+    return [f"latency grew, and the machine was busy ({busy:.0f} % of its CPU)"]
 
 
 def _doubts(result: GeneratorResult) -> list[str]:

@@ -42,7 +42,7 @@ class Soak:
 
     @property
     def exit_code(self) -> int:
-        if self.broken or any(self.reconciled.values()) or any(not _is_latency(each) for each in self.growing):
+        if self.broken or any(self.reconciled.values()) or any(not is_latency(each) for each in self.growing):
             return EXIT_FAIL
         if self.doubts or None in self.reconciled.values():
             return EXIT_CANNOT_TELL
@@ -70,7 +70,7 @@ class Soak:
         return f"{'FLAT' if not self.exit_code else 'FAIL: ' + '; '.join(said) if said else 'FAIL'}; {kept}"
 
 
-def _is_latency(series: Series) -> bool:
+def is_latency(series: Series) -> bool:
     """Of these a machine that was busy with other work may be the cause; of memory it is not."""
     return series.name.startswith(("ack|", "lag|", "redis|waiting"))
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +150,15 @@ def test_each_leak_alone_fails_the_run_by_name(name: str, leak: Callable[[float]
     assert run.exit_code == EXIT_FAIL
 
 
+def linear(slope: float, at: float) -> float:
+    return 5 + slope * at
+
+
 def test_holes_between_identities_are_expected_of_libcs_allocator_alone() -> None:
     """And only as many as were measured."""
     for allocator, bytes_each, is_well in (("libc", 445, True), ("libc", 900, False), ("jemalloc-5.3.0", 445, False)):
-        found = samples(redis__rss_over_used=lambda at, size=bytes_each: 5 + at * 980 * size / 1_048_576)
+        slope = 980 * bytes_each / 1_048_576
+        found = samples(redis__rss_over_used=partial(linear, slope))
         series = series_of(found, load=replace(LOAD, allocator=allocator))
         verdict = next(each.trend.verdict for each in series if each.name == "redis|rss_over_used")
         assert (verdict is not Verdict.GROWS) == is_well, (allocator, bytes_each)
