@@ -25,6 +25,7 @@ from ingestion.replay.config import GeneratorConfig, target_of
 from ingestion.replay.events import new_run_id
 from ingestion.replay.run import GeneratorResult, Progress, run_generator
 from ingestion.replay.signing import default_signer_spec
+from ingestion.replay.verdict import ACCEPTED_RATIO_AT_LEAST
 
 STACK = Autocom(console_port=18002)
 SECONDS_AT_LEAST = 20
@@ -169,10 +170,14 @@ def _machine_doubts(samples: list[Sample], series: list[Series]) -> list[str]:
 
 
 def _doubts(result: GeneratorResult) -> list[str]:
-    figures = result.figures
-    if figures.kept_pace:
-        return []
-    return [f"the generator offered {figures.rate_achieved:,.0f}/s instead of {figures.rate_offered:,.0f}/s"]
+    """The rate was not what was asked for, or not what was taken."""
+    figures, found = result.figures, []
+    if not figures.kept_pace:
+        found.append(f"the generator offered {figures.rate_achieved:,.0f}/s instead of {figures.rate_offered:,.0f}/s")
+    if figures.rejected > (1 - ACCEPTED_RATIO_AT_LEAST) * figures.planned:
+        why = ", ".join(f"{code} {count:,}" for code, count in figures.refusals)
+        found.append(f"{figures.rejected:,} of {figures.planned:,} were not accepted at once ({why})")
+    return found
 
 
 if __name__ == "__main__":
