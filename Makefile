@@ -10,7 +10,7 @@ CHECK_ENV := SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token
 	WEBHOOK_HMAC_SECRET=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))") \
 	DB_URL=postgresql://localhost/none REDIS_URL=redis://localhost/0
 
-.PHONY: up test faults check format lock bench clean
+.PHONY: up test faults check format lock bench soak clean
 
 up: $(STAMP)
 	@exec $(BIN)/python manage.py up
@@ -46,6 +46,11 @@ lock: $(STAMP)
 bench: $(STAMP)
 	@command -v npm >/dev/null || { echo "autocom: npm is missing: the peer needs Node 20 or newer" >&2; exit 1; }
 	$(BIN)/python -m bench.compare
+
+SECONDS ?= 600
+RATE ?= 1000
+soak: $(STAMP)
+	$(BIN)/python -m bench.soak --seconds $(SECONDS) --rate $(RATE)
 
 $(STAMP): requirements-local.txt deploy/find-python
 	@python="$$(sh deploy/find-python)" || exit 1; \

@@ -17,7 +17,6 @@ import json
 import secrets
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,9 +25,7 @@ from pathlib import Path
 
 import psycopg
 
-from autocom.local_servers import addresses
-from autocom.local_servers.servers import LocalServers
-from bench.stacks import Autocom, Peer, Running, Servers, Stack, is_free, running
+from bench.stacks import Autocom, Peer, Running, Servers, Stack, own_servers, running
 from ingestion.replay.config import GeneratorConfig, target_of
 from ingestion.replay.run import GeneratorResult, Progress, run_generator
 from ingestion.replay.signing import default_signer_spec
@@ -118,27 +115,8 @@ def _wait_for_commits(state: Running, wanted: int) -> float:
 
 def compare(*, rounds: int, count: int, only: str | None) -> list[Measured]:
     stacks: list[Stack] = [Autocom(), Peer()]
-    busy = [str(stack.port) for stack in stacks if not is_free(stack.port)]
-    if busy:
-        raise SystemExit(f"bench: port {', '.join(busy)} is in use: stop what listens there")
-    with tempfile.TemporaryDirectory(prefix="autocom-bench-") as name:
-        base = Path(name)
-        base.chmod(0o755)  # the servers' own user must get through to its directories
-        local = LocalServers.start(base)
-        try:
-            servers = Servers(
-                db_url=local.db_url,
-                socket_dir=addresses.run_dir(base),
-                redis_url=local.redis_url,
-                bearer=secrets.token_hex(24),
-                hmac_secret=secrets.token_hex(24),
-                base=base,
-            )
-            for stack in stacks:
-                stack.prepare(servers)
-            return list(_all(stacks, servers, rounds=rounds, count=count, only=only, folder=base))
-        finally:
-            local.stop()
+    with own_servers(stacks) as servers:
+        return list(_all(stacks, servers, rounds=rounds, count=count, only=only, folder=servers.base))
 
 
 def _all(

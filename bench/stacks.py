@@ -6,14 +6,16 @@ Both run on the same two servers.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,9 @@ from typing import Protocol
 
 import psycopg
 import redis
+
+from autocom.local_servers import addresses
+from autocom.local_servers.servers import LocalServers
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = ROOT / "bench" / "peer"
@@ -46,24 +51,56 @@ class Stack(Protocol):
     @property
     def port(self) -> int: ...
 
+    def ports(self) -> Sequence[int]: ...
+
     def environ(self, servers: Servers) -> Mapping[str, str]: ...
 
     def commands(self) -> Mapping[str, list[str]]: ...
 
-    def ready_url(self) -> str: ...
+    def ready_urls(self) -> Sequence[str]: ...
 
     def prepare(self, servers: Servers) -> None: ...
 
     def stored(self, connection: psycopg.Connection) -> tuple[int, float]: ...
 
 
+@contextmanager
+def own_servers(stacks: Sequence[Stack], *, prefix: str = "autocom-bench-") -> Iterator[Servers]:
+    """A PostgreSQL and a Valkey of this run alone, prepared for the stacks; gone afterwards, with their data."""
+    busy = [str(port) for stack in stacks for port in stack.ports() if not is_free(port)]
+    if busy:
+        raise SystemExit(f"bench: port {', '.join(busy)} is in use: stop what listens there")
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        base = Path(name)
+        base.chmod(0o755)  # the servers' own user must get through to its directories
+        local = LocalServers.start(base)
+        try:
+            servers = Servers(
+                db_url=local.db_url,
+                socket_dir=addresses.run_dir(base),
+                redis_url=local.redis_url,
+                bearer=secrets.token_hex(24),
+                hmac_secret=secrets.token_hex(24),
+                base=base,
+            )
+            for stack in stacks:
+                stack.prepare(servers)
+            yield servers
+        finally:
+            local.stop()
+
+
 @dataclass(frozen=True, slots=True)
 class Autocom:
-    """This project as `manage.py up` runs it, without the console."""
+    """This project as `manage.py up` runs it, with the console only where it is asked for."""
 
     workers: int = 2
     name: str = "autocom"
     port: int = 18001
+    console_port: int | None = None
+
+    def ports(self) -> Sequence[int]:
+        return [port for port in (self.port, self.console_port) if port is not None]
 
     def environ(self, servers: Servers) -> Mapping[str, str]:
         return {
@@ -72,6 +109,7 @@ class Autocom:
             "SECRET_KEY": servers.hmac_secret[::-1],
             "INGRESS_PORT": str(self.port),
             "AUTOCOM_DATA_DIR": str(servers.base),
+            **({} if self.console_port is None else {"CONSOLE_PORT": str(self.console_port)}),
         }
 
     def commands(self) -> Mapping[str, list[str]]:
@@ -81,13 +119,14 @@ class Autocom:
             **{f"worker {n + 1}": [*manage, "worker"] for n in range(self.workers)},
             "ops worker": [*manage, "worker", "--queue", "ops"],
             "cron": [*manage, "cron"],
+            **({} if self.console_port is None else {"console": [*manage, "console"]}),
         }
 
-    def ready_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/readyz"
+    def ready_urls(self) -> Sequence[str]:
+        return [f"http://127.0.0.1:{port}/readyz" for port in self.ports()]
 
     def prepare(self, servers: Servers) -> None:
-        environ = {**os.environ, **self.environ(servers), **_secrets(servers)}
+        environ = {**os.environ, **environ_of(self, servers)}
         subprocess.run([sys.executable, str(ROOT / "manage.py"), "migrate", "-v", "0"], env=environ, check=True)
 
     def stored(self, connection: psycopg.Connection) -> tuple[int, float]:
@@ -104,6 +143,9 @@ class Peer:
     name: str = "fastify+bullmq"
     port: int = 18101
 
+    def ports(self) -> Sequence[int]:
+        return [self.port]
+
     def environ(self, servers: Servers) -> Mapping[str, str]:
         return {
             "NODE_ENV": "production",
@@ -117,8 +159,8 @@ class Peer:
     def commands(self) -> Mapping[str, list[str]]:
         return {"ingress": ["node", str(PEER / "ingress.js")], "worker": ["node", str(PEER / "worker.js")]}
 
-    def ready_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+    def ready_urls(self) -> Sequence[str]:
+        return [f"http://127.0.0.1:{self.port}/"]
 
     def prepare(self, servers: Servers) -> None:
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=PEER, check=True)
@@ -151,7 +193,7 @@ def running(stack: Stack, servers: Servers) -> Iterator[Running]:
     """The stack's processes, up and answering; gone afterwards. Redis and the tables start empty."""
     empty(servers)
     state = Running(stack=stack, servers=servers)
-    environ = {**os.environ, **stack.environ(servers), **_secrets(servers)}
+    environ = {**os.environ, **environ_of(stack, servers)}
     log_path = servers.base / f"bench-{stack.name}.log"
     try:
         with log_path.open("ab") as log:
@@ -184,23 +226,35 @@ def empty(servers: Servers) -> None:
 
 def _wait_until_ready(stack: Stack, state: Running, log_path: Path) -> None:
     deadline = time.monotonic() + START_LIMIT_SECONDS
+    missing = list(stack.ready_urls())
     while time.monotonic() < deadline:
         if any(process.poll() is not None for process in state.processes.values()):
             break
-        try:
-            with urllib.request.urlopen(stack.ready_url(), timeout=1):  # noqa: S310  (our own address)
-                return
-        except urllib.error.HTTPError as error:
-            if error.code == 404:  # the peer has no readiness page: an answer is enough
-                return
-        except OSError:
-            pass
+        missing = [url for url in missing if not _answers(url)]
+        if not missing:
+            return
         time.sleep(0.1)
     raise RuntimeError(f"{stack.name} did not start; its log ends with\n{log_path.read_text()[-2_000:]}")
 
 
-def _secrets(servers: Servers) -> dict[str, str]:
-    return {"WEBHOOK_BEARER_KEY": servers.bearer, "WEBHOOK_HMAC_SECRET": servers.hmac_secret}
+def _answers(url: str) -> bool:
+    """Ready, or without a page for that, as the peer."""
+    try:
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310  (our own address)
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 404
+    except OSError:
+        return False
+
+
+def environ_of(stack: Stack, servers: Servers) -> dict[str, str]:
+    """What the stack's processes are given beside the environment of this one."""
+    return {
+        **stack.environ(servers),
+        "WEBHOOK_BEARER_KEY": servers.bearer,
+        "WEBHOOK_HMAC_SECRET": servers.hmac_secret,
+    }
 
 
 def tree_cpu_seconds(pid: int) -> float:

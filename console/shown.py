@@ -95,13 +95,13 @@ def folded(summary: str, text: str) -> SafeString:
 
 def folded_json(value: object, *, sort_keys: bool = False) -> SafeString:
     text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=sort_keys)
-    return folded(f"Show payload ({len(text):,} characters)", _cut(_visible(text)))
+    return folded(f"Show payload ({len(text):,} characters)", _cut(visible(text)))
 
 
 def folded_bytes(value: bytes | memoryview) -> SafeString:
     """UTF-8 where it is UTF-8; every other byte, and every control character, by its number."""
     raw = bytes(value)
-    return folded(f"Show bytes ({len(raw):,})", _cut(_visible(raw.decode("utf-8", "backslashreplace"))))
+    return folded(f"Show bytes ({len(raw):,})", _cut(visible(raw.decode("utf-8", "backslashreplace"))))
 
 
 def headers_table(headers: Mapping[str, object]) -> SafeString | str:
@@ -109,7 +109,7 @@ def headers_table(headers: Mapping[str, object]) -> SafeString | str:
     if not headers:
         return "none kept"
     rows = (
-        (name, "••••••••" if name.lower() in _SECRET_HEADERS else _visible(str(value)))
+        (name, "••••••••" if name.lower() in _SECRET_HEADERS else visible(str(value)))
         for name, value in headers.items()
     )
     return format_html(
@@ -119,7 +119,7 @@ def headers_table(headers: Mapping[str, object]) -> SafeString | str:
     )
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Control and direction-changing characters as escapes: a payload must not rearrange what a person reads."""
     return "".join(c if c in "\n\t" or (c.isprintable() and c not in _DIRECTION) else f"\\u{ord(c):04x}" for c in text)
 

@@ -80,6 +80,7 @@ class Settled:
     """What became of a batch. `stored` are the events that this call made permanent."""
 
     stored: list[Riding] = field(default_factory=list)
+    stored_count: int = 0
     duplicate_count: int = 0
     quarantined_count: int = 0
     dead_count: int = 0
@@ -89,6 +90,7 @@ class Settled:
 
     def add(self, other: Settled) -> None:
         self.stored += other.stored
+        self.stored_count += other.stored_count
         self.duplicate_count += other.duplicate_count
         self.quarantined_count += other.quarantined_count
         self.dead_count += other.dead_count
@@ -289,6 +291,7 @@ def _write(
         transaction.set_rollback(is_rehearsal)
     return Settled(
         stored=sorted_.events,
+        stored_count=len(sorted_.events),
         duplicate_count=len(sorted_.duplicates),
         quarantined_count=len(sorted_.quarantined),
         dead_count=len(sorted_.dead),

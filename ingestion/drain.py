@@ -11,7 +11,7 @@ import secrets
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
@@ -21,6 +21,7 @@ from autocom.kernel.clock import Clock
 from autocom.kernel.ids import request_id_of
 from autocom.kernel.request_context import REQUEST_ID
 from ingestion.accept import promise_keys
+from ingestion.back_off import BackOff
 from ingestion.buffer.append import LaneEntry
 from ingestion.buffer.keys import DRAIN_QUEUE
 from ingestion.buffer.store import Claim, LaneBuffer
@@ -44,8 +45,7 @@ class DrainPolicy:
     linger: timedelta = timedelta(milliseconds=500)  # an empty lane is kept this long while no other lane waits
     turn: timedelta = timedelta(milliseconds=250)  # after this a lane yields to others that wait
     budget: timedelta = timedelta(seconds=20)  # after this it yields in any case, far below RQ's job timeout
-    rest_at_first: timedelta = timedelta(milliseconds=500)
-    rest_at_most: timedelta = timedelta(seconds=20)
+    back_off: BackOff = field(default_factory=BackOff)
 
 
 @dataclass(slots=True)
@@ -53,7 +53,11 @@ class DrainReport:
     lane: int
     outcome: str = "held_by_another"
     batch_count: int = 0
-    settled: Settled = field(default_factory=Settled)
+    settled: Settled = field(default_factory=Settled)  # counts alone: a turn under load has tens of thousands of rows
+
+    def add(self, settled: Settled) -> None:
+        self.batch_count += 1
+        self.settled.add(replace(settled, stored=[]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +151,7 @@ class Drainer:
         left = self.buffer.trim(
             claim, through_sequence=entries[-1].sequence, freed_bytes=sum(entry.size_bytes for entry in entries)
         )
-        report.batch_count += 1
-        report.settled.add(settled)
+        report.add(settled)
         self._measure(settled, claimed_us=claimed_us, committed_us=committed_us)
         log.info(
             "batch_committed",
@@ -184,18 +187,15 @@ class Drainer:
             record(Stage.END_TO_END, durations_us=Counter(committed_us - riding.received_us for riding in stored))
 
     def _rest(self, claim: Claim, report: DrainReport, *, error: Exception) -> None:
-        """Full jitter: a random time up to a limit that doubles with each attempt.
-
-        So that lanes do not return as one.
-        """
-        limit = min(
-            self.policy.rest_at_first * 2 ** min(self.buffer.attempts(claim.lane), 16), self.policy.rest_at_most
+        """The lane is given up until its next attempt. Not where somebody else has claimed it meanwhile."""
+        rest = self.policy.back_off.rest(
+            failed_before_count=self.buffer.attempts(claim.lane),
+            share=random.random(),  # noqa: S311  (spreads load, guards nothing)
         )
-        rest = limit * random.random()  # noqa: S311  (spreads load, guards nothing)
         attempt = self.buffer.back_off(
             claim, rest=rest, next_attempt_us=self.clock.now_us() + _us(rest), error=f"{type(error).__name__}: {error}"
         )
-        report.outcome = "resting"
+        report.outcome = "lease_lost" if attempt is None else "resting"
         log.warning(
             "lane_resting",
             extra={"lane": claim.lane, "attempt": attempt, "rest_ms": _us(rest) / 1_000, "error": str(error)},

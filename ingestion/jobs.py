@@ -32,7 +32,7 @@ def drain(lane: int) -> dict[str, Any]:
         # the lease runs out by itself and the sweeper rings again; a failed job would help nobody
         log.warning("drain_broken_off", extra={"lane": lane, "error": str(error)})
         return {"lane": lane, "outcome": "buffer_unavailable"}
-    return {"lane": lane, "outcome": report.outcome, "events": len(report.settled.stored)}
+    return {"lane": lane, "outcome": report.outcome, "events": report.settled.stored_count}
 
 
 def sweep() -> int:

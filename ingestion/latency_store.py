@@ -12,7 +12,7 @@ from django.db import Error, transaction
 from hdrh.histogram import HdrHistogram
 
 from ingestion.buffer import keys
-from ingestion.latency import EDGES_US, SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram
+from ingestion.latency import EDGES_US, SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram, without_cycle
 from ingestion.models import AckOutcome, LatencyFlush, RefusalCount
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def encoded(histogram: HdrHistogram) -> bytes:
 
 
 def merge_encoded(target: HdrHistogram, blob: bytes | memoryview) -> None:
-    target.decode_and_add(base64.b64encode(bytes(blob)))
+    target.add(without_cycle(HdrHistogram.decode(base64.b64encode(bytes(blob)))))
 
 
 def merged(blobs: Iterator[bytes]) -> HdrHistogram:

@@ -27,6 +27,7 @@ type MetricName = Literal[
     "autocom_lane_bytes",
     "autocom_lane_bound_entries",
     "autocom_lane_bound_bytes",
+    "autocom_lane_attempts",
     "autocom_source_up",
 ]
 
@@ -113,15 +114,19 @@ def lane_gauges() -> Iterator[GaugeMetricFamily]:
     depth = GaugeMetricFamily(_name("autocom_lane_entries"), "Entries that wait on the lane", labels=["lane"])
     age = GaugeMetricFamily(_name("autocom_lane_oldest_age_seconds"), "Age of the lane's oldest entry", labels=["lane"])
     size = GaugeMetricFamily(_name("autocom_lane_bytes"), "Memory of Redis that the lane takes", labels=["lane"])
+    attempts = GaugeMetricFamily(
+        _name("autocom_lane_attempts"), "Failed attempts of the lane since its last commit", labels=["lane"]
+    )
     for state in lane_states():
         depth.add_metric([str(state.lane)], state.depth_count)
         size.add_metric([str(state.lane)], state.size_bytes)
         age.add_metric([str(state.lane)], (state.oldest_age_ms or 0) / 1_000)
+        attempts.add_metric([str(state.lane)], state.attempt_count)
     bound = GaugeMetricFamily(_name("autocom_lane_bound_entries"), "Entries at which a lane answers 503")
     bound.add_metric([], settings.AUTOCOM.lane_bound_count)
     bound_bytes = GaugeMetricFamily(_name("autocom_lane_bound_bytes"), "Memory at which a lane answers 503")
     bound_bytes.add_metric([], settings.AUTOCOM.lane_bound_bytes)
-    yield from (depth, age, size, bound, bound_bytes)
+    yield from (depth, age, size, bound, bound_bytes, attempts)
 
 
 def _name(name: MetricName) -> str:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import QuerySet, Sum
 from rq import Worker
 
-from autocom.kernel.clock import SYSTEM_CLOCK
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
 from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import counts_by_edge, merge_encoded
@@ -23,6 +23,7 @@ from ingestion.providers.sns_envelope import MessageType
 
 SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything
 UNATTENDED_AFTER_MS = 15_000
+STUCK_STATES = frozenset({"full", "unattended", "backing_off"})  # of a lane: a person should look
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class LaneState:
     holder: str
     state: str  # idle, draining, waiting, backing_off, full, unattended
     size_bytes: int = 0
+    attempt_count: int = 0  # failed attempts since the last commit; with one or more the next four are known
+    resting_since: datetime | None = None
+    next_attempt_at: datetime | None = None  # the sweeper or an append rings up to two seconds later
+    last_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,12 @@ def _stage_latency(stage: Stage, rows: QuerySet[LatencyFlush]) -> StageLatency:
 
 def lane_states() -> list[LaneState]:
     """Raises BufferUnavailable."""
-    buffer = lane_buffer()
-    return [_lane_state(buffer.peek(lane)) for lane in range(settings.AUTOCOM.lanes)]
+    return [lane_state(lane=lane) for lane in range(settings.AUTOCOM.lanes)]
+
+
+def lane_state(*, lane: int) -> LaneState:
+    """Raises BufferUnavailable."""
+    return _lane_state(lane_buffer().peek(lane))
 
 
 def is_full(peek: LanePeek) -> bool:
@@ -130,7 +139,15 @@ def _lane_state(peek: LanePeek) -> LaneState:
         holder=peek.holder.partition("@")[2],
         state=state,
         size_bytes=peek.size_bytes,
+        attempt_count=peek.attempt,
+        resting_since=_moment(peek.resting_since_us),
+        next_attempt_at=_moment(peek.retry_at_us),
+        last_error=peek.error_line,
     )
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else datetime_of(us=us)
 
 
 def ingest_rate_per_second(*, last: timedelta) -> float | None:

@@ -228,7 +228,7 @@ def _received(at: datetime) -> Time:
 def _why_waiting(peek: LanePeek) -> str:
     if peek.attempt:
         until = f" until {datetime_of(us=peek.retry_at_us):%H:%M:%S} UTC" if peek.retry_at_us is not None else ""
-        return f"the lane rests{until} after attempt {peek.attempt}: {peek.error.partition(chr(10))[0]}"
+        return f"the lane rests{until} after attempt {peek.attempt}: {peek.error_line}"
     holder = peek.holder.partition("@")[2]
     if holder:
         return f"{holder} is at work on the lane"

@@ -8,14 +8,14 @@ from django.urls import reverse
 
 from console.access import Permission
 from console.charts.histogram import Histogram, histogram
+from console.lane_rest import LaneRest, rest_of
 from console.pages.overview_snapshot import OverviewSnapshot, Reading
 from console.selectors import COUNTED_AT_MOST
 from console.shown import UNKNOWN, age, milliseconds
-from ingestion.selectors import LaneState, StageLatency, WorkerState
+from ingestion.selectors import STUCK_STATES, LaneState, StageLatency, WorkerState
 
 OBJECTIVE_MS = 120.0
 ALIVE_WITHIN = timedelta(seconds=90)
-STUCK_STATES = frozenset({"full", "unattended", "backing_off"})
 CHARTED_STAGES = ("ack", "end_to_end")
 STAGE_TITLES = {
     "ack": "Acknowledge",
@@ -56,6 +56,7 @@ class LaneRow:
     state: str
     holder: str
     is_stuck: bool
+    rest: LaneRest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) ->
         ],
         stages=[_stage_row(stages.get(name), name) for name in STAGE_TITLES] if not snapshot.stages.problem else [],
         stages_problem=snapshot.stages.problem,
-        lanes=[_lane_row(lane) for lane in snapshot.lanes.value or ()],
+        lanes=[_lane_row(lane, now=snapshot.read_at) for lane in snapshot.lanes.value or ()],
         lanes_problem=snapshot.lanes.problem,
         workers=workers,
         workers_problem=snapshot.workers.problem,
@@ -266,11 +267,17 @@ def _stage_row(stage: StageLatency | None, name: str) -> StageRow:
     return StageRow(STAGE_TITLES[name], f"{stage.count:,}", figures, within, is_over)
 
 
-def _lane_row(lane: LaneState) -> LaneRow:
+def _lane_row(lane: LaneState, *, now: datetime) -> LaneRow:
     oldest = "none" if lane.oldest_age_ms is None else age(timedelta(milliseconds=lane.oldest_age_ms))
     state = lane.state.replace("_", " ")
     return LaneRow(
-        lane.lane, f"{lane.depth_count:,}", oldest, state, lane.holder or "nobody", lane.state in STUCK_STATES
+        lane.lane,
+        f"{lane.depth_count:,}",
+        oldest,
+        state,
+        lane.holder or "nobody",
+        lane.state in STUCK_STATES,
+        rest_of(lane, now=now),
     )
 
 

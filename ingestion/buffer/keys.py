@@ -28,7 +28,7 @@ def stream(number: int) -> bytes:
 def state(number: int) -> bytes:
     """Hash, no expiry: epoch, sequence, bytes, fence, rate (entries drained a 1,000 s).
 
-    While entries queue up also trimmed_us; attempt / retry_at_us / error while backing off.
+    While entries queue up also trimmed_us; while backing off attempt, retry_at_us, resting_since_us, error.
     """
     return lane(number) + b"state"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,8 @@ CONNECT_TIMEOUT_SECONDS = 0.3
 READ_LIMIT_BYTES = 8 * 1_048_576  # of one batch: a lane may hold hundreds of megabytes
 SLICE_COUNT = 32  # entries asked for at once where a lane holds more than the limit
 LAYOUT_VERSION = b"1"
+ERROR_LINE_CHARS = 200
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+@|\bpassword=\S+\s*")
 
 
 class BufferUnavailable(AutocomError):
@@ -70,7 +73,14 @@ class LanePeek:
     is_due: bool
     attempt: int
     retry_at_us: int | None
+    resting_since_us: int | None
     error: str
+
+    @property
+    def error_line(self) -> str:
+        """The error for people to read: its first line, as further ones quote rows, and no login of an address."""
+        line = _LOGIN.sub("", self.error.partition("\n")[0])
+        return line if len(line) <= ERROR_LINE_CHARS else f"{line[:ERROR_LINE_CHARS]}…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +242,15 @@ class LaneBuffer:
         return self._ring(lane, token=b"", job_id=job_id)
 
     def back_off(self, claim: Claim, *, rest: timedelta, next_attempt_us: int, error: str) -> int | None:
-        """Attempts so far, or None when the lease was lost."""
+        """Attempts so far, or None when somebody else has claimed the lane since.
+
+        A lease that ran out during the attempt and that nobody took is no obstacle: where each attempt takes longer
+        than a lease, as with a server that swallows packets, the lane must rest and say so all the same.
+        """
         attempt: int = self._run(
             "back_off",
             [keys.lease(claim.lane), keys.state(claim.lane), keys.wake(claim.lane)],
-            [claim.token, max(_ms(rest), 1), next_attempt_us, error[:500].encode(errors="replace")],
+            [claim.token, max(_ms(rest), 1), next_attempt_us, error[:500].encode(errors="replace"), claim.fence],
         )
         return None if attempt < 0 else attempt
 
@@ -267,6 +281,7 @@ class LaneBuffer:
             is_due=bool(due),
             attempt=int(state.get(b"attempt", 0)),
             retry_at_us=int(state[b"retry_at_us"]) if b"retry_at_us" in state else None,
+            resting_since_us=int(state[b"resting_since_us"]) if b"resting_since_us" in state else None,
             error=state.get(b"error", b"").decode(errors="replace"),
         )
 

@@ -108,7 +108,7 @@ class Load:
             self._open_count -= 1
             if attempt == 1:
                 begin_ns = self._intended_ns[n] if self._config.rate else connection.sent_ns
-                self._tally.latencies_us.append((ack_ns - begin_ns) // 1_000)
+                self._tally.acked(latency_us=(ack_ns - begin_ns) // 1_000)
         elif is_worth_another_try(status, busy_status=self._busy_status):
             self._retry(n, attempt, after_seconds=retry_after_seconds(head))
         else:

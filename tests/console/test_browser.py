@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from console.pages import overview
 from console.roles import Role
+from ingestion.buffer.store import LaneBuffer
 from ingestion.certificates import import_certificate
 from ingestion.latency import Stage
 from ingestion.models import Lane, LaneIncident, ProviderSecret, WantedCertificate
@@ -30,6 +31,7 @@ from tests.console.rows import (
     quarantined_row,
     refusal_rows,
 )
+from tests.support.resting import rest
 from tests.support.schemes import RSA_KEY, TOPIC, certified
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -39,7 +41,7 @@ KNOWN_FAULTS = {"user": {"aria-prohibited-attr"}, "group": {"aria-prohibited-att
 
 
 @pytest.fixture
-def stocked(transactional_db: None) -> dict[str, str]:
+def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
     """Something on every page. Returns the pages' addresses by name."""
     provider = provider_row("default")
     billing = provider_row("billing", scheme="standard", enabled=False)
@@ -64,7 +66,8 @@ def stocked(transactional_db: None) -> dict[str, str]:
     quarantined = quarantined_row(events[0])
     refusal_rows("default", detail="by no key")
     refusal_rows("default", reason="too_old", cause="as_reason", detail="signed 3600 s ago")
-    Lane.objects.create(number=0, epoch=1, cursor=7, fence=1)
+    lane = Lane.objects.create(number=0, epoch=1, cursor=7, fence=1)
+    rest(buffer, attempts=4)
     incident = LaneIncident.objects.create(
         lane=0, kind="gap", epoch=1, first_sequence=1, last_sequence=2, detail="missing"
     )
@@ -95,6 +98,7 @@ def stocked(transactional_db: None) -> dict[str, str]:
         "provider_rotate": reverse("admin:ingestion_provider_rotate", args=[billing.pk]),
         "provider_revoke": reverse("admin:ingestion_provider_revoke", args=[billing.pk, "2f0c33ab"]),
         "lanes": "/admin/ingestion/lane/",
+        "lane": change(lane),
         "batches": "/admin/ingestion/batch/",
         "batch": change(events[0].batch),
         "incidents": "/admin/ingestion/laneincident/",

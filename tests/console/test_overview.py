@@ -12,10 +12,12 @@ from django.urls import reverse
 from console.pages.overview_figures import OverviewFiguresContent, figures_of, share_within
 from console.pages.overview_snapshot import OverviewSources, SnapshotCache, Window
 from console.roles import Role
-from ingestion.buffer.store import BufferUnavailable
+from ingestion.buffer.store import BufferUnavailable, LaneBuffer
 from ingestion.latency import Stage
+from ingestion.models import Lane
 from ingestion.selectors import LaneState, StageLatency, WorkerState
 from tests.console.rows import dead_letter_row, event_row, latencies
+from tests.support.resting import rest
 
 NOW = datetime(2026, 5, 3, 10, 0, tzinfo=UTC)
 
@@ -220,3 +222,68 @@ def test_an_odd_window_is_the_shortest_one(signed_in: Any, last: str) -> None:
     response = signed_in(Role.DRI).get(reverse("admin:index"), {"last": last})
     assert response.status_code == 200
     assert response.context["asked_window"] == (last if last in ("1h", "15m") else "5m")
+
+
+def resting(**fields: Any) -> LaneState:
+    given: dict[str, Any] = {
+        "attempt_count": 4,
+        "resting_since": NOW - timedelta(minutes=3),
+        "next_attempt_at": NOW + timedelta(seconds=12),
+        "last_error": "OperationalError: the server\u202e is gone",
+    }
+    return LaneState(3, 9, 60_000.0, "", "backing_off", **{**given, **fields})
+
+
+def test_a_resting_lane_shows_attempts_since_when_next_attempt_and_error() -> None:
+    shown = content(lane_states=lambda: [resting()]).lanes[0].rest
+    assert shown is not None
+    assert shown.attempts == "4 attempts"
+    assert "09:57:00.000 UTC" in shown.since
+    assert "3 min ago" in shown.since
+    assert "10:00:12.000 UTC" in shown.next_attempt
+    assert "in 12 s" in shown.next_attempt
+    assert shown.error == "OperationalError: the server\\u202e is gone"
+    assert content().lanes[0].rest is None
+
+
+def test_an_attempt_that_is_due_or_under_way_has_no_time_in_the_past() -> None:
+    due = content(lane_states=lambda: [resting(next_attempt_at=NOW)]).lanes[0].rest
+    assert due is not None
+    assert due.next_attempt.startswith("due")
+    busy = replace(resting(), holder="worker-1")
+    under_way = content(lane_states=lambda: [busy]).lanes[0].rest
+    assert under_way is not None
+    assert under_way.next_attempt == "under way, by worker-1"
+
+
+@pytest.mark.django_db
+def test_overview_and_lanes_show_a_resting_lane_and_no_secret(signed_in: Any, buffer: LaneBuffer) -> None:
+    Lane.objects.create(number=0)
+    Lane.objects.create(number=1)
+    rest(buffer, lane=1, attempts=2)
+    client = signed_in(Role.DRI)
+    one = reverse("admin:ingestion_lane_change", args=[1])
+    for address in (reverse("admin:index"), reverse("admin:ingestion_lane_changelist"), one):
+        text = client.get(address).content.decode()
+        assert "2 attempts" in text, address
+        assert "Connection refused" in text, address
+        assert "in 5" in text or "in 1 min" in text, address
+        assert "hunter2" not in text, address
+
+
+@pytest.mark.django_db
+def test_the_lanes_page_asks_redis_once_and_says_when_it_cannot(
+    signed_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Lane.objects.create(number=0)
+    Lane.objects.create(number=1)
+    asked: list[int] = []
+
+    def silent() -> list[LaneState]:
+        asked.append(1)
+        raise BufferUnavailable("down")
+
+    monkeypatch.setattr("console.admin.lanes.lane_states", silent)
+    text = signed_in(Role.DRI).get(reverse("admin:ingestion_lane_changelist")).content.decode()
+    assert text.count("Redis cannot be asked") == 2
+    assert asked == [1]

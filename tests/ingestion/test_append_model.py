@@ -55,6 +55,7 @@ class ModelLane:
     entries: list[ModelEntry] = field(default_factory=list)
     is_due: bool = False
     claim: Claim | None = None
+    expired: Claim | None = None  # the last claim, where its lease ran out and nobody has claimed since
     attempt: int = 0
 
     @property
@@ -171,7 +172,7 @@ class Lanes(RuleBasedStateMachine):
         assert (claim is None) == (lane.claim is not None)
         if claim is not None:
             assert claim.epoch == (self.actual_epoch(number))
-            lane.claim, lane.is_due = claim, True
+            lane.claim, lane.expired, lane.is_due = claim, None, True
 
     @rule(number=LANE_NUMBERS, count=st.integers(1, 4), claim_is_lost=st.booleans())
     def trim(self, number: int, count: int, claim_is_lost: bool) -> None:
@@ -179,7 +180,7 @@ class Lanes(RuleBasedStateMachine):
         gone = lane.entries[:count]
         if not gone:
             return
-        claim = Claim(lane=number, token=b"lost", fence=1, epoch=0) if claim_is_lost else self.held(number)
+        claim = Claim(lane=number, token=b"lost", fence=0, epoch=0) if claim_is_lost else self.held(number)
         left = self.kit.buffer.trim(
             claim, through_sequence=gone[-1].sequence, freed_bytes=sum(entry.size_bytes for entry in gone)
         )
@@ -192,7 +193,7 @@ class Lanes(RuleBasedStateMachine):
 
     def held(self, number: int) -> Claim:
         """The lane's claim, or that of a drainer that lost it."""
-        return self.lanes[number].claim or Claim(lane=number, token=b"lost", fence=1, epoch=0)
+        return self.lanes[number].claim or Claim(lane=number, token=b"lost", fence=0, epoch=0)
 
     @rule(number=LANE_NUMBERS)
     def release(self, number: int) -> None:
@@ -227,6 +228,18 @@ class Lanes(RuleBasedStateMachine):
         lane.claim, lane.is_due = None, True
 
     @rule(number=LANE_NUMBERS)
+    def rest_after_the_lease_ran_out(self, number: int) -> None:
+        lane = self.lanes[number]
+        if lane.expired is None:
+            return
+        attempt = self.kit.buffer.back_off(
+            lane.expired, rest=timedelta(minutes=1), next_attempt_us=1, error="no database"
+        )
+        lane.attempt += 1
+        assert attempt == lane.attempt
+        lane.expired, lane.is_due = None, True
+
+    @rule(number=LANE_NUMBERS)
     def sweep(self, number: int) -> None:
         lane = self.lanes[number]
         job_id = f"sweep-{number}-{self.token}-{len(self.jobs)}"
@@ -241,7 +254,8 @@ class Lanes(RuleBasedStateMachine):
     @rule(number=LANE_NUMBERS)
     def the_lease_runs_out(self, number: int) -> None:
         self.kit.buffer.client.delete(keys.lease(number))
-        self.lanes[number].claim = None
+        lane = self.lanes[number]
+        lane.expired, lane.claim = lane.claim or lane.expired, None
 
     @rule(number=LANE_NUMBERS)
     def the_wake_runs_out(self, number: int) -> None:

@@ -35,7 +35,7 @@ def test_a_lane_is_committed_in_accept_order_in_batches_and_left_idle(lanes: Lan
     lanes.receive_many(ids(25))
     lanes.policy = DrainPolicy(gather=timedelta(0), linger=timedelta(0), batch_limit_count=10)
     report = lanes.drain()
-    assert (report.outcome, report.batch_count, len(report.settled.stored)) == ("emptied", 3, 25)
+    assert (report.outcome, report.batch_count, report.settled.stored_count) == ("emptied", 3, 25)
     assert committed() == ids(25)
     assert [(b.first_sequence, b.last_sequence) for b in Batch.objects.order_by("number")] == [
         (1, 10),
@@ -115,7 +115,12 @@ def test_a_batch_repeated_after_a_crash_counts_only_what_is_new(
     lanes.let_lease_expire()
     lanes.receive("evt-2")
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count, settled.quarantined_count, settled.dead_count) == (1, 0, 0, 0)
+    assert (settled.stored_count, settled.duplicate_count, settled.quarantined_count, settled.dead_count) == (
+        1,
+        0,
+        0,
+        0,
+    )
     assert settled.repeated_count == 4
     first, second = Batch.objects.order_by("number")
     assert (first.event_count, first.duplicate_count, first.quarantined_count, first.dead_count) == (1, 1, 1, 1)
@@ -134,7 +139,7 @@ def test_a_batch_repeated_whole_writes_no_second_batch(lanes: LaneKit, monkeypat
     monkeypatch.undo()
     lanes.let_lease_expire()
     report = lanes.drain()
-    assert (len(report.settled.stored), report.settled.repeated_count, report.settled.batch_numbers) == (0, 3, [])
+    assert (report.settled.stored_count, report.settled.repeated_count, report.settled.batch_numbers) == (0, 3, [])
     assert Batch.objects.count() == 1
     assert lanes.is_idle()
 
@@ -145,7 +150,7 @@ def test_an_event_older_than_the_dedupe_window_is_a_late_duplicate(lanes: LaneKi
     lanes.buffer.client.delete(*lanes.buffer.client.keys(keys.TAG + b"seen:*"))
     lanes.receive("evt-1")
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count) == (0, 1)
+    assert (settled.stored_count, settled.duplicate_count) == (0, 1)
     late = SuppressedDuplicate.objects.get()
     assert (late.original_event_id, late.late) == (original.event_id, True)
     assert committed() == ["evt-1"]
@@ -170,7 +175,7 @@ def test_one_event_twice_in_a_batch_after_redis_forgot_it_is_stored_once(lanes: 
         lanes.buffer.client.delete(*lanes.buffer.client.keys(keys.TAG + b"seen:*"))
     lanes.receive("evt-2")
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count) == (2, 2)
+    assert (settled.stored_count, settled.duplicate_count) == (2, 2)
     assert committed() == ["evt-1", "evt-2"]
     assert_every_batch_is_proved()
 
@@ -259,7 +264,7 @@ def test_a_failover_to_an_older_copy_of_redis_loses_and_doubles_nothing(lanes: L
     receipts = lanes.receive_many(["evt-6", "evt-4", "evt-7", "evt-8"])
     assert [receipt.sequence for receipt in receipts] == [3, 4, 5, 6]
     settled = lanes.drain().settled
-    assert (len(settled.stored), settled.duplicate_count) == (3, 1)
+    assert (settled.stored_count, settled.duplicate_count) == (3, 1)
     assert sorted(committed()) == sorted([*ids(5), "evt-6", "evt-7", "evt-8"])
     row = Lane.objects.get(number=0)
     assert (row.cursor, row.fence > 1) == (6, True)
@@ -287,7 +292,7 @@ def test_a_paused_drainer_is_refused_once_a_newer_one_has_committed(
     monkeypatch.setattr("ingestion.drain.settle", pause)
     report = paused.drain(0, job_id="paused")
     assert report.outcome == "stale_fence"
-    assert report.settled.stored == []
+    assert report.settled.stored_count == 0
     assert committed() == ids(3)
     assert [entry.sequence for entry in lanes.waiting()] == [4]
     assert Batch.objects.get().worker == "test"
@@ -320,6 +325,7 @@ def test_database_trouble_makes_the_lane_rest_with_growing_jittered_breaks_and_b
 ) -> None:
     lanes.receive_many(ids(2))
     rests: list[timedelta] = []
+    began_us: set[int] = set()
     back_off = LaneBuffer.back_off
 
     def noting(self: LaneBuffer, *args: object, rest: timedelta, **options: object) -> object:
@@ -334,13 +340,84 @@ def test_database_trouble_makes_the_lane_rest_with_growing_jittered_breaks_and_b
         assert (peek.attempt, peek.holder, peek.is_due, peek.depth_count) == (attempt, "", True, 2)
         assert "the server is gone" in peek.error
         assert peek.retry_at_us is not None
+        assert peek.resting_since_us is not None
+        began_us.add(peek.resting_since_us)
         lanes.let_lease_expire()
-    limits = [min(lanes.policy.rest_at_first * 2**n, lanes.policy.rest_at_most) for n in range(7)]
+    limits = [timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 4, 8, 16, 20)]
     assert all(timedelta(0) <= rest <= limit for rest, limit in zip(rests, limits, strict=True))
     assert len(set(rests)) == len(rests)
+    assert len(began_us) == 1, "it rests since the first of these attempts"
     monkeypatch.undo()
     assert lanes.drain().outcome == "emptied"
-    assert (committed(), DeadLetter.objects.count(), lanes.buffer.peek(0).attempt) == (ids(2), 0, 0)
+    assert (committed(), DeadLetter.objects.count()) == (ids(2), 0)
+    peek = lanes.buffer.peek(0)
+    assert (peek.attempt, peek.retry_at_us, peek.resting_since_us, peek.error) == (0, None, None, "")
+
+
+def test_a_lane_that_failed_again_after_success_starts_with_the_shortest_rest(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, attempts in (("evt-1", 3), ("evt-2", 1)):
+        lanes.receive(name)
+        with monkeypatch.context() as patched:
+            patched.setattr("ingestion.commit._commit", refuse)
+            for _ in range(attempts):
+                lanes.let_lease_expire()
+                lanes.drain()
+        assert lanes.buffer.peek(0).attempt == attempts
+        lanes.let_lease_expire()
+        lanes.drain()
+    assert committed() == ids(2)
+
+
+def test_an_attempt_that_outlived_its_lease_rests_and_is_counted(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a server that swallows packets: each attempt takes longer than the lease."""
+    lanes.receive("evt-1")
+
+    def slow(*_: object, **__: object) -> None:
+        lanes.let_lease_expire()
+        refuse()
+
+    monkeypatch.setattr("ingestion.commit._commit", slow)
+    for attempt in (1, 2):
+        assert lanes.drain().outcome == "resting"
+        peek = lanes.buffer.peek(0)
+        assert (peek.attempt, peek.is_due) == (attempt, True)
+
+
+def test_a_failed_attempt_does_not_send_a_lane_to_rest_that_another_has_claimed(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes.receive("evt-1")
+
+    def overtaken(*_: object, **__: object) -> None:
+        lanes.let_lease_expire()
+        assert lanes.buffer.claim(0, token=b"another", fence_floor=0)
+        refuse()
+
+    monkeypatch.setattr("ingestion.commit._commit", overtaken)
+    assert lanes.drain().outcome == "lease_lost"
+    peek = lanes.buffer.peek(0)
+    assert (peek.attempt, peek.holder) == (0, "another")
+
+
+def test_a_resting_lane_takes_events_and_no_other_lane_waits_for_it(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes.receive("evt-1")
+    with monkeypatch.context() as patched:
+        patched.setattr("ingestion.commit._commit", refuse)
+        assert lanes.drain().outcome == "resting"
+    lanes.receive("evt-2")
+    lanes.receive("evt-3", lane=1)
+    assert lanes.drain(1).outcome == "emptied"
+    assert (committed(1), committed(0)) == (["evt-3"], [])
+    # whoever was at work is gone; the rest is Redis's, and another worker takes over when it is done
+    lanes.let_lease_expire()
+    assert lanes.drainer(worker="another").drain(0, job_id="later").outcome == "emptied"
+    assert committed(0) == ids(2)
 
 
 def refuse(*_: object, **__: object) -> None:

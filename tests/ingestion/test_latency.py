@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
+import weakref
 from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
 import redis
 from django.db import OperationalError
+from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion import latency_store
 from ingestion.buffer import keys
 from ingestion.buffer.store import LaneBuffer, redis_client
-from ingestion.latency import DIGITS, EDGES_US, HIGHEST_US, SLO_US, LatencyRecorder, Stage, StageCounts, nearest_rank_us
-from ingestion.latency_store import LatencyFlusher, counts_by_edge, encoded, merged, store
+from ingestion.latency import (
+    DIGITS,
+    EDGES_US,
+    HIGHEST_US,
+    SLO_US,
+    LatencyRecorder,
+    Stage,
+    StageCounts,
+    nearest_rank_us,
+    new_histogram,
+)
+from ingestion.latency_store import LatencyFlusher, counts_by_edge, encoded, merge_encoded, merged, store
 from ingestion.metrics import stage_histograms
 from ingestion.models import AckOutcome, LatencyFlush
 from ingestion.selectors import stage_latencies
@@ -200,3 +213,25 @@ class TestStored:
         assert LatencyFlush.objects.get().count == 4
         with pytest.raises(redis.RedisError):
             redis_client("unix:///nonexistent/valkey.sock").ping()
+
+
+def test_a_histogram_goes_with_its_last_user_and_waits_for_no_collector() -> None:
+    """The collector runs seldom in a server, and a histogram a second and stage is 140 kB each."""
+    histogram = counted([7]).histogram
+    blob = encoded(histogram)
+    gone = weakref.ref(histogram)
+    gc.collect()
+    gc.disable()
+    try:
+        del histogram
+        before_count = histograms_alive_count()
+        total = new_histogram()
+        merge_encoded(total, blob)
+        assert (gone(), total.total_count) == (None, 1)
+        assert histograms_alive_count() == before_count + 1
+    finally:
+        gc.enable()
+
+
+def histograms_alive_count() -> int:
+    return sum(type(each) is HdrHistogram for each in gc.get_objects())  # a proxy would say that it is one, too

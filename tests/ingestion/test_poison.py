@@ -126,7 +126,7 @@ def test_the_longest_id_and_type_fit_their_index(lanes: LaneKit) -> None:
     lanes.append(delivery(event(texts[0], event_type=texts[1], lane=0)))
     lanes.append(delivery(event("nul \x00" + texts[0], event_type=texts[1], lane=0)))
     report = lanes.drain()
-    assert (report.outcome, len(report.settled.stored), report.settled.dead_count) == ("emptied", 1, 1)
+    assert (report.outcome, report.settled.stored_count, report.settled.dead_count) == ("emptied", 1, 1)
     row = Event.objects.get()
     assert row.message_id == short(texts[0])
     assert len(row.message_id.encode()) <= TEXT_LIMIT_BYTES

@@ -90,6 +90,17 @@ def test_a_resting_lane_is_rung_when_its_rest_is_over_and_not_before(lanes: Lane
     wait_for(lambda: sweep(lanes) == 1, what="the lane is rung")
 
 
+def test_an_append_after_the_rest_rings_without_a_sweep(lanes: LaneKit) -> None:
+    lanes.receive("evt-1")
+    lose_the_jobs(lanes)
+    claim = lanes.buffer.claim(0, token=b"tired", fence_floor=0)
+    assert claim is not None
+    lanes.buffer.back_off(claim, rest=timedelta(milliseconds=50), next_attempt_us=1, error="no database")
+    wait_for(lambda: not lanes.buffer.peek(0).is_due, what="the rest is over")
+    lanes.receive("evt-2")
+    assert len(lanes.jobs()) == 1
+
+
 def test_a_trim_keeps_lease_and_wake_alive(lanes: LaneKit) -> None:
     """Else a drain longer than its lease would lose the lane between two batches."""
     lanes.receive("evt-1")

@@ -21,6 +21,7 @@ from ingestion.models import LatencyFlush
 from ingestion.problems import Problem
 from tests.project.test_health import without_redis  # noqa: F401  (a fixture)
 from tests.support.ingress import Ingress, request_bytes, running_ingress, signed_request
+from tests.support.resting import rest
 from tests.support.senders import event_body
 from tests.support.workers import database_url
 
@@ -98,6 +99,11 @@ def test_a_lanes_entries_and_age_are_shown_for_every_lane(buffer: LaneBuffer) ->
     assert values(metrics["autocom_lane_bound_entries"]) == [settings.AUTOCOM.lane_bound_count]
     assert values(metrics["autocom_lane_bound_bytes"]) == [settings.AUTOCOM.lane_bound_bytes]
     assert values(metrics["autocom_source_up"], source="redis") == [1]
+
+
+def test_a_resting_lanes_attempts_are_a_gauge_of_its_lane(buffer: LaneBuffer) -> None:
+    rest(buffer, lane=2, attempts=3)
+    assert values(scrape()["autocom_lane_attempts"]) == [0, 0, 3, 0]
 
 
 def test_without_redis_nothing_but_the_missing_source_is_told(without_redis: None) -> None:  # noqa: F811

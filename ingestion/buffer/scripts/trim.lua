@@ -12,7 +12,7 @@ local dropped = redis.call('XTRIM', KEYS[2], 'MINID', '=', ARGV[2] .. '-0')
 if dropped > 0 then
   redis.call('HINCRBY', KEYS[3], 'bytes', '-' .. ARGV[3])
 end
-redis.call('HDEL', KEYS[3], 'attempt', 'retry_at_us', 'error')
+redis.call('HDEL', KEYS[3], 'attempt', 'retry_at_us', 'resting_since_us', 'error')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('SET', KEYS[4], '1', 'PX', ARGV[5])
 local left = redis.call('XLEN', KEYS[2])

@@ -1,0 +1,3 @@
+from tests.ingestion.conftest import lanes
+
+__all__ = ["lanes"]
