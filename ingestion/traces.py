@@ -12,7 +12,7 @@ from autocom.kernel.clock import datetime_of
 from autocom.kernel.ids import request_id_of
 from ingestion.buffer.append import EntryKind, LaneEntry, original_receipt
 from ingestion.buffer.store import LanePeek
-from ingestion.models import Batch, DeadLetter, Event, EventFields, QuarantinedEvent, SuppressedDuplicate
+from ingestion.models import AgedEvent, Batch, DeadLetter, Event, EventFields, QuarantinedEvent, SuppressedDuplicate
 from ingestion.riding import Riding
 
 NO_TRACE = "no trace: it was never accepted here, or retention removed it"
@@ -23,6 +23,7 @@ class Fate(StrEnum):
     DUPLICATE = "duplicate"
     QUARANTINED = "quarantined"
     DEAD_LETTER = "dead_letter"
+    AGED = "aged"
     WAITING = "waiting"
     UNKNOWN = "unknown"
 
@@ -77,6 +78,33 @@ def of_event(row: Event, *, repeats_count: int) -> EventTrace:
     again = f"; came again {counted(repeats_count, 'time')}" if repeats_count else ""
     return _committed(
         row, event_id=row.id, batch=row.batch, fate=Fate.STORED, what=f"stored in batch {row.batch_id}{again}"
+    )
+
+
+def of_aged(row: AgedEvent) -> EventTrace:
+    """Its own times went with its row; those of its batch are kept."""
+    what = (
+        f"aged out on {row.aged_at:%Y-%m-%d}: its words are gone; its identity, and its leaf as number {row.position}"
+        f" of batch {row.batch_id}, are kept"
+    )
+    place = f"lane {row.lane}, epoch {row.epoch}, sequence {row.sequence}"
+    return EventTrace(
+        event_id=row.event_id,
+        fate=Fate.AGED,
+        what=what,
+        provider=row.provider,
+        lane=row.lane,
+        epoch=row.epoch,
+        sequence=row.sequence,
+        batch=row.batch_id,
+        worker=row.batch.worker,
+        steps=steps(
+            [
+                ("claimed", row.batch.claimed_at, f"{place}, by {row.batch.worker} for batch {row.batch_id}"),
+                ("committed", row.batch.committed_at, f"fence {row.batch.fence}"),
+                ("aged out", row.aged_at, "by retention"),
+            ]
+        ),
     )
 
 
