@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -54,6 +55,10 @@ class Environment:
     lane_bound_bytes: int
     seen_bound_count: int
     body_limit_bytes: int
+    retention_body_days: int
+    retention_event_days: int
+    retention_identity_days: int
+    retention_figures_days: int
     debug: bool
 
     @property
@@ -99,6 +104,10 @@ class Environment:
             body_limit_bytes=read.integer(
                 "BODY_LIMIT_BYTES", default=BODY_LIMIT_DEFAULT_BYTES, at_least=1_024, at_most=26_214_400
             ),
+            retention_body_days=read.integer("RETENTION_BODY_DAYS", default=30, at_least=0, at_most=36_500),
+            retention_event_days=read.integer("RETENTION_EVENT_DAYS", default=90, at_least=0, at_most=36_500),
+            retention_identity_days=read.integer("RETENTION_IDENTITY_DAYS", default=0, at_least=0, at_most=36_500),
+            retention_figures_days=read.integer("RETENTION_FIGURES_DAYS", default=400, at_least=35, at_most=36_500),
             debug=read.flag("DEBUG", default=False),
         )
         environment._check_together(read)
@@ -106,7 +115,26 @@ class Environment:
             raise ConfigurationError("\n".join(read.mistakes))
         return environment
 
+    def _check_retention(self, read: EnvReader) -> None:
+        """What outlives something else must not go before it; 0 is for ever."""
+        body, event, identity = self.retention_body_days, self.retention_event_days, self.retention_identity_days
+        for shorter, days, longer, limit in (
+            ("RETENTION_BODY_DAYS", body, "RETENTION_EVENT_DAYS", event),
+            ("RETENTION_EVENT_DAYS", event, "RETENTION_IDENTITY_DAYS", identity),
+        ):
+            if limit and not 0 < days <= limit:
+                read.mistakes.append(
+                    f"{shorter} is {days or '0 (for ever)'}, longer than {longer} {limit}: give 1 to {limit}"
+                )
+        horizon = max(adapter.RETRY_HORIZON for adapter in ADAPTERS.values())
+        if identity and timedelta(days=identity) <= horizon:
+            read.mistakes.append(
+                f"RETENTION_IDENTITY_DAYS is {identity}, but a provider may send an event again for {horizon.days}"
+                f" days: give at least {horizon.days + 1}, or 0 for ever"
+            )
+
     def _check_together(self, read: EnvReader) -> None:
+        self._check_retention(read)
         if self.console_port == self.ingress_port:
             read.mistakes.append(f"CONSOLE_PORT and INGRESS_PORT are both {self.console_port}: they need two ports")
         if self.workers_min > self.workers_max:

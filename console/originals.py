@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from autocom.kernel.ids import request_id_of
 from console.shown import moment, mono
-from ingestion.models import DeadLetter, Event, QuarantinedEvent, SuppressedDuplicate
+from ingestion.aged import body_aged_at
+from ingestion.models import AgedEvent, DeadLetter, Event, QuarantinedEvent, SuppressedDuplicate
 
 SHOWN_COUNT = 20
 
@@ -32,7 +35,22 @@ def original_of(event_id: UUID | None) -> Original:
     if letter is not None:
         link = reverse("admin:ingestion_deadletter_change", args=[event_id])
         return Original(letter, format_html('<a class="console-link" href="{}">a dead letter</a>', link))
+    aged = AgedEvent.objects.filter(pk=event_id).first()
+    if aged is not None:
+        return Original(None, aged_sentence(aged))
     return Original(None, "not stored: it may wait on its lane, or was removed since")
+
+
+def aged_sentence(aged: AgedEvent) -> SafeString:
+    """What is left of an event that retention removed."""
+    link = reverse("admin:ingestion_batch_change", args=[aged.batch_id])
+    return format_html(
+        'removed by retention on {}; its identity and its leaf in <a class="console-link" href="{}">batch {}</a>'
+        " are kept",
+        f"{aged.aged_at:%Y-%m-%d}",
+        link,
+        aged.batch_id,
+    )
 
 
 def original_link(event_id: UUID, *, text: str = "") -> SafeString:
@@ -80,3 +98,13 @@ def quarantined_links(event_id: UUID) -> SafeString | str:
 def _all_of(model: str, event_id: UUID, *, text: str) -> SafeString:
     link = f"{reverse(f'admin:{model}_changelist')}?q=original:{event_id}"
     return format_html('<a class="console-link" href="{}">{}</a>', link, text)
+
+
+def aged_out(what: str, aged_at: datetime) -> str:
+    return f"the {what} is no longer kept: it aged out on {aged_at:%Y-%m-%d}"
+
+
+def no_longer_kept(event_id: UUID) -> str:
+    """Why there is no body and no header of an event's delivery."""
+    aged_at = body_aged_at(request_id_of(event_id))
+    return "the delivery is not kept any more" if aged_at is None else aged_out("body", aged_at)

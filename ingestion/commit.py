@@ -26,6 +26,7 @@ from autocom.kernel.digest import sha256
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.ids import request_id_of
 from autocom.kernel.merkle import leaf_hash, root_of_hashes
+from ingestion.aged import aged_originals
 from ingestion.buffer.append import EntryKind, LaneEntry, hop_mac, original_receipt
 from ingestion.buffer.store import Claim
 from ingestion.bulk_insert import insert_new
@@ -356,6 +357,8 @@ def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: i
     )
     if _insert_events(sorted_.events, batch_number=batch.number) != len(sorted_.events):
         raise _Repeats  # an identity is stored already: Redis's dedupe window had passed, or Redis lost it
+    if aged_originals([riding.identity for riding in sorted_.events]):  # after the insert: `aged` says why
+        raise _Repeats
     settle_stored(sorted_.events, batch_number=batch.number, now=now)
     QuarantinedEvent.objects.bulk_create(
         [riding.as_quarantined(batch, original=o, original_content=c) for riding, o, c in sorted_.quarantined],
@@ -462,6 +465,8 @@ def _set_repeats_aside(sorted_: _Sorted) -> None:
             identity__in=[riding.identity for riding in sorted_.events]
         ).values_list("identity", "id", "content_sha256")
     }
+    # asked second: what ages out between the two questions is found by one of them
+    stored |= aged_originals([riding.identity for riding in sorted_.events])
     ridings = [*sorted_.events, *(riding for riding, _ in sorted_.dead)]
     buried = _known(DeadLetter, ridings)
     before_count = sorted_.count

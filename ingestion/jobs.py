@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import Error, close_old_connections
+from redis import RedisError
 from rq import get_current_job
 
 from autocom.kernel.clock import SYSTEM_CLOCK
@@ -14,8 +17,16 @@ from autocom.kernel.request_context import REQUEST_ID
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.drain import Drainer
 from ingestion.latency import RECORDER
+from ingestion.latency_store import add_aged
+from ingestion.pacing import Outcome, Pace
 from ingestion.redrive.send import send_stranded
+from ingestion.retention.bounds import bounds_now
+from ingestion.retention.policy import RetentionPolicy
+from ingestion.retention.run import age_out
+from ingestion.roll_up import roll_up_hours, roll_up_minutes
 from ingestion.sweep import sweep_lanes
+
+ROLL_UP_PACE = Pace(pause=timedelta(0))  # nobody waits for these rows
 
 log = logging.getLogger(__name__)
 
@@ -44,3 +55,36 @@ def sweep() -> int:
     except Error as error:  # lanes must be rung while PostgreSQL is away
         log.warning("stranded_retries_not_known", extra={"error": str(error)})
     return rung_count
+
+
+def retention() -> dict[str, int]:
+    """Ages out what is due, for a second at most: the sweeper waits on the same queue."""
+    close_old_connections()
+    try:
+        bounds = bounds_now(lane_buffer(), lane_count=settings.AUTOCOM.lanes)
+        report = age_out(RetentionPolicy.from_settings(), bounds=bounds, pace=Pace(), clock=SYSTEM_CLOCK)
+        add_aged(report.removed, client=lane_buffer().client)
+    except (BufferUnavailable, RedisError, Error) as error:
+        log.warning("retention_broken_off", extra={"error": str(error)})  # the next round goes on from here
+        return {}
+    return report.removed
+
+
+def roll_up() -> int:
+    """How many rows of measurements went into roll-ups by the minute."""
+    close_old_connections()
+    return _rolled(roll_up_minutes)
+
+
+def roll_up_by_hour() -> int:
+    """How many rows went into roll-ups by the hour."""
+    close_old_connections()
+    return _rolled(roll_up_hours)
+
+
+def _rolled(roll: Callable[..., Sequence[Outcome]]) -> int:
+    try:
+        return sum(outcome.rows_count for outcome in roll(pace=ROLL_UP_PACE, clock=SYSTEM_CLOCK))
+    except Error as error:
+        log.warning("roll_up_broken_off", extra={"error": str(error)})
+        return 0

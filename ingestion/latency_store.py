@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import redis
@@ -13,7 +13,7 @@ from hdrh.histogram import HdrHistogram
 
 from ingestion.buffer import keys
 from ingestion.latency import EDGES_US, SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram, without_cycle
-from ingestion.models import AckOutcome, LatencyFlush, RefusalCount
+from ingestion.models import AckOutcome, FlushMark, LatencyFlush, RefusalCount
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class LatencyFlusher:
 
 
 def store(taken: Taken, *, process: str) -> None:
-    """Inserts the rows; rows that are there already are left alone. Raises django.db.Error."""
+    """Inserts the rows, unless the flush is there already, as itself or in a roll-up. Raises django.db.Error."""
     with transaction.atomic():
         LatencyFlush.objects.bulk_create(
             [
@@ -102,6 +102,9 @@ def store(taken: Taken, *, process: str) -> None:
             ],
             ignore_conflicts=True,
         )
+        # asked last: an insert may have waited for a roll-up that was removing the same rows
+        if FlushMark.objects.filter(process=process, flush_number__gte=taken.flush_number).exists():
+            transaction.set_rollback(True)
 
 
 def encoded(histogram: HdrHistogram) -> bytes:
@@ -154,6 +157,12 @@ def add_totals(taken: Taken, *, client: redis.Redis) -> None:
         for (provider, fate), count in taken.set_aside.items():
             pipe.hincrby(keys.METRICS.decode(), f"set_aside|{provider}|{fate}", count)
         pipe.execute()
+
+
+def add_aged(removed: Mapping[str, int], *, client: redis.Redis) -> None:
+    """Adds the rows that retention removed, by kind, to the running totals. Raises redis.RedisError."""
+    for kind, count in removed.items():
+        client.hincrby(keys.METRICS.decode(), f"aged|{kind}", count)
 
 
 def _total_fields(counts: StageCounts) -> Iterator[tuple[str, int]]:

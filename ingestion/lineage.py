@@ -20,10 +20,11 @@ from django.db.models import Count, Q
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.ids import event_id, last_event_id_of, request_id_of
 from ingestion import traces
+from ingestion.aged import body_aged_at
 from ingestion.buffer.append import LaneEntry
 from ingestion.buffer.store import BufferUnavailable, LaneBuffer
 from ingestion.identify import short
-from ingestion.models import DeadLetter, Delivery, Event, QuarantinedEvent, SuppressedDuplicate
+from ingestion.models import AgedEvent, DeadLetter, Delivery, Event, QuarantinedEvent, SuppressedDuplicate
 from ingestion.riding import Riding, read_riding
 from ingestion.traces import EventTrace, Fate
 
@@ -46,13 +47,15 @@ class IdInvalid(AutocomError):
 class DeliveryTrace:
     """One POST and its events, in their order.
 
-    `event_count` and `received_at` are None while only its lane knows of it.
+    `event_count` and `received_at` are None while only its lane knows of it, and once its body and headers have aged
+    out (`body_aged_at`).
     """
 
     request_id: UUID
     provider: str
     received_at: datetime | None
     event_count: int | None
+    body_aged_at: datetime | None
     events: tuple[EventTrace, ...]
 
 
@@ -127,7 +130,7 @@ def _ids_with(message_id: str) -> Iterator[UUID]:
 def _is_in_rows(request_id: UUID) -> bool:
     if Delivery.objects.filter(pk=request_id).exists():
         return True
-    models = (Event, DeadLetter, QuarantinedEvent, SuppressedDuplicate)
+    models = (Event, DeadLetter, QuarantinedEvent, SuppressedDuplicate, AgedEvent)
     return any(model._default_manager.filter(_within(request_id)).exists() for model in models)
 
 
@@ -153,6 +156,7 @@ def _traces_of_delivery(within: Q) -> dict[UUID, EventTrace]:
     firsts: dict[UUID, DeadLetter | QuarantinedEvent] = {row.event_id: row for row in quarantined}
     firsts |= {row.event_id: row for row in dead}
     events = list(Event.objects.filter(within).select_related("batch").defer("payload"))
+    aged = AgedEvent.objects.filter(within).select_related("batch")  # asked after the events: one of the two has it
     repeats = dict(
         SuppressedDuplicate.objects.filter(original_event_id__in=[row.pk for row in events])
         .values_list("original_event_id")
@@ -162,6 +166,7 @@ def _traces_of_delivery(within: Q) -> dict[UUID, EventTrace]:
         *duplicates,
         *(traces.of_quarantined(row) for row in quarantined),
         *(traces.of_dead_letter(row) for row in dead),
+        *(traces.of_aged(row) for row in aged),
         *(traces.of_event(row, repeats_count=repeats.get(row.pk, 0), first=firsts.get(row.pk)) for row in events),
     ]
     return {trace.event_id: trace for trace in known}
@@ -213,13 +218,16 @@ def _entries(buffer: LaneBuffer, lane: int, *, lineage: Lineage) -> Iterator[Lan
 def _deliveries(requests: set[UUID], found: dict[UUID, EventTrace], lineage: Lineage) -> list[DeliveryTrace]:
     try:
         rows = {row.pk: row for row in Delivery.objects.filter(pk__in=requests).defer("body", "headers")}
+        aged = {each: body_aged_at(each) for each in requests - rows.keys()}
     except Error:
         _cannot_ask(lineage)
-        rows = {}
-    return [_delivery(request_id, rows.get(request_id), found) for request_id in sorted(requests)]
+        rows, aged = {}, {}
+    return [_delivery(each, rows.get(each), found, aged_at=aged.get(each)) for each in sorted(requests)]
 
 
-def _delivery(request_id: UUID, row: Delivery | None, found: dict[UUID, EventTrace]) -> DeliveryTrace:
+def _delivery(
+    request_id: UUID, row: Delivery | None, found: dict[UUID, EventTrace], *, aged_at: datetime | None
+) -> DeliveryTrace:
     events = {each: trace for each, trace in found.items() if trace.request_id == request_id}
     expected = [event_id(request_id, position=i) for i in range(row.event_count)] if row else []
     return DeliveryTrace(
@@ -227,6 +235,7 @@ def _delivery(request_id: UUID, row: Delivery | None, found: dict[UUID, EventTra
         provider=row.provider if row else next((trace.provider for trace in events.values()), ""),
         received_at=row.received_at if row else None,
         event_count=row.event_count if row else None,
+        body_aged_at=aged_at,
         events=tuple(events.get(each) or traces.untraced(each) for each in sorted({*expected, *events})),
     )
 

@@ -22,6 +22,7 @@ type MetricName = Literal[
     "autocom_answers",
     "autocom_refused_verifications",
     "autocom_set_aside_events",
+    "autocom_aged_rows",
     "autocom_lane_entries",
     "autocom_lane_oldest_age_seconds",
     "autocom_lane_bytes",
@@ -55,6 +56,7 @@ class TotalsCollector(Collector):
                 answers(totals),
                 refused_verifications(totals),
                 set_aside_events(totals),
+                aged_rows(totals),
                 *lane_gauges(),
             ]
         except (BufferUnavailable, redis.RedisError):
@@ -99,6 +101,16 @@ def set_aside_events(totals: dict[bytes, bytes]) -> CounterMetricFamily:
     name = _name("autocom_set_aside_events")
     family = CounterMetricFamily(name, "Events set aside, and retries by their end", labels=["provider", "fate"])
     return _filled(family, totals, kind="set_aside")
+
+
+def aged_rows(totals: dict[bytes, bytes]) -> CounterMetricFamily:
+    """The kinds are those of `retention.run.kinds`, so the label is bounded."""
+    family = CounterMetricFamily(_name("autocom_aged_rows"), "Rows that retention removed", labels=["kind"])
+    for name, value in sorted(totals.items()):
+        found, _, kind = name.decode().partition("|")
+        if found == "aged":
+            family.add_metric([kind], int(value))
+    return family
 
 
 def _filled(family: CounterMetricFamily, totals: dict[bytes, bytes], *, kind: str) -> CounterMetricFamily:

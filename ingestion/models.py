@@ -4,9 +4,13 @@ Events, deliveries and batches are written by `commit` alone and never changed b
 """
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from ingestion.fields import RawJSONField
+
+MINUTE, HOUR = "minute", "hour"  # in place of a process: figures of all processes over that time
+NOT_ROLLED_UP = ~Q(process__in=[MINUTE, HOUR])
 
 
 class Provider(models.Model):
@@ -144,10 +148,16 @@ class Batch(models.Model):
     fence = models.BigIntegerField()
     claimed_at = models.DateTimeField()
     committed_at = models.DateTimeField(help_text="Taken just before COMMIT")
+    bodies_aged_at = models.DateTimeField(null=True, editable=False, help_text="Since then its payloads are gone")
+    events_aged_at = models.DateTimeField(null=True, editable=False, help_text="Since then its event rows are gone")
 
     class Meta:
         ordering = ["-number"]
-        indexes = [models.Index(fields=["lane", "epoch", "last_sequence"], name="batch_lane_sequence")]
+        indexes = [
+            models.Index(fields=["lane", "epoch", "last_sequence"], name="batch_lane_sequence"),
+            models.Index(fields=["committed_at"], condition=Q(bodies_aged_at=None), name="batch_with_bodies"),
+            models.Index(fields=["committed_at"], condition=Q(events_aged_at=None), name="batch_with_events"),
+        ]
         verbose_name_plural = "batches"
 
     def __str__(self) -> str:
@@ -201,7 +211,7 @@ class Event(EventFields):
     kind = models.CharField(
         max_length=16, default="other", help_text="Normalised: delivered, bounced, opened, payment, …"
     )
-    payload = RawJSONField()
+    payload = RawJSONField(null=True, help_text="None once it has aged out")
     redriven_at = models.DateTimeField(
         null=True,
         help_text="It stood aside, and a retry was asked for then: lane, sequence and accepted are the retry's",
@@ -219,6 +229,40 @@ class Event(EventFields):
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.message_id}"
+
+
+class BatchLeaves(models.Model):
+    """The leaf hashes of a batch whose rows began to age out: its root can be computed from them for ever."""
+
+    batch = models.OneToOneField(Batch, on_delete=models.PROTECT, primary_key=True, related_name="leaves")
+    hashes = models.BinaryField(help_text="32 bytes for each leaf, in sequence order")
+
+    class Meta:
+        verbose_name_plural = "batch leaves"
+
+    def __str__(self) -> str:
+        return f"leaves of batch {self.batch_id}"
+
+
+class AgedEvent(models.Model):
+    """What stays of an event that aged out: enough to know it again, and where its leaf is. None of its words."""
+
+    event_id = models.UUIDField(primary_key=True)
+    provider = models.CharField(max_length=64)
+    identity = models.BinaryField()
+    content_sha256 = models.BinaryField()
+    lane = models.PositiveSmallIntegerField()
+    epoch = models.BigIntegerField()
+    sequence = models.BigIntegerField()
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="aged_events")
+    position = models.PositiveIntegerField(help_text="Of its leaf among those of the batch, from 0")
+    aged_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["identity"], name="aged_event_identity_once")]
+
+    def __str__(self) -> str:
+        return str(self.event_id)
 
 
 class SuppressedDuplicate(models.Model):
@@ -345,9 +389,9 @@ class SetAsideAttempt(models.Model):
 
 
 class LatencyFlush(models.Model):
-    """One process's histogram of one stage over about a second.
+    """One process's histogram of one stage over about a second, or of all processes over a minute or an hour.
 
-    Insert-only; read by merging, so a repeated flush counts once.
+    Read by merging. `process` is MINUTE or HOUR in a row that `roll_up` made of others.
     """
 
     minute = models.DateTimeField()
@@ -368,9 +412,21 @@ class LatencyFlush(models.Model):
                 fields=["minute", "stage", "provider", "process", "flush_number"], name="latency_flush_once"
             )
         ]
+        indexes = [models.Index(fields=["minute"], condition=NOT_ROLLED_UP, name="latency_flush_single")]
 
     def __str__(self) -> str:
         return f"{self.stage} {self.minute:%H:%M} {self.count}"
+
+
+class FlushMark(models.Model):
+    """The newest flush of a process that was rolled up: one that comes again is refused, it is counted already."""
+
+    process = models.CharField(max_length=64, primary_key=True)
+    flush_number = models.BigIntegerField()
+    rolled_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.process} {self.flush_number}"
 
 
 class AckOutcome(models.Model):
@@ -390,6 +446,7 @@ class AckOutcome(models.Model):
                 fields=["minute", "provider", "code", "process", "flush_number"], name="ack_outcome_once"
             )
         ]
+        indexes = [models.Index(fields=["minute"], condition=NOT_ROLLED_UP, name="ack_outcome_single")]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.code} {self.count}"
@@ -412,7 +469,10 @@ class RefusalCount(models.Model):
                 fields=["minute", "provider", "reason", "process", "flush_number"], name="refusal_count_once"
             )
         ]
-        indexes = [models.Index(fields=["provider", "flushed_at"], name="refusal_count_recent")]
+        indexes = [
+            models.Index(fields=["provider", "flushed_at"], name="refusal_count_recent"),
+            models.Index(fields=["minute"], condition=NOT_ROLLED_UP, name="refusal_count_single"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.reason} {self.count}"

@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import redis
 from django.conf import settings
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from rq import Worker
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
 from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import counts_by_edge, merge_encoded
-from ingestion.models import AckOutcome, Event, LatencyFlush, Provider, ProviderCertificate, WantedCertificate
+from ingestion.models import HOUR, AckOutcome, Event, LatencyFlush, Provider, ProviderCertificate, WantedCertificate
 from ingestion.providers.sns_envelope import MessageType
 
 SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything
@@ -64,11 +64,20 @@ class WorkerState:
 
 
 def stage_latencies(*, since: datetime, until: datetime, provider: str | None = None) -> list[StageLatency]:
-    """Merged from every process's minutes that overlap the range; never an average of percentiles."""
-    rows = LatencyFlush.objects.filter(minute__gt=since - timedelta(minutes=1), minute__lt=until)
+    """Merged from every process's minutes that overlap the range; never an average of percentiles.
+
+    What is older than two days is kept by the hour (`roll_up`), so such a range begins and ends at full hours.
+    """
+    rows = LatencyFlush.objects.filter(overlapping(since=since), minute__lt=until)
     if provider is not None:
         rows = rows.filter(provider=provider)
     return [_stage_latency(stage, rows.filter(stage=stage)) for stage in Stage]
+
+
+def overlapping(*, since: datetime) -> Q:
+    """The condition on figures whose minute, or hour where they are rolled up so far, ends after the moment."""
+    hours = Q(process=HOUR, minute__gt=since - timedelta(hours=1))
+    return Q(minute__gt=since - timedelta(minutes=1)) | hours
 
 
 def _stage_latency(stage: Stage, rows: QuerySet[LatencyFlush]) -> StageLatency:

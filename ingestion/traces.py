@@ -13,6 +13,7 @@ from autocom.kernel.ids import request_id_of
 from ingestion.buffer.append import EntryKind, LaneEntry, original_receipt
 from ingestion.buffer.store import LanePeek
 from ingestion.models import (
+    AgedEvent,
     Batch,
     DeadLetter,
     Event,
@@ -34,6 +35,7 @@ class Fate(StrEnum):
     DUPLICATE = "duplicate"
     QUARANTINED = "quarantined"
     DEAD_LETTER = "dead_letter"
+    AGED = "aged"
     WAITING = "waiting"
     UNKNOWN = "unknown"
 
@@ -91,6 +93,33 @@ def of_event(row: Event, *, repeats_count: int, first: DeadLetter | QuarantinedE
     what = f"stored in batch {row.batch_id}{retried}{again}"
     trace = _committed(row, event_id=row.id, batch=row.batch, fate=Fate.STORED, what=what)
     return replace(trace, steps=_both_lives(row, row.redriven_at, first)) if row.redriven_at else trace
+
+
+def of_aged(row: AgedEvent) -> EventTrace:
+    """Its own times went with its row; those of its batch are kept."""
+    what = (
+        f"aged out on {row.aged_at:%Y-%m-%d}: its words are gone; its identity, and its leaf as number {row.position}"
+        f" of batch {row.batch_id}, are kept"
+    )
+    place = f"lane {row.lane}, epoch {row.epoch}, sequence {row.sequence}"
+    return EventTrace(
+        event_id=row.event_id,
+        fate=Fate.AGED,
+        what=what,
+        provider=row.provider,
+        lane=row.lane,
+        epoch=row.epoch,
+        sequence=row.sequence,
+        batch=row.batch_id,
+        worker=row.batch.worker,
+        steps=steps(
+            [
+                ("claimed", row.batch.claimed_at, f"{place}, by {row.batch.worker} for batch {row.batch_id}"),
+                ("committed", row.batch.committed_at, f"fence {row.batch.fence}"),
+                ("aged out", row.aged_at, "by retention"),
+            ]
+        ),
+    )
 
 
 def of_dead_letter(row: DeadLetter) -> EventTrace:

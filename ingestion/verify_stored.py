@@ -21,6 +21,7 @@ from autocom.kernel.clock import datetime_of, us_of
 from autocom.kernel.digest import sha256
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.ids import last_event_id_of, request_id_of
+from ingestion.aged import body_aged_at
 from ingestion.models import (
     DeadLetter,
     Delivery,
@@ -122,6 +123,8 @@ def verify_stored(any_id: UUID) -> StoredVerdict:
 
 def _why_absent(request_id: UUID) -> str:
     here = {"pk__gte": request_id, "pk__lte": last_event_id_of(request_id)}
+    if aged_at := body_aged_at(request_id):
+        return f"the delivery's headers and body are no longer kept: they aged out on {aged_at:%Y-%m-%d}"
     if any(
         model._default_manager.filter(**here).exists()
         for model in (Event, DeadLetter, QuarantinedEvent, SuppressedDuplicate)

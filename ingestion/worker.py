@@ -25,6 +25,9 @@ from ingestion.drain import STOP
 WORKER_TTL_SECONDS = 20  # RQ asks Redis 15 seconds sooner: within 5 a cut connection or a stop is noticed
 MAINTENANCE_SECONDS = 60
 SWEEP_EVERY_SECONDS = 2
+ROLL_UP_EVERY_SECONDS = 20
+RETENTION_EVERY_SECONDS = 20
+ROLL_UP_BY_HOUR_EVERY_SECONDS = 600
 NEXT_LIFE_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -145,4 +148,7 @@ def _hear_stop() -> None:
 def cron() -> Cron:
     scheduler = Cron(connection=rq_client())
     scheduler.every(SWEEP_EVERY_SECONDS, jobs.sweep)
+    scheduler.every(ROLL_UP_EVERY_SECONDS, jobs.roll_up)
+    scheduler.every(ROLL_UP_BY_HOUR_EVERY_SECONDS, jobs.roll_up_by_hour)
+    scheduler.every(RETENTION_EVERY_SECONDS, jobs.retention)
     return scheduler

@@ -31,3 +31,33 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
             paired.append(level[-1])
         level = paired
     return level[0]
+
+
+def inclusion_path(hashes: Sequence[bytes], *, position: int) -> list[bytes]:
+    """What stands beside the leaf's way to the root, from below (the audit path of RFC 6962 section 2.1.1).
+
+    Raises IndexError for a position that has no leaf.
+    """
+    if not 0 <= position < len(hashes):
+        raise IndexError(f"position {position} is outside the tree's {len(hashes)} leaves")
+    if len(hashes) == 1:
+        return []
+    split = 1 << (len(hashes) - 1).bit_length() - 1
+    if position < split:
+        return [*inclusion_path(hashes[:split], position=position), root_of_hashes(hashes[split:])]
+    return [*inclusion_path(hashes[split:], position=position - split), root_of_hashes(hashes[:split])]
+
+
+def root_of_path(leaf: bytes, path: Sequence[bytes], *, position: int, leaf_count: int) -> bytes:
+    """The root that a leaf's hash and its inclusion path lead to. Raises ValueError for a path of another length."""
+    if leaf_count <= 1:
+        if path:
+            raise ValueError("a tree of one leaf has an empty path")
+        return leaf
+    if not path:
+        raise ValueError(f"the path is too short for a tree of {leaf_count} leaves")
+    split = 1 << (leaf_count - 1).bit_length() - 1
+    *below, beside = path
+    if position < split:
+        return node_hash(root_of_path(leaf, below, position=position, leaf_count=split), beside)
+    return node_hash(beside, root_of_path(leaf, below, position=position - split, leaf_count=leaf_count - split))

@@ -5,6 +5,7 @@ from typing import ClassVar, override
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from console.admin.read_only import KeysetAdmin
@@ -26,7 +27,7 @@ class BatchAdmin(KeysetAdmin):
     fieldsets = (
         (None, {"fields": ("number", "lane", "epoch", "sequences", "worker", "fence")}),
         ("Counts", {"fields": ("event_count", "duplicate_count", "quarantined_count", "dead_count")}),
-        ("Times", {"fields": ("claimed", "committed", "took")}),
+        ("Times", {"fields": ("claimed", "committed", "took", "bodies", "rows")}),
         ("Proof", {"fields": ("root",)}),
     )
 
@@ -49,6 +50,16 @@ class BatchAdmin(KeysetAdmin):
     @admin.display(description="Committed")
     def committed(self, batch: Batch) -> SafeString | str:
         return moment(batch.committed_at)
+
+    @admin.display(description="Bodies")
+    def bodies(self, batch: Batch) -> SafeString | str:
+        return "kept" if batch.bodies_aged_at is None else format_html("aged out {}", moment(batch.bodies_aged_at))
+
+    @admin.display(description="Event rows")
+    def rows(self, batch: Batch) -> SafeString | str:
+        if batch.events_aged_at is None:
+            return "kept"
+        return format_html("aged out {}; their leaves are kept", moment(batch.events_aged_at))
 
     @admin.display(description="Merkle root (RFC 6962)")
     def root(self, batch: Batch) -> SafeString | str:

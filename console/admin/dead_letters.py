@@ -17,6 +17,7 @@ from console.admin.events import SEARCH_HELP, time_of
 from console.admin.filters import ProviderFilter, StateFilter
 from console.admin.read_only import KeysetAdmin
 from console.lineage import lineage_of, lineage_table
+from console.originals import no_longer_kept
 from console.search import QUALIFIERS, Matched, Qualifier, matched_events
 from console.shown import digest, folded, folded_bytes, headers_table, moment, mono, short_id, whole_id
 from ingestion.models import DeadLetter, Delivery
@@ -144,4 +145,4 @@ class DeadLetterAdmin(KeysetAdmin):
     @admin.display(description="Signed headers")
     def delivery_headers(self, letter: DeadLetter) -> SafeString | str:
         delivery = Delivery.objects.only("headers").filter(pk=request_id_of(letter.pk)).first()
-        return "the delivery is not kept any more" if delivery is None else headers_table(delivery.headers)
+        return no_longer_kept(letter.pk) if delivery is None else headers_table(delivery.headers)

@@ -1,12 +1,13 @@
 """Events: newest first, found by exact ids, types and keys; the detail shows the way from receipt to commit."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, override
+from typing import Any, ClassVar, cast, override
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models.options import Options
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,9 +17,10 @@ from autocom.kernel.ids import request_id_of
 from console.admin.filters import ProviderFilter
 from console.admin.read_only import KeysetAdmin
 from console.lineage import lineage_of, lineage_table
-from console.originals import duplicates_table, quarantined_links
+from console.originals import aged_out, aged_sentence, duplicates_table, no_longer_kept, quarantined_links
 from console.search import Matched, matched_events
 from console.shown import between, digest, folded_json, headers_table, moment, mono, short_id, whole_id
+from ingestion.aged import aged_event
 from ingestion.models import Delivery, Event
 
 SEARCH_HELP = "id, message id, ordering key, type:…, key:…"
@@ -75,6 +77,17 @@ class EventAdmin(KeysetAdmin):
     @override
     def told_key(self, key: object) -> str:
         return time_of(key) if isinstance(key, UUID) else super().told_key(key)
+
+    @override
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: "Options[Any]", object_id: str
+    ) -> HttpResponseRedirect:
+        """Django's way of saying that there is none; of one that aged out there is more to say."""
+        aged = aged_event(object_id)
+        if aged is None:
+            return cast("HttpResponseRedirect", super()._get_obj_does_not_exist_redirect(request, opts, object_id))
+        self.message_user(request, format_html("Event {}: {}.", aged.pk, aged_sentence(aged)), messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:ingestion_event_changelist"))
 
     @admin.display(description="Event")
     def short(self, event: Event) -> SafeString:
@@ -138,13 +151,14 @@ class EventAdmin(KeysetAdmin):
         return quarantined_links(event.pk)
 
     @admin.display(description="Payload")
-    def payload_text(self, event: Event) -> SafeString:
-        return folded_json(event.payload)
+    def payload_text(self, event: Event) -> SafeString | str:
+        aged_at = event.batch.bodies_aged_at
+        return folded_json(event.payload) if aged_at is None else aged_out("payload", aged_at)
 
     @admin.display(description="Signed headers")
     def delivery_headers(self, event: Event) -> SafeString | str:
         delivery = Delivery.objects.only("headers").filter(pk=request_id_of(event.pk)).first()
-        return "the delivery is not kept any more" if delivery is None else headers_table(delivery.headers)
+        return no_longer_kept(event.pk) if delivery is None else headers_table(delivery.headers)
 
 
 def time_of(key: UUID) -> str:

@@ -18,7 +18,7 @@ from console.admin.filters import ProviderFilter
 from console.admin.read_only import KeysetAdmin
 from console.differences import PATHS_LIMIT_COUNT, differing_paths, readable
 from console.lineage import lineage_of, lineage_table
-from console.originals import original_link, original_of
+from console.originals import no_longer_kept, original_link, original_of
 from console.search import QUALIFIERS, Matched, Qualifier, matched_events
 from console.shown import digest, folded_bytes, folded_json, headers_table, moment, mono, short_id, whole_id
 from ingestion.models import Delivery, Event, QuarantinedEvent
@@ -165,7 +165,7 @@ class QuarantinedEventAdmin(KeysetAdmin):
     @admin.display(description="Signed headers")
     def delivery_headers(self, quarantined: QuarantinedEvent) -> SafeString | str:
         delivery = Delivery.objects.only("headers").filter(pk=request_id_of(quarantined.pk)).first()
-        return "the delivery is not kept any more" if delivery is None else headers_table(delivery.headers)
+        return no_longer_kept(quarantined.pk) if delivery is None else headers_table(delivery.headers)
 
 
 def _content(quarantined: QuarantinedEvent) -> object:
@@ -173,10 +173,14 @@ def _content(quarantined: QuarantinedEvent) -> object:
     row = original_of(quarantined.original_event_id).row
     if row is None:
         raise ValueError("the original is not stored")
+    if isinstance(row, Event) and row.payload is None:
+        raise ValueError("the original's payload is no longer kept")
     return row.payload if isinstance(row, Event) else readable(bytes(row.payload_bytes))
 
 
-def _shown(row: Any) -> SafeString:
+def _shown(row: Any) -> SafeString | str:
+    if isinstance(row, Event) and row.payload is None:
+        return no_longer_kept(row.pk)
     return folded_json(row.payload, sort_keys=True) if isinstance(row, Event) else _folded(bytes(row.payload_bytes))
 
 

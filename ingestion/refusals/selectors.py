@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import Sum
 
 from ingestion.models import RefusalCount, RefusalSample
+from ingestion.selectors import overlapping
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SAMPLES_SHOWN_COUNT = 20
@@ -41,5 +42,6 @@ def refusal_summary(provider: str, *, now: datetime) -> RefusalSummary:
 
 
 def _counts(provider: str, *, since: datetime) -> dict[str, int]:
-    rows = RefusalCount.objects.filter(provider=provider, flushed_at__gt=since).values("reason")
+    """By the minutes that overlap the range, as latencies are: a roll-up keeps no seconds."""
+    rows = RefusalCount.objects.filter(overlapping(since=since), provider=provider).values("reason")
     return {row["reason"]: row["total"] for row in rows.annotate(total=Sum("count")).order_by("reason")}

@@ -65,8 +65,9 @@ def told(answer: Answer) -> tuple[int, int, int]:
 def assert_each_person_s_events_are_in_order() -> None:
     """Of SendGrid's: as they stood in the POST, whatever lanes they rode."""
     times: dict[str, list[int]] = {}
-    for payload in Event.objects.filter(provider="sendgrid").order_by("batch_id", "sequence").values_list("payload"):
-        times.setdefault(payload[0]["email"], []).append(payload[0]["timestamp"])
+    for (payload,) in Event.objects.filter(provider="sendgrid").order_by("batch_id", "sequence").values_list("payload"):
+        assert payload is not None
+        times.setdefault(payload["email"], []).append(payload["timestamp"])
     assert [person for person, found in times.items() if found != sorted(found)] == []
 
 

@@ -57,7 +57,7 @@ def test_a_retried_letter_is_stored_as_it_was_sent_at_a_place_of_its_own(
     (entry,) = lanes.waiting()
     assert (entry.kind, entry.payload, entry.sequence) == (EntryKind.REDRIVEN, payload, receipt.sequence + 1)
     report = lanes.drain()
-    assert (report.outcome, len(report.settled.stored), report.settled.dead_count) == ("emptied", 1, 0)
+    assert (report.outcome, report.settled.stored_count, report.settled.dead_count) == ("emptied", 1, 0)
 
     stored, letter = Event.objects.get(), DeadLetter.objects.get()
     assert stored.id == receipt.event_id == letter.event_id
@@ -233,7 +233,7 @@ def test_an_attempt_that_is_sent_twice_is_committed_once(
             batch_limit_count=1, gather=lanes.policy.gather, linger=lanes.policy.linger, turn=lanes.policy.turn
         )
     report = lanes.drain()
-    assert (len(report.settled.stored), report.settled.repeated_count) == (1, 1)
+    assert (report.settled.stored_count, report.settled.repeated_count) == (1, 1)
     assert outcomes(receipt.event_id) == ["failed", "stored"]
     assert Event.objects.count() == 1
     assert_every_batch_is_proved()
@@ -265,7 +265,9 @@ def test_an_entry_of_an_attempt_that_is_over_raises_no_letter_from_its_discard(
 def test_a_full_lane_refuses_and_the_letter_stays_open(lanes: LaneKit, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = (receipt.event_id for receipt in dead(lanes, monkeypatch, "evt-1", "evt-2"))
     monkeypatch.setattr(
-        send_step, "append_limits", lambda: AppendLimits(lane_bound_count=1, lane_bound_bytes=1_000_000)
+        send_step,
+        "append_limits",
+        lambda: AppendLimits(lane_bound_count=1, lane_bound_bytes=1_000_000, seen_bound_count=1_000),
     )
     retry(one, two)
     assert len(lanes.waiting()) == 1

@@ -384,7 +384,7 @@ def test_diagnose_tells_counts_cause_and_what_to_do(kit: Kit, capsys: pytest.Cap
     kit.sample(spoiled(provider, lambda body: body + b"\n"))
     provider.post_as_is(b"{}", {})
     kit.housekeeping.turn()
-    RefusalCount.objects.filter(reason="missing_header").update(flushed_at=datetime.now(UTC) - timedelta(hours=2))
+    RefusalCount.objects.filter(reason="missing_header").update(minute=datetime.now(UTC) - timedelta(hours=2))
     status, text = diagnosed("github", capsys)
     assert status == 0
     assert "wrong_signature: 1 in the last hour, 1 in the last day" in text

@@ -17,6 +17,7 @@ from autocom.kernel.ids import new_request_id
 from ingestion.models import Delivery, Event, Provider, ProviderSecret
 from ingestion.providers.adapter import SIGNED_URL, VERIFIED_BY
 from ingestion.secret_box import fingerprint_of
+from tests.support.ageing import age
 from tests.support.lanes import LaneKit
 from tests.support.providers import KINDS, Posted, drain_all, forget_providers, stored_provider
 from tests.support.senders import event_body, signed_headers
@@ -238,6 +239,15 @@ def test_what_is_missing_is_inconclusive_and_never_a_failure(lanes: LaneKit, ver
     told = verify(row.pk)
     assert (told.status, "not kept any more, only its events" in told.why) == (3, True)
     assert verify(new_request_id(now_us=1_767_225_600_000_000)).status == 3
+
+
+def test_a_delivery_that_aged_out_is_said_to_have_and_when(lanes: LaneKit, verify: Verify) -> None:
+    row = committed(lanes, stored_provider("stripe").post(KINDS["stripe"].body))
+    for days in (31, 91):
+        age(days=days)
+        told = verify(row.pk)
+        assert told.status == 3
+        assert "no longer kept: they aged out on" in told.why
 
 
 def test_the_delivery_of_a_duplicate_is_kept_and_verifies_too(lanes: LaneKit, verify: Verify) -> None:

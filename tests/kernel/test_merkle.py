@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocom.kernel.merkle import EMPTY_ROOT, leaf_hash, root_of_hashes
+from autocom.kernel.merkle import EMPTY_ROOT, inclusion_path, leaf_hash, root_of_hashes, root_of_path
 
 
 def root_by_definition(leaves: list[bytes]) -> bytes:
@@ -64,3 +64,22 @@ def test_the_published_vectors_hold(count: int, root: str) -> None:
 
 def test_an_empty_tree_has_a_root() -> None:
     assert root_of_hashes([]) == EMPTY_ROOT
+
+
+@given(st.lists(st.binary(max_size=8), min_size=1, max_size=70, unique=True), st.data())
+def test_a_leaf_and_its_path_lead_to_the_root_and_nothing_else_does(leaves: list[bytes], data: st.DataObject) -> None:
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    root = root_of_hashes(hashes)
+    position = data.draw(st.integers(0, len(hashes) - 1))
+    path = inclusion_path(hashes, position=position)
+    assert root_of_path(hashes[position], path, position=position, leaf_count=len(hashes)) == root
+    assert root_of_path(leaf_hash(b"another leaf"), path, position=position, leaf_count=len(hashes)) != root
+    for wrong in (path[:-1], [*path, root]):
+        if wrong != path:
+            with pytest.raises(ValueError, match="path"):
+                root_of_path(hashes[position], wrong, position=position, leaf_count=len(hashes))
+
+
+def test_a_position_outside_the_tree_has_no_path() -> None:
+    with pytest.raises(IndexError, match="position 3 is outside"):
+        inclusion_path([leaf_hash(b"")] * 3, position=3)

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import LatencyRecorder, Stage
-from ingestion.latency_store import add_totals
+from ingestion.latency_store import add_aged, add_totals
 from ingestion.metrics import MetricName, TotalsCollector
 from ingestion.problems import TEXTS, Problem
 from tests.project.test_environment import variables_read
@@ -51,6 +51,7 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     recorder.record_refusal("default", "too_old")
     recorder.record_set_aside("default", "duplicate", 1)
     add_totals(recorder.take(), client=buffer.client)
+    add_aged({"payloads": 1}, client=buffer.client)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in TotalsCollector().collect()

@@ -69,6 +69,10 @@ GIVEN = {
     "LANE_BOUND_BYTES": ("70000", "lane_bound_bytes", 70_000),
     "SEEN_BOUND": ("2000", "seen_bound_count", 2_000),
     "BODY_LIMIT_BYTES": ("2000000", "body_limit_bytes", 2_000_000),
+    "RETENTION_BODY_DAYS": ("7", "retention_body_days", 7),
+    "RETENTION_EVENT_DAYS": ("400", "retention_event_days", 400),
+    "RETENTION_IDENTITY_DAYS": ("900", "retention_identity_days", 900),
+    "RETENTION_FIGURES_DAYS": ("35", "retention_figures_days", 35),
     "DEBUG": ("true", "debug", True),
 }
 
@@ -127,6 +131,12 @@ WRONG = [
     ("SEEN_BOUND", "4000000", "local Valkey has room for 966367641"),
     ("BODY_LIMIT_BYTES", "1e6", "from 1024 to"),
     ("BODY_LIMIT_BYTES", "786431", "sendgrid sends up to 786432 bytes"),
+    ("RETENTION_BODY_DAYS", "-1", "from 0 to 36500"),
+    ("RETENTION_BODY_DAYS", "91", "longer than RETENTION_EVENT_DAYS 90: give 1 to 90"),
+    ("RETENTION_BODY_DAYS", "0", "0 (for ever), longer than RETENTION_EVENT_DAYS 90"),
+    ("RETENTION_EVENT_DAYS", "forever", "from 0 to 36500"),
+    ("RETENTION_IDENTITY_DAYS", "89", "RETENTION_EVENT_DAYS is 90, longer than RETENTION_IDENTITY_DAYS 89"),
+    ("RETENTION_FIGURES_DAYS", "34", "from 35 to"),
     ("DEBUG", "maybe", "true or false"),
 ]
 
@@ -140,6 +150,14 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_what_is_right(
     assert name in lines[0]
     assert hint in lines[0]
     assert "hunter2hunter2" not in lines[0]
+
+
+def test_an_identity_is_kept_longer_than_any_provider_sends_again(base: dict[str, str]) -> None:
+    days = {"RETENTION_BODY_DAYS": "1", "RETENTION_EVENT_DAYS": "2", "RETENTION_IDENTITY_DAYS": "7"}
+    (line,) = mistakes({**base, **days})
+    assert "RETENTION_IDENTITY_DAYS is 7" in line
+    assert "give at least 8, or 0 for ever" in line
+    assert Environment.from_environ({**base, **days, "RETENTION_IDENTITY_DAYS": "8"}).retention_identity_days == 8
 
 
 def test_every_mistake_is_told_at_once(base: dict[str, str]) -> None:

@@ -34,6 +34,7 @@ from ingestion.redrive.retry import request_retry
 from ingestion.traces import EventTrace, Fate
 from tests.project.posting import posted
 from tests.project.test_health import without_postgresql, without_redis  # noqa: F401  (fixtures)
+from tests.support.ageing import age
 from tests.support.senders import event_body
 from tests.support.workers import environment
 
@@ -376,3 +377,24 @@ def test_the_command_as_a_process_tells_its_answer_by_its_exit_code(buffer: Lane
         ).returncode
 
     assert [exit_of(text) for text in (answer["request_id"], " ")] == [0, 2]
+
+
+def test_an_event_that_aged_out_is_found_by_its_ids_with_where_its_proof_is(
+    buffer: LaneBuffer, drainer: Drainer
+) -> None:
+    answer = send("order-7")
+    drain(drainer)
+    age(days=31)
+    status, text = run(answer["request_id"])
+    assert (status, "body and headers are no longer kept: they aged out on" in text) == (0, True)
+    assert "order-7" in text
+    age(days=91)
+    status, text = run(answer["request_id"])
+    number = Batch.objects.get().number
+    assert status == 0
+    assert f"its leaf as number 0 of batch {number}, are kept" in text
+    assert "not committed yet" not in text
+    (delivery,) = json.loads(run(answer["request_id"], "--json")[1])["deliveries"]
+    assert delivery["body_aged_at"] is not None
+    assert [event["fate"] for event in delivery["events"]] == ["aged"]
+    assert run("order-7")[0] == 1  # its words are gone

@@ -84,13 +84,18 @@ def as_text(asked: str, lineage: Lineage) -> Iterator[str]:
 
 
 def _delivery_text(delivery: DeliveryTrace, lineage: Lineage) -> Iterator[str]:
-    count = "not committed yet" if delivery.event_count is None else counted(delivery.event_count, "event")
-    yield f"request {delivery.request_id}  provider {delivery.provider}  {count}"
+    yield f"request {delivery.request_id}  provider {delivery.provider}  {_state(delivery)}"
     shown = [event for event in delivery.events if event.event_id in lineage.asked][:EVENTS_SHOWN_COUNT]
     for event in shown:
         yield from _event_text(event)
     if others := Counter(event.fate for event in delivery.events if event not in shown):
         yield "  other events of this delivery: " + ", ".join(f"{count} {fate}" for fate, count in others.items())
+
+
+def _state(delivery: DeliveryTrace) -> str:
+    if delivery.body_aged_at is not None:
+        return f"body and headers are no longer kept: they aged out on {delivery.body_aged_at:%Y-%m-%d}"
+    return "not committed yet" if delivery.event_count is None else counted(delivery.event_count, "event")
 
 
 def _event_text(event: EventTrace) -> Iterator[str]:
@@ -125,6 +130,7 @@ def as_json(asked: str, lineage: Lineage) -> str:
                 "provider": delivery.provider,
                 "received_at": None if delivery.received_at is None else moment(delivery.received_at),
                 "event_count": delivery.event_count,
+                "body_aged_at": None if delivery.body_aged_at is None else moment(delivery.body_aged_at),
                 "events": [_event_json(event, is_asked=event.event_id in lineage.asked) for event in delivery.events],
             }
             for delivery in lineage.deliveries
