@@ -92,6 +92,7 @@ class PostgresFacts:
     ingress_worker_count: int
     worker_count: int
     worker_timeout_ms: int  # statement_timeout in a session opened as a worker opens its own; 0: none
+    worker_session_trouble: str  # why such a session could not be opened; empty: it was
     tables_without_autovacuum: Sequence[str]
     oldest_xid_age_count: int
     long_transactions: Mapping[str, float]  # what it is to its age in seconds
@@ -143,6 +144,8 @@ def _connections(facts: PostgresFacts) -> Finding:
 
 
 def _timeouts(facts: PostgresFacts) -> Finding:
+    if facts.worker_session_trouble:
+        return TIMEOUTS.fail(f"a session with a worker's options is refused: {facts.worker_session_trouble}")
     idle = facts.settings["idle_in_transaction_session_timeout"]
     found = f"statement_timeout of a worker {facts.worker_timeout_ms} ms, idle_in_transaction_session_timeout {idle}"
     if not facts.worker_timeout_ms:

@@ -75,9 +75,7 @@ def judge(facts: ProcessFacts) -> Iterator[Finding]:
     if facts.unattended_lanes is None:
         yield LANES.unknown(facts.trouble)
     else:
-        found = f"nobody at work on lane {listed(facts.unattended_lanes)}"
-        attended = f"{facts.busy_lane_count} lanes hold entries, each with somebody at work"
-        yield LANES.required(holds=not facts.unattended_lanes, found=found if facts.unattended_lanes else attended)
+        yield _lanes(facts.unattended_lanes, busy_count=facts.busy_lane_count)
     yield _cron(facts.alive_crons, trouble=facts.trouble)
 
 
@@ -97,6 +95,14 @@ def _workers(alive: Sequence[str], facts: ProcessFacts) -> Finding:
         return WORKERS.fail(found)
     return WORKERS.wished(
         holds=len(alive) <= facts.workers_max, found=found, mend="stop some, or raise WORKERS_MAX: postgres.connections"
+    )
+
+
+def _lanes(unattended: Sequence[int], *, busy_count: int) -> Finding:
+    if unattended:
+        return LANES.fail(f"nobody at work on lane {listed(unattended)}")
+    return LANES.fine(
+        f"{busy_count} lanes hold entries, none without somebody" if busy_count else "all lanes are empty"
     )
 
 

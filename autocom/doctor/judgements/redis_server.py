@@ -71,7 +71,7 @@ SCRIPTS = Check(
 KEYS = Check(
     "redis.keys",
     "A key of another type refuses every script that touches it: its lane, or RQ's queue, stands still.",
-    "find out who else writes to this Redis; redis-cli TYPE <key>, then RENAME it away. Give autocom a Redis of its own",
+    "find out who else writes to this Redis; redis-cli TYPE <key>, RENAME it. Give autocom a Redis of its own",
 )
 LANES = Check(
     "redis.lanes",

@@ -1,4 +1,6 @@
-"""Sizes and times as people read them."""
+"""Sizes, times and lists as people read them."""
+
+from collections.abc import Iterable
 
 
 def told_bytes(count: float) -> str:
@@ -15,8 +17,8 @@ def told_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
 
 
-def listed(names: object, *, at_most: int = 5) -> str:
+def listed(names: Iterable[object], *, at_most: int = 5) -> str:
     """The first names, and how many more there are."""
-    words = sorted(map(str, names))  # type: ignore[call-overload]
+    words = sorted(map(str, names))
     more = f" and {len(words) - at_most} more" if len(words) > at_most else ""
     return ", ".join(words[:at_most]) + more

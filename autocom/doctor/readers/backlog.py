@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 
 from autocom.doctor.judgements.backlog import LaneFacts, PersonFacts
+from autocom.doctor.readers.session import read_only
 from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.accept import append_limits
 from ingestion.buffer.store import lane_buffer
@@ -30,7 +31,8 @@ def read_lanes() -> LaneFacts:
 
 def read_persons() -> PersonFacts:
     """Raises django.db.Error."""
-    found = waiting_for_a_person(now=datetime.now(UTC), last=timedelta(days=DAYS))
+    with read_only():
+        found = waiting_for_a_person(now=datetime.now(UTC), last=timedelta(days=DAYS))
     return PersonFacts(
         open_dead_letter_count=found.open_dead_letter_count,
         quarantined_count=found.quarantined_count,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Model, QuerySet, UniqueConstraint
 
 from autocom.doctor.judgements.postgres_schema import Index, Plan, SchemaFacts
+from autocom.doctor.readers.session import read_only, rows, value
 from ingestion.hot_queries import HotQuery, hot_queries
 
 APPS = ("ingestion", "evidence")
@@ -36,20 +38,20 @@ INDEXES = """
 def read() -> SchemaFacts:
     """Raises django.db.Error when PostgreSQL cannot be asked."""
     unapplied, unknown = _migrations()
-    with transaction.atomic():
-        _run("SET TRANSACTION READ ONLY")
+    with read_only():
         models = [model for name in APPS for model in apps.get_app_config(name).get_models()]
+        found = _found_indexes([model._meta.db_table for model in models])
         wanted = [index for model in models for index in wanted_indexes(model)]
         return SchemaFacts(
             unapplied=unapplied,
             unknown_applied=unknown,
-            missing_rights=[] if unapplied else _missing_rights([model._meta.db_table for model in models]),
-            is_superuser=bool(_run("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0][0]),
+            missing_rights=None if unapplied else _missing_rights([model._meta.db_table for model in models]),
+            is_superuser=bool(value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")),
             is_local=settings.AUTOCOM.db_is_local,
             identity=next(index for index in wanted if index.is_unique and index.columns == ("identity",)),
             wanted=wanted,
-            found=_found_indexes([model._meta.db_table for model in models]),
-            plans=[] if unapplied else [_plan(query) for query in hot_queries(now=datetime.now(UTC))],
+            found=found,
+            plans=[] if unapplied else [_plan(query, found) for query in hot_queries(now=datetime.now(UTC))],
         )
 
 
@@ -71,8 +73,8 @@ def wanted_indexes(model: type[Model]) -> Iterator[Index]:
 
     table = options.db_table
     for field in options.local_fields:
-        if field.unique or field.db_index:
-            yield Index(table=table, columns=(field.column,), is_unique=field.unique)
+        if field.unique or getattr(field, "db_index", False):
+            yield Index(table=table, columns=(str(field.column),), is_unique=field.unique)
     for index in options.indexes:
         fields = columns([name for name, _ in index.fields_orders])
         yield Index(
@@ -99,7 +101,7 @@ def _found_indexes(tables: Sequence[str]) -> list[Index]:
             is_valid=is_valid,
             is_partial=is_partial,
         )
-        for table, name, is_unique, is_valid, is_partial, columns, has_expression in _run(INDEXES, [list(tables)])
+        for table, name, is_unique, is_valid, is_partial, columns, has_expression in rows(INDEXES, [list(tables)])
     ]
 
 
@@ -108,15 +110,15 @@ def _missing_rights(tables: Sequence[str]) -> list[str]:
     return [
         f"{right} on {table}"
         for table, right in asked
-        if not _run("SELECT has_table_privilege(%s, %s)", [table, right])[0][0]
+        if not value("SELECT has_table_privilege(%s, %s)", [table, right])
     ]
 
 
-def _plan(query: HotQuery) -> Plan:
+def _plan(query: HotQuery, indexes: Sequence[Index]) -> Plan:
     """With few rows the planner rightly scans: whether an index can serve shows only where scans are ruled out."""
     now = list(_nodes(_explained(query.rows)))
     before = transaction.savepoint()
-    _run("SET LOCAL enable_seqscan = off")
+    rows("SET LOCAL enable_seqscan = off")
     forced = list(_nodes(_explained(query.rows)))
     transaction.savepoint_rollback(before)  # and the setting is what it was
     return Plan(
@@ -124,8 +126,14 @@ def _plan(query: HotQuery) -> Plan:
         table=query.rows.model._meta.db_table,
         row_count=float(_explained(query.rows.model._default_manager.order_by())["Plan Rows"]),
         scans_now=_scans(now),
-        can_use_index=not _scans(forced) and any("Index Cond" in node for node in forced),
+        can_use_index=not _scans(forced) and _enters_index(forced, {index.name: index.columns for index in indexes}),
     )
+
+
+def _enters_index(nodes: Sequence[dict[str, Any]], columns: Mapping[str, Sequence[str]]) -> bool:
+    """True when each index is entered by its first column: without that PostgreSQL may still walk all of it."""
+    used = [(str(node.get("Index Cond", "")), columns[node["Index Name"]]) for node in nodes if "Index Name" in node]
+    return bool(used) and all(names and re.search(rf"\b{re.escape(names[0])}\b", by) for by, names in used)
 
 
 def _explained(rows: QuerySet[Any]) -> dict[str, Any]:
@@ -141,9 +149,3 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _scans(nodes: Sequence[dict[str, Any]]) -> bool:
     return any(node["Node Type"].endswith("Seq Scan") for node in nodes)
-
-
-def _run(query: str, values: Sequence[Any] = ()) -> Sequence[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, values or None)
-        return cursor.fetchall() if cursor.description else []

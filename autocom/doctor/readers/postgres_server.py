@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import psycopg
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
 from autocom.doctor.judgements.postgres_server import PostgresFacts, Slot
 from autocom.doctor.readers.machine import is_here, space_if_seen
+from autocom.doctor.readers.session import read_only, rows, value
+from autocom.scrubbing import first_line
 from ingestion.management.commands.worker import STATEMENT_TIMEOUT_MS
 
 ASKED = (
@@ -56,64 +57,61 @@ SLOTS = """
 
 def read() -> PostgresFacts:
     """Raises django.db.Error and psycopg.Error when PostgreSQL cannot be asked."""
-    with transaction.atomic():
-        _rows("SET TRANSACTION READ ONLY")
+    timeout_ms, trouble = _worker_session()
+    with read_only():
         directory = _directory()
         return PostgresFacts(
-            version_number=int(_value("SHOW server_version_num")),
-            settings={name: str(_value(f"SHOW {name}")) for name in ASKED},
-            is_standby=bool(_value("SELECT pg_is_in_recovery()")),
-            connection_limit_count=int(_value(LIMIT)),
-            foreign_connection_count=int(_value(FOREIGN)),
+            version_number=int(value("SHOW server_version_num")),
+            settings={name: str(value(f"SHOW {name}")) for name in ASKED},
+            is_standby=bool(value("SELECT pg_is_in_recovery()")),
+            connection_limit_count=int(value(LIMIT)),
+            foreign_connection_count=int(value(FOREIGN)),
             ingress_worker_count=settings.AUTOCOM.ingress_workers,
             worker_count=settings.AUTOCOM.workers_max,
-            worker_timeout_ms=_worker_timeout_ms(),
-            tables_without_autovacuum=[name for (name,) in _rows(WITHOUT_AUTOVACUUM)],
+            worker_timeout_ms=timeout_ms,
+            worker_session_trouble=trouble,
+            tables_without_autovacuum=[name for (name,) in rows(WITHOUT_AUTOVACUUM)],
             oldest_xid_age_count=int(
-                _value("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()")
+                value("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()")
             ),
             long_transactions=_transactions(),
-            hidden_session_count=int(_value(HIDDEN)),
+            hidden_session_count=int(value(HIDDEN)),
             slots=[
                 Slot(name=name, is_active=active, status=status, held_bytes=held)
-                for name, active, status, held in _rows(SLOTS)
+                for name, active, status, held in rows(SLOTS)
             ],
             space=space_if_seen(directory) if _is_local() else None,
             directory=directory,
-            database_bytes=int(_value("SELECT pg_database_size(current_database())")),
+            database_bytes=int(value("SELECT pg_database_size(current_database())")),
         )
 
 
 def _transactions() -> Mapping[str, float]:
-    return dict(_rows(TRANSACTIONS))
+    return dict(rows(TRANSACTIONS))
 
 
 def _directory() -> str:
     """Where its files are; empty where this role may not know."""
-    may_know = _value("SELECT pg_has_role('pg_read_all_settings', 'USAGE')")
-    return str(_value("SHOW data_directory")) if may_know else ""
+    may_know = value("SELECT pg_has_role('pg_read_all_settings', 'USAGE')")
+    return str(value("SHOW data_directory")) if may_know else ""
 
 
 def _is_local() -> bool:
-    pid = int(_value("SELECT pg_backend_pid()"))
+    pid = int(value("SELECT pg_backend_pid()"))
     return is_here(str(connection.settings_dict["HOST"] or ""), pid=pid, names=("postgres",))
 
 
-def _worker_timeout_ms() -> int:
-    """What a session gets that asks as a worker does: a pooler in between may drop it."""
+def _worker_session() -> tuple[int, str]:
+    """The statement_timeout of a session opened as a worker opens its own, and why there was none.
+
+    A pooler in between may drop the option, or refuse it.
+    """
     asked = {**connection.get_connection_params(), "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"}
-    asked.pop("cursor_factory", None)
-    asked.pop("context", None)
-    with psycopg.connect(**asked, autocommit=True) as session:
-        row = session.execute("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _value(query: str) -> Any:
-    return _rows(query)[0][0]
-
-
-def _rows(query: str) -> Sequence[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return cursor.fetchall() if cursor.description else []
+    for ours in ("cursor_factory", "context"):
+        asked.pop(ours, None)
+    try:
+        with psycopg.connect(**asked, autocommit=True) as session:
+            row = session.execute("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'").fetchone()
+    except psycopg.Error as error:
+        return 0, first_line(str(error))
+    return (int(row[0]) if row else 0), ""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -87,7 +88,7 @@ def _build_in(body: bytes) -> str:
 
 def alive_workers(client: redis.Redis, *, queue: str) -> list[str]:
     """Names of those that spoke lately. RQ's own reader strikes dead ones off its list; this one only looks."""
-    listed = sorted(client.smembers(Worker.redis_workers_keys))
+    listed = sorted(cast("set[bytes]", client.smembers(Worker.redis_workers_keys)))
     with client.pipeline(transaction=False) as pipe:
         for key in listed:
             pipe.hmget(key, "queues", "last_heartbeat")

@@ -25,6 +25,7 @@ def read() -> RedisFacts:
     client, environment = lane_buffer().client, settings.AUTOCOM
     info, told = client.info(), _settings(client)
     name, version = _version(info)
+    wrong_types = _wrong_types(client, lane_count=environment.lanes)
     return RedisFacts(
         name=name,
         version=version,
@@ -33,15 +34,15 @@ def read() -> RedisFacts:
         used_bytes=int(info["used_memory"]),
         limit_bytes=int(info["maxmemory"]),
         machine_bytes=int(info["total_system_memory"]),
-        lanes_now_bytes=sum(lane_buffer().peek(lane).size_bytes for lane in range(environment.lanes)),
+        lanes_now_bytes=sum(_lane_bytes(client, lane, wrong_types) for lane in range(environment.lanes)),
         lanes_at_bound_bytes=environment.lanes * append_limits().lane_bound_bytes,
         file_trouble=_file_trouble(info, told),
         role=str(info["role"]),
         replica_count=int(info["connected_slaves"]),
         script_trouble=_script_trouble(client),
-        wrong_types=_wrong_types(client, lane_count=environment.lanes),
+        wrong_types=wrong_types,
         lane_count=environment.lanes,
-        remembered_lane_count=_number(client.get(keys.LANE_COUNT)),
+        remembered_lane_count=_remembered(client, wrong_types),
         client_count=int(info["connected_clients"]),
         client_limit_count=int(info["maxclients"]),
         needed_client_count=CLIENTS_PER_PROCESS_COUNT * (environment.ingress_workers + environment.workers_max + 3),
@@ -107,8 +108,17 @@ def _is_local(url: str, info: Mapping[str, Any]) -> bool:
     return is_here(host, pid=int(info["process_id"]), names=("redis", "valkey"))
 
 
-def _number(value: bytes | None) -> int | None:
-    return None if value is None else int(value)
+def _lane_bytes(client: redis.Redis, lane: int, wrong_types: Mapping[str, str]) -> int:
+    key = keys.state(lane)
+    return 0 if _text(key) in wrong_types else int(client.execute_command("HGET", key, "bytes") or 0)
+
+
+def _remembered(client: redis.Redis, wrong_types: Mapping[str, str]) -> int | None:
+    """None where nothing is remembered, 0 where it is no number."""
+    if _text(keys.LANE_COUNT) in wrong_types:
+        return 0
+    found = client.execute_command("GET", keys.LANE_COUNT)
+    return None if found is None else int(found) if found.isdigit() else 0
 
 
 def _text(value: bytes | str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import redis
 from rq.cron_scheduler_registry import get_registry_key
@@ -19,4 +20,5 @@ def scheduler_names(client: redis.Redis) -> list[str]:
 
 def last_heartbeats(client: redis.Redis) -> Mapping[str, float]:
     """Name to the time of the last sign of life, in seconds since 1970 by the scheduler's own clock."""
-    return {name.decode(): score for name, score in client.zrange(get_registry_key(), 0, -1, withscores=True)}
+    found = cast("list[tuple[bytes, float]]", client.zrange(get_registry_key(), 0, -1, withscores=True))
+    return {name.decode(): score for name, score in found}

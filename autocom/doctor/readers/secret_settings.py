@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from django.conf import settings
 
 from autocom.doctor.judgements.secret_settings import ENDS_SOON, SecretFacts, SecretSetting, StoredFacts
+from autocom.doctor.readers.session import read_only
 from autocom.environment import LOCAL_SECRETS, PLACEHOLDER_WORDS
 from autocom.kernel.digest import hmac_sha256
 from ingestion.certificate_ends import ending_certificates
@@ -47,7 +48,11 @@ def read() -> SecretFacts:
 
 def read_stored() -> StoredFacts:
     """Raises django.db.Error when PostgreSQL cannot be asked."""
-    now = datetime.now(UTC)
+    with read_only():
+        return _stored(now=datetime.now(UTC))
+
+
+def _stored(*, now: datetime) -> StoredFacts:
     states = provider_states(now=now)
     enabled = [state for state in states if state.enabled]
     return StoredFacts(
