@@ -21,9 +21,10 @@ from autocom.build import build
 from autocom.doctor.judgements.processes import IngressFacts, ProcessFacts
 from autocom.doctor.readers.schedulers import last_heartbeats
 from autocom.health import WORKER_SILENT_AT_MOST
+from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer import keys
-from ingestion.buffer.store import BufferUnavailable, lane_buffer
-from ingestion.selectors import lane_states
+from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
+from ingestion.selectors import UNATTENDED_AFTER_MS
 
 ANSWER_WITHIN_SECONDS = 3.0
 BODY_LIMIT_BYTES = 4_096
@@ -31,6 +32,7 @@ FRESH = timedelta(seconds=4)  # cron speaks every two seconds (`worker.SWEEP_EVE
 FORGOTTEN = timedelta(minutes=10)  # far beyond any skew: it was killed, and nobody struck it off
 WATCHED = timedelta(seconds=5)
 POLL_SECONDS = 0.25
+LOOKS_COUNT, LOOK_SECONDS = 4, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,8 @@ class ProcessReader:
         try:
             client = lane_buffer().client
             drainers, ops = alive_workers(client, queue=keys.DRAIN_QUEUE), alive_workers(client, queue=keys.OPS_QUEUE)
-            states = lane_states()
-            busy_count = sum(bool(state.depth_count) for state in states)
-            unattended = [state.lane for state in states if state.state == "unattended"]
+            busy_count = sum(bool(peek.depth_count) for peek in _peeks())
+            unattended = unattended_lanes()
             crons = alive_crons(client)
         except (redis.RedisError, BufferUnavailable) as error:
             trouble = f"Redis could not be asked: {type(error).__name__}"
@@ -99,6 +100,33 @@ def alive_workers(client: redis.Redis, *, queue: str) -> list[str]:
         for key, (queues, heartbeat) in zip(listed, told, strict=True)
         if queue.encode() in (queues or b"").split(b",") and heartbeat and utcparse(heartbeat.decode()) > spoke_after
     ]
+
+
+def unattended_lanes() -> list[int]:
+    """Lanes whose oldest entry is old, and that nobody held or moved while we looked several times.
+
+    Once would not do: between two turns of its drains a busy lane is nobody's for a moment.
+    """
+    left = {peek.lane: peek.oldest_accepted_us for peek in _peeks() if _looks_left(peek)}
+    for _ in range(LOOKS_COUNT):
+        if not left:
+            break
+        time.sleep(LOOK_SECONDS)
+        now = {peek.lane: peek.oldest_accepted_us for peek in _peeks() if _looks_left(peek)}
+        left = {lane: oldest for lane, oldest in left.items() if now.get(lane) == oldest}
+    return sorted(left)
+
+
+def _looks_left(peek: LanePeek) -> bool:
+    """A lane that rests after trouble is not left: it has its next attempt before it."""
+    now_us = SYSTEM_CLOCK.now_us()
+    is_old = peek.oldest_accepted_us is not None and now_us - peek.oldest_accepted_us > UNATTENDED_AFTER_MS * 1_000
+    is_resting = peek.retry_at_us is not None and peek.retry_at_us > now_us
+    return is_old and not peek.holder and not is_resting
+
+
+def _peeks() -> list[LanePeek]:
+    return [lane_buffer().peek(lane) for lane in range(settings.AUTOCOM.lanes)]
 
 
 def alive_crons(client: redis.Redis) -> list[str]:
