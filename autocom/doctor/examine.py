@@ -35,5 +35,5 @@ def _examined(part: Part[object]) -> list[Finding]:
         log.debug("doctor_part_failed", exc_info=True)
         reason = f"could not be asked: {type(error).__name__}: {without_data(str(error))}"
         return [check.unknown(reason, mend=part.unreachable) for check in part.checks]
-    judged = {finding.check.id for finding in found}
-    return found + [check.unknown("was not judged") for check in part.checks if check.id not in judged]
+    judged = {finding.check: finding for finding in found}
+    return [judged.get(check) or check.unknown("was not judged") for check in part.checks]

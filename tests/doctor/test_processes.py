@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def _empty(buffer: LaneBuffer) -> None:
     """Every test finds and leaves an empty Redis."""
+
+
+@pytest.fixture
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crons are not what the test is about: nobody watches for seconds whether one moves."""
+    monkeypatch.setattr(reader, "WATCHED", timedelta(0))
 
 
 @contextmanager
@@ -62,6 +69,7 @@ def ingress_finding(url: str) -> Finding:
     return checks._ingress(reader.ingress_facts(url))
 
 
+@pytest.mark.usefixtures("unwatched")
 def test_an_ingress_that_runs_this_code_is_fine_and_after_its_end_it_fails(buffer: LaneBuffer) -> None:
     with running_ingress(redis_url=django_settings.AUTOCOM.redis_url, db_url=database_url()) as ingress:
         url = f"http://127.0.0.1:{ingress.port}"
@@ -93,6 +101,7 @@ def test_a_port_that_takes_connections_and_says_nothing_fails(monkeypatch: pytes
         assert ingress_finding(f"http://127.0.0.1:{silent.getsockname()[1]}").level is Level.FAIL
 
 
+@pytest.mark.usefixtures("unwatched")
 def test_a_real_worker_counts_while_it_runs(buffer: LaneBuffer, settings: Any) -> None:
     settings.AUTOCOM = dataclasses.replace(settings.AUTOCOM, workers_min=1)
     with running_worker():
@@ -107,6 +116,7 @@ def test_a_real_worker_counts_while_it_runs(buffer: LaneBuffer, settings: Any) -
     )
 
 
+@pytest.mark.usefixtures("unwatched")
 def test_a_real_ops_worker_counts_as_one(buffer: LaneBuffer) -> None:
     with running_worker(queue="ops"):
         wait_for(lambda: reader.alive_workers(buffer.client, queue="ops"), what="the worker's heartbeat")
@@ -123,6 +133,7 @@ def test_a_worker_that_was_killed_is_listed_and_does_not_count(buffer: LaneBuffe
     assert reader.alive_workers(buffer.client, queue="drain") == []
 
 
+@pytest.mark.usefixtures("unwatched")
 def test_more_workers_than_wanted_are_a_warning(buffer: LaneBuffer, settings: Any) -> None:
     settings.AUTOCOM = dataclasses.replace(settings.AUTOCOM, workers_min=1, workers_max=1)
     for name in ("one", "two"):
@@ -187,12 +198,14 @@ def left_entry(buffer: LaneBuffer, lane: int) -> None:
     buffer.client.xadd(keys.stream(lane), {"k": "E", "t": accepted_us, "m": "{}", "h": "h"}, id="1-0")
 
 
+@pytest.mark.usefixtures("unwatched")
 def test_an_old_entry_and_nobody_at_work_fail(buffer: LaneBuffer) -> None:
     left_entry(buffer, 3)
     found = finding(checks.LANES)
     assert (found.level, found.found) == (Level.FAIL, "nobody at work on lane 3")
 
 
+@pytest.mark.usefixtures("unwatched")
 def test_a_lane_that_is_held_or_rests_is_not_left(buffer: LaneBuffer) -> None:
     left_entry(buffer, 2)
     buffer.client.set(keys.lease(2), "token@worker")
@@ -214,6 +227,7 @@ def test_a_lane_whose_entries_move_while_we_look_is_not_left(
     assert reader.unattended_lanes() == []
 
 
+@pytest.mark.usefixtures("unwatched")
 def test_a_full_lane_that_nobody_empties_is_left_too(buffer: LaneBuffer, settings: Any) -> None:
     settings.AUTOCOM = dataclasses.replace(settings.AUTOCOM, lane_bound_count=1)
     left_entry(buffer, 1)

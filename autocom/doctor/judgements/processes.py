@@ -34,7 +34,7 @@ OPS = Check(
     "Cron only rings: without an ops worker neither the sweeper nor any other periodic work runs.",
     "start one: manage.py worker --queue ops",
 )
-CHECKS = (INGRESS, WORKERS, LANES, CRON, OPS)
+CHECKS = (INGRESS, WORKERS, OPS, LANES, CRON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,8 +21,8 @@ SAMPLE_COUNT = 7
 def read() -> ClockFacts:
     client = lane_buffer().client
     troubles: list[str] = []
-    of_redis = _asked(lambda: reading(lambda: _redis_us(client)), "Redis", troubles)
-    of_postgres = _asked(lambda: reading(_postgres_us), "PostgreSQL", troubles)
+    of_redis = _asked(lambda: reading(lambda: _redis_us(client), clock=SYSTEM_CLOCK), "Redis", troubles)
+    of_postgres = _asked(lambda: reading(_postgres_us, clock=SYSTEM_CLOCK), "PostgreSQL", troubles)
     expressions = _asked(lambda: _expression_count(client), "Redis", troubles)
     return ClockFacts(
         redis=of_redis,
@@ -33,7 +33,7 @@ def read() -> ClockFacts:
     )
 
 
-def reading(ask_us: Callable[[], int], *, clock: Clock = SYSTEM_CLOCK) -> Reading:
+def reading(ask_us: Callable[[], int], *, clock: Clock) -> Reading:
     """The sample with the shortest round trip of several: the others waited somewhere."""
     ask_us()  # connects
     return min((_sample(ask_us, clock) for _ in range(SAMPLE_COUNT)), key=lambda each: each.round_trip_seconds)

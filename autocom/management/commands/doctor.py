@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any, override
 
@@ -61,7 +60,7 @@ class Command(BaseCommand):
         if json:
             self.stdout.write(_json_text(as_json(findings, not_asked=left_out)))
         else:
-            in_colour = self.stdout.isatty() and not os.environ.get("NO_COLOR")
+            in_colour = self.stdout.isatty()
             self.stdout.write("\n".join(lines(findings, not_asked=left_out, in_colour=in_colour)))
         sys.exit(0 if verdict(findings) == "PASS" else 1)
 
