@@ -32,7 +32,7 @@ def level(check: Check) -> Level:
 @contextmanager
 def configured(client: redis.Redis, name: str, value: str) -> Iterator[None]:
     """The running server has another setting, and its own again afterwards."""
-    before = client.config_get(name)[name]
+    before = str(client.config_get(name)[name])
     client.config_set(name, value)
     try:
         yield

@@ -41,7 +41,13 @@ def _empty(buffer: LaneBuffer) -> None:
 
 def judged(check: Check, **changes: Any) -> Finding:
     steady = Reading(offset_seconds=0, round_trip_seconds=0.001)
-    facts = {"redis": steady, "postgres": steady, "trouble": "", "cron_expression_count": 0, "zone_is_utc": True}
+    facts: dict[str, Any] = {
+        "redis": steady,
+        "postgres": steady,
+        "trouble": "",
+        "cron_expression_count": 0,
+        "zone_is_utc": True,
+    }
     (found,) = (each for each in checks.judge(ClockFacts(**facts | changes)) if each.check is check)
     return found
 

@@ -157,7 +157,7 @@ def test_an_unknown_word_is_refused_with_the_known_ones(words: tuple[str, str]) 
         call_command("doctor", *words)
 
 
-def redis_contents(buffer: LaneBuffer) -> dict[bytes, bytes]:
+def redis_contents(buffer: LaneBuffer) -> dict[Any, Any]:
     return {key: buffer.client.dump(key) for key in buffer.client.keys("*")}
 
 
@@ -183,7 +183,7 @@ def test_it_writes_nothing_to_postgresql(buffer: LaneBuffer) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_force_next_flush()")
             cursor.execute("SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables ORDER BY relname")
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     before = written()
     doctor("--before-start")

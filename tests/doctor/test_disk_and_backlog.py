@@ -59,7 +59,7 @@ def test_a_directory_that_a_service_cannot_write_fails(tmp_path: Path, monkeypat
     (tmp_path / "file").write_text("")
     behind_a_file = machine.place(tmp_path / "file" / "below")
     assert place_finding(checks.EVIDENCE, behind_a_file).level is Level.FAIL
-    monkeypatch.setattr(machine.os, "access", lambda *_: False)  # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
     assert place_finding(checks.EVIDENCE, machine.place(tmp_path)).level is Level.FAIL
 
 

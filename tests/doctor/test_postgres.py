@@ -248,7 +248,7 @@ def test_a_session_that_is_refused_to_workers_fails(monkeypatch: pytest.MonkeyPa
     def refused(**_: Any) -> Any:
         raise psycopg.OperationalError("unsupported startup parameter: options")
 
-    monkeypatch.setattr(server_reader.psycopg, "connect", refused)
+    monkeypatch.setattr(psycopg, "connect", refused)
     found = finding(server.TIMEOUTS)
     assert found.level is Level.FAIL
     assert found.found.endswith("unsupported startup parameter: options")

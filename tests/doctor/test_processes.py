@@ -223,7 +223,7 @@ def test_a_lane_whose_entries_move_while_we_look_is_not_left(
     def moves(_: float) -> None:
         buffer.client.delete(keys.stream(3))
 
-    monkeypatch.setattr(reader.time, "sleep", moves)
+    monkeypatch.setattr(time, "sleep", moves)
     assert reader.unattended_lanes() == []
 
 
