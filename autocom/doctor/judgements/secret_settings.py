@@ -11,7 +11,7 @@ from autocom.doctor.finding import Check, Finding
 from autocom.doctor.judgements.sizes import listed
 
 LENGTH_AT_LEAST = 24
-DIFFERENT_CHARS_AT_LEAST = 10  # 24 random hex digits have fewer once in ten thousand
+DIFFERENT_CHARS_AT_LEAST = 8  # 24 random hex digits have fewer twice in 100,000
 ENDS_SOON = timedelta(days=7)
 NEW_ONE = "openssl rand -hex 32 makes one"
 
