@@ -17,6 +17,7 @@ from autocom.doctor.judgements import backlog as waiting
 from autocom.doctor.judgements import disk as checks
 from autocom.doctor.judgements.disk import Space, place_finding, space_finding
 from autocom.doctor.readers import machine
+from ingestion.accept import append_limits
 from ingestion.buffer import keys
 from ingestion.buffer.append import Code
 from ingestion.buffer.store import LaneBuffer
@@ -73,6 +74,12 @@ def test_a_root_for_evidence_that_cannot_be_made_fails(settings: Any, tmp_path: 
     )
 
 
+def test_a_data_directory_that_cannot_be_made_fails(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings.AUTOCOM = dataclasses.replace(settings.AUTOCOM, data_dir=tmp_path / "file" / "data")
+    assert finding(checks.DATA_DIR).level is Level.FAIL
+
+
 def test_looking_makes_no_directory(settings: Any, tmp_path: Path) -> None:
     settings.AUTOCOM = dataclasses.replace(settings.AUTOCOM, evidence_root=tmp_path / "evidence")
     assert finding(checks.EVIDENCE).level is Level.FINE
@@ -117,7 +124,7 @@ def test_an_entry_that_waits_longer_than_promised_is_a_warning(buffer: LaneBuffe
 
 @pytest.mark.django_db
 def test_a_lane_on_its_way_to_its_bound_is_a_warning(buffer: LaneBuffer) -> None:
-    buffer.client.hset(keys.state(2), "bytes", 300_000_000)  # of 409,600,000
+    buffer.client.hset(keys.state(2), "bytes", append_limits().lane_bound_bytes * 73 // 100 + 1)
     found = finding(waiting.FULL)
     assert (found.level, found.found) == (Level.WARNING, "the fullest lane is at 73% of its bound")
 

@@ -15,6 +15,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from autocom.doctor.finding import Check, Finding, Level
 from autocom.doctor.judgements import postgres_schema as schema
 from autocom.doctor.judgements import postgres_server as server
+from autocom.doctor.judgements.disk import Space
 from autocom.doctor.judgements.postgres_server import Slot
 from autocom.doctor.readers import postgres_schema as schema_reader
 from autocom.doctor.readers import postgres_server as server_reader
@@ -124,7 +125,7 @@ def test_a_dropped_key_is_missed_by_the_query_that_needs_it(change: str, query: 
 
 
 UNNAMED = {
-    "ingestion_deadletter": ("fingerprint", "open dead letters that failed alike"),
+    "ingestion_deadletter": ("fingerprint", "dead letters that failed alike"),
     "ingestion_ackoutcome": ("flushed_at", "answers of late"),
     "ingestion_suppressedduplicate": ("original_event_id", "duplicates of an event"),
 }
@@ -277,6 +278,11 @@ def test_a_transaction_that_stays_open_is_a_warning(monkeypatch: pytest.MonkeyPa
         assert f"pid {other.info.backend_pid} of" in found.found
         assert "(idle in transaction)" in found.found
         other.execute("ROLLBACK")
+
+
+def test_a_full_disk_fails() -> None:
+    full = Space(free_bytes=1_000_000, total_bytes=1 << 40, free_inode_count=0, total_inode_count=0)
+    assert judged(server.DISK, space=full).level is Level.FAIL
 
 
 def test_sessions_that_cannot_be_seen_are_unknown() -> None:

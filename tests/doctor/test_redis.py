@@ -12,7 +12,9 @@ from django.conf import settings as django_settings
 
 from autocom.doctor.finding import Finding, Level
 from autocom.doctor.judgements import redis_server as checks
+from autocom.doctor.judgements.disk import Space
 from autocom.doctor.judgements.redis_server import RedisFacts
+from autocom.doctor.judgements.sizes import told_bytes
 from autocom.doctor.readers import redis_server as reader
 from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, LaneBuffer, lane_buffer
@@ -39,8 +41,11 @@ def judged_level(check: Any, **changes: Any) -> Level:
     return judged(**changes)[check.id].level
 
 
-def test_a_valkey_as_manage_py_up_starts_it_has_one_warning_that_it_has_no_limit() -> None:
-    levels = {check: found.level for check, found in findings("redis").items()}
+def test_a_valkey_as_manage_py_up_starts_it_passes_every_check_and_one_without_a_limit_is_warned_of(
+    client: redis.Redis,
+) -> None:
+    with configured(client, "maxmemory", "0"):
+        levels = {check: found.level for check, found in findings("redis").items()}
     assert levels == dict.fromkeys(levels, Level.FINE) | {"redis.maxmemory": Level.WARNING}
     assert set(levels) == {check.id for check in checks.CHECKS}
 
@@ -68,7 +73,8 @@ def test_a_limit_below_what_full_lanes_need_fails_and_tells_both(client: redis.R
         found = findings("redis")
     assert found["redis.maxmemory"].level is Level.FINE
     assert found["redis.headroom"].level is Level.FAIL
-    assert "of 100.0 MiB; full lanes would take 1.5 GiB more" in found["redis.headroom"].found
+    need = told_bytes(reader.read().lanes_at_bound_bytes)
+    assert f"of 100.0 MiB; full lanes would take {need} more" in found["redis.headroom"].found
 
 
 def test_a_limit_above_what_full_lanes_need_is_fine(client: redis.Redis) -> None:
@@ -203,7 +209,9 @@ def test_fewer_connections_than_our_processes_need_fail(client: redis.Redis) -> 
     assert judged_level(checks.CONNECTIONS, client_limit_count=100, client_count=90) is Level.WARNING
 
 
-def test_a_disk_that_cannot_be_seen_is_unknown() -> None:
+def test_a_full_disk_fails_and_one_that_cannot_be_seen_is_unknown() -> None:
+    full = Space(free_bytes=1_000_000, total_bytes=1 << 40, free_inode_count=0, total_inode_count=0)
+    assert judged_level(checks.DISK, space=full) is Level.FAIL
     assert judged_level(checks.DISK, space=None) is Level.UNKNOWN
 
 

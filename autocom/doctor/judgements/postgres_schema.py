@@ -74,7 +74,7 @@ class SchemaFacts:
     missing_rights: Sequence[str] | None  # None: not asked, as tables are missing
     is_superuser: bool
     is_local: bool  # a database of autocom's own, where the role is a superuser by design
-    identity: Index
+    identities: Sequence[Index]  # that keep an event from being stored twice
     wanted: Sequence[Index]
     found: Sequence[Index]
     plans: Sequence[Plan]
@@ -110,17 +110,19 @@ def _rights(facts: SchemaFacts) -> Finding:
 
 
 def _identity(facts: SchemaFacts) -> Finding:
-    wanted = facts.identity
-    told = f"{wanted.table} ({', '.join(wanted.columns)})"
-    found = [index for index in facts.found if index.serves(wanted)]
-    if not found:
-        return IDENTITY.fail(f"no unique constraint on {told}")
-    valid = [index for index in found if index.is_valid]
-    if not valid:
-        return IDENTITY.fail(
-            f"{found[0].name} on {told} is not valid", mend=f"REINDEX INDEX CONCURRENTLY {found[0].name}"
-        )
-    return IDENTITY.fine(f"{valid[0].name}: unique on {told}")
+    """Every one that the models ask for: with one missing, its table may take an event twice."""
+    told, serving = [], []
+    for wanted in facts.identities:
+        found = [index for index in facts.found if index.serves(wanted)]
+        valid = [index for index in found if index.is_valid]
+        where = f"{wanted.table} ({', '.join(wanted.columns)})"
+        serving += [f"{index.name}: unique on {where}" for index in valid[:1]]
+        if found and not valid:
+            return IDENTITY.fail(
+                f"{found[0].name} on {where} is not valid", mend=f"REINDEX INDEX CONCURRENTLY {found[0].name}"
+            )
+        told += [f"no unique constraint on {where}"] * (not found)
+    return IDENTITY.required(holds=bool(serving) and not told, found="; ".join(told or serving))
 
 
 def _indexes(facts: SchemaFacts) -> Finding:

@@ -11,7 +11,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import Model, QuerySet, UniqueConstraint
 
 from autocom.doctor.judgements.postgres_schema import Index, Plan, SchemaFacts
@@ -48,7 +48,7 @@ def read() -> SchemaFacts:
             missing_rights=None if unapplied else _missing_rights([model._meta.db_table for model in models]),
             is_superuser=bool(value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")),
             is_local=settings.AUTOCOM.db_is_local,
-            identity=next(index for index in wanted if index.is_unique and index.columns == ("identity",)),
+            identities=[index for index in wanted if index.is_unique and index.columns == ("identity",)],
             wanted=wanted,
             found=found,
             plans=[] if unapplied else [_plan(query, found) for query in hot_queries(now=datetime.now(UTC))],
@@ -57,8 +57,8 @@ def read() -> SchemaFacts:
 
 def _migrations() -> tuple[list[str], list[str]]:
     """Those that are not applied, and those that only the database knows."""
-    loader = (executor := MigrationExecutor(connection)).loader
-    unapplied = [f"{m.app_label}.{m.name}" for m, _ in executor.migration_plan(loader.graph.leaf_nodes())]
+    loader = MigrationLoader(connection)
+    unapplied = [f"{app}.{name}" for app, name in loader.graph.nodes if (app, name) not in loader.applied_migrations]
     unknown = [f"{app}.{name}" for app, name in loader.applied_migrations if app in APPS]
     known = {f"{app}.{name}" for app, name in (*loader.disk_migrations, *loader.replacements)}
     return unapplied, sorted(set(unknown) - known)
