@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from autocom.build import build
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.metrics import exposition
 from ingestion.selectors import is_full, workers
@@ -24,8 +25,8 @@ WORKER_SILENT_AT_MOST = timedelta(
 
 @require_safe
 def healthz(_: HttpRequest) -> HttpResponse:
-    """This process answers."""
-    return JsonResponse({"status": "alive"})
+    """This process answers, and which code it runs (`autocom.build`)."""
+    return JsonResponse({"status": "alive", "build": build()})
 
 
 @require_safe

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 
 from autocom import health
+from autocom.build import build
 from ingestion.buffer import keys
 from ingestion.buffer.store import LaneBuffer, lane_buffer
 from ingestion.selectors import WorkerState
@@ -127,7 +128,7 @@ def test_a_connection_that_postgresql_cut_is_replaced_at_the_next_question(worke
 
 def test_it_is_alive_without_redis_and_postgresql(without_redis: None, without_postgresql: None) -> None:
     answer = Client().get("/healthz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive", "build": build()})
 
 
 def test_a_probe_that_is_told_not_ready_yet_is_no_error_in_the_log(

@@ -3,6 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from autocom.build import build
 from autocom.ingress.server import Ingress
 from ingestion.buffer.store import BufferUnavailable, LaneCountChanged, lane_buffer
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Redis cannot be asked ({error}): check REDIS_URL, or start it with `manage.py up`"
             ) from None
+        build()  # of the code that was loaded, whatever is deployed beside it later
         lane_buffer().client.close()  # the workers open connections of their own
         try:
             Ingress(

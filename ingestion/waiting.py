@@ -1,0 +1,30 @@
+"""How much waits for a person: dead letters, quarantine, incidents. Counted up to a bound, so that it costs little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from autocom.kernel.clock import us_of
+from ingestion.models import DeadLetter, LaneIncident, QuarantinedEvent
+
+COUNTED_AT_MOST = 10_000  # a number above it means: more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    open_dead_letter_count: int
+    quarantined_count: int
+    incident_count: int
+
+
+def waiting_for_a_person(*, now: datetime, last: timedelta) -> Waiting:
+    """Dead letters as long as they are open; quarantined events and incidents of late. Raises django.db.Error."""
+    earliest_id = UUID(int=us_of(now - last) // 1_000 << 80)  # ids carry the time
+    bound = slice(COUNTED_AT_MOST + 1)
+    return Waiting(
+        open_dead_letter_count=DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by()[bound].count(),
+        quarantined_count=QuarantinedEvent.objects.filter(pk__gt=earliest_id).order_by()[bound].count(),
+        incident_count=LaneIncident.objects.filter(seen_at__gt=now - last).order_by()[bound].count(),
+    )
