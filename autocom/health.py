@@ -5,7 +5,7 @@ For load balancers and Prometheus, without a login and without secrets.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import Error, connection
@@ -15,11 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.metrics import exposition
-from ingestion.selectors import workers
-
-WORKER_SILENT_AT_MOST = timedelta(
-    seconds=60
-)  # a killed worker stays in RQ's list for longer; a working one speaks sooner
+from ingestion.selectors import WORKER_SILENT_AT_MOST, workers
 
 
 @require_safe

@@ -64,8 +64,10 @@ class ScalerState:
     wanted_count: int
     samples: Sequence[Seen] = ()
     late_count: int = 0  # observations in a row that ask for more workers
+    loud_count: int = 0  # observations in a row that are not quiet
     quiet_since_s: float | None = None
-    peak_per_s: float = 0.0  # arrivals since the quiet began
+    peak_per_s: float = 0.0  # the most that came in while it was quiet, of the last `hold_s`
+    peak_at_s: float = 0.0
     capacity_per_s: float | None = None  # what one worker has shown
     capacity_at_s: float = 0.0
     changed_at_s: float | None = None
@@ -100,19 +102,31 @@ def _observed(state: ScalerState, seen: Seen, policy: ScalingPolicy) -> tuple[Sc
         kept = []
     samples = (*kept, seen)
     figures = figures_of(samples, batch_count=policy.batch_count, recent_s=policy.recent_s, turn_ms=policy.turn_ms)
-    is_quiet = (
-        max(figures.worst_age_ms, figures.ahead_ms) <= policy.quiet_share * policy.target_ms
-        and not figures.resting_lanes_count
-    )
+    loud_count = state.loud_count + 1 if _is_loud(figures, policy) else 0
+    late_count = state.late_count + 1 if _is_late(figures, policy) else 0
+    is_quiet = not late_count and loud_count < policy.over_count  # the age of a lane's oldest entry swings
     state = replace(
         state,
         samples=samples,
         changed_at_s=seen.at_s if state.changed_at_s is None else state.changed_at_s,
-        late_count=state.late_count + 1 if _is_late(figures, policy) else 0,
+        late_count=late_count,
+        loud_count=loud_count,
         quiet_since_s=(seen.at_s if state.quiet_since_s is None else state.quiet_since_s) if is_quiet else None,
-        peak_per_s=max(state.peak_per_s, figures.arrival_per_s) if is_quiet else 0.0,
     )
+    state = _with_peak(state, figures, now_s=seen.at_s)
     return _with_capacity(state, figures, seen, policy), figures
+
+
+def _with_peak(state: ScalerState, figures: Figures, *, now_s: float) -> ScalerState:
+    is_over = state.quiet_since_s in (None, now_s) or now_s - state.peak_at_s > state.hold_s
+    if is_over or figures.arrival_per_s >= state.peak_per_s:
+        return replace(state, peak_per_s=figures.arrival_per_s, peak_at_s=now_s)
+    return state
+
+
+def _is_loud(figures: Figures, policy: ScalingPolicy) -> bool:
+    longest_ms = max(figures.worst_age_ms, figures.ahead_ms)
+    return longest_ms > policy.quiet_share * policy.target_ms or figures.resting_lanes_count > 0
 
 
 def _is_late(figures: Figures, policy: ScalingPolicy) -> bool:
@@ -132,9 +146,7 @@ def _with_capacity(state: ScalerState, figures: Figures, seen: Seen, policy: Sca
     return replace(state, capacity_per_s=max(known, at_least) if known is not None else None)
 
 
-def _up(
-    state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: float
-) -> tuple[ScalerState, Decision]:
+def _up(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: float) -> tuple[ScalerState, Decision]:
     wanted = state.wanted_count
     lag = f"lag {figures.lag_ms:.0f} ms against a target of {policy.target_ms:.0f} ms"
     if wanted >= policy.ceiling_count:
@@ -171,9 +183,7 @@ def _needed_count(state: ScalerState, figures: Figures, policy: ScalingPolicy) -
     return max(state.wanted_count + 1, math.ceil(per_s / state.capacity_per_s))
 
 
-def _down(
-    state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: float
-) -> tuple[ScalerState, Decision]:
+def _down(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: float) -> tuple[ScalerState, Decision]:
     assert state.quiet_since_s is not None  # noqa: S101  (asked by the caller)
     assert state.changed_at_s is not None  # noqa: S101  (set by the first observation)
     quiet_s = now_s - max(state.quiet_since_s, state.changed_at_s)

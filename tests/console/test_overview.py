@@ -41,6 +41,7 @@ def sources(**others: Any) -> OverviewSources:
         lane_states=lambda: [LaneState(0, 0, None, "", "idle"), LaneState(1, 7, 1_500.0, "w1", "draining")],
         ingest_rate_per_second=lambda *, last: 812.4 if last.total_seconds() == 10 else 790.0,
         workers=lambda: [WorkerState("w1", "drain", "busy", NOW - timedelta(seconds=5))],
+        scaling=lambda: None,
         open_dead_letter_count=lambda: 0,
         duplicate_count=lambda **_: 12,
         quarantined_count=lambda **_: 0,
