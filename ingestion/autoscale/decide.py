@@ -30,6 +30,7 @@ class ScalingPolicy:
     hold_s: float = 30.0  # of quiet before one worker is stopped
     hold_longest_s: float = 600.0
     regret_s: float = 300.0  # an up this soon after a down says that the down was a mistake
+    mistake_known_for_s: float = 1_800.0
     capacity_known_for_s: float = 300.0
     catch_up_s: float = 5.0  # within which a backlog should be gone
     over_count: int = 2  # observations in a row
@@ -37,6 +38,7 @@ class ScalingPolicy:
     early_share: float = 0.5
     quiet_share: float = 0.6
     full_share: float = 0.7  # of what the workers can do
+    near_share: float = 0.8  # of a rate that was too much
 
     @property
     def ceiling_count(self) -> int:
@@ -60,6 +62,15 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """So many workers missed the target at this rate."""
+
+    count: int
+    per_s: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScalerState:
     wanted_count: int
     samples: Sequence[Seen] = ()
@@ -73,6 +84,7 @@ class ScalerState:
     changed_at_s: float | None = None
     down_at_s: float | None = None
     hold_s: float
+    mistake: Mistake | None = None
 
 
 def first_state(policy: ScalingPolicy, *, wanted_count: int) -> ScalerState:
@@ -158,21 +170,20 @@ def _up(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: f
         return _held(state, figures, f"{lag}; the last change is still settling")
     asked = _needed_count(state, figures, policy)
     new = min(asked, wanted + idle_lanes_count, policy.ceiling_count)
-    hold_s = _next_hold_s(state, policy, now_s=now_s)
-    state = replace(
-        state, wanted_count=new, changed_at_s=now_s, late_count=0, quiet_since_s=None, hold_s=hold_s, down_at_s=None
-    )
+    state = _learned(state, figures, policy, now_s=now_s)
+    state = replace(state, wanted_count=new, changed_at_s=now_s, late_count=0, quiet_since_s=None, down_at_s=None)
     return state, Decision(
         action=Action.UP, wanted_count=new, why=lag, figures=figures, is_at_maximum=asked > policy.ceiling_count
     )
 
 
-def _next_hold_s(state: ScalerState, policy: ScalingPolicy, *, now_s: float) -> float:
-    """Twice as long after a down that proved wrong; forgotten when nothing changed for as long as a regret lasts."""
+def _learned(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: float) -> ScalerState:
+    """After a down that proved wrong the next one waits twice as long, and this rate is not tried again for a while."""
     if state.down_at_s is not None and now_s - state.down_at_s < policy.regret_s:
-        return min(2 * state.hold_s, policy.hold_longest_s)
+        mistake = Mistake(count=state.wanted_count, per_s=figures.arrival_per_s, at_s=now_s)
+        return replace(state, hold_s=min(2 * state.hold_s, policy.hold_longest_s), mistake=mistake)
     is_long_ago = state.changed_at_s is None or now_s - state.changed_at_s > max(policy.regret_s, 2 * state.hold_s)
-    return policy.hold_s if is_long_ago else state.hold_s
+    return replace(state, hold_s=policy.hold_s) if is_long_ago else state
 
 
 def _needed_count(state: ScalerState, figures: Figures, policy: ScalingPolicy) -> int:
@@ -189,7 +200,7 @@ def _down(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s:
     quiet_s = now_s - max(state.quiet_since_s, state.changed_at_s)
     if quiet_s < state.hold_s:
         return _held(state, figures, f"quiet for {quiet_s:.0f} s of {state.hold_s:.0f}")
-    if reason := _one_fewer_fails(state, figures, policy):
+    if reason := _one_fewer_fails(state, figures, policy, now_s=now_s):
         return _held(state, figures, reason)
     new = state.wanted_count - 1
     state = replace(state, wanted_count=new, changed_at_s=now_s, down_at_s=now_s)
@@ -197,7 +208,7 @@ def _down(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s:
     return state, Decision(action=Action.DOWN, wanted_count=new, why=why, figures=figures)
 
 
-def _one_fewer_fails(state: ScalerState, figures: Figures, policy: ScalingPolicy) -> str:
+def _one_fewer_fails(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: float) -> str:
     """Why the lag would not hold with one worker fewer, or nothing."""
     fewer = state.wanted_count - 1
     wait_ms = rotation_ms(lanes_count=figures.busy_lanes_count, workers_count=fewer, turn_ms=policy.turn_ms)
@@ -205,6 +216,13 @@ def _one_fewer_fails(state: ScalerState, figures: Figures, policy: ScalingPolicy
         return f"with {fewer} a lane would wait {wait_ms:.0f} ms for its turn"
     if state.capacity_per_s and state.peak_per_s > policy.full_share * state.capacity_per_s * fewer:
         return f"with {fewer} there is no room for {state.peak_per_s:.0f}/s at {state.capacity_per_s:.0f}/s each"
+    known = state.mistake
+    if (
+        known is not None
+        and now_s - known.at_s <= policy.mistake_known_for_s
+        and (fewer <= known.count and state.peak_per_s >= policy.near_share * known.per_s)
+    ):
+        return f"with {known.count} the target was missed at {known.per_s:.0f}/s"
     return ""
 
 

@@ -41,22 +41,22 @@ def test_a_steady_load_ends_with_the_fewest_workers_that_hold_the_target(per_s: 
     run = Simulation(policy=policy(), arrivals=even(lambda _: per_s)).run(1_800)
     assert run.state.wanted_count == fewest_that_hold(per_s)
     assert run.lag_p95_s(since=60) <= TARGET_S
-    assert len(run.changes()) <= 9  # of which four are a trial of fewer, and its end
+    assert len(run.changes()) <= 5  # of which three are a trial of fewer, and its end
 
 
-def test_a_load_that_fewer_workers_almost_hold_is_tried_ever_more_rarely() -> None:
+def test_a_load_that_fewer_workers_almost_hold_is_tried_twice_an_hour_at_most() -> None:
     run = Simulation(policy=policy(), arrivals=even(lambda _: 2_000)).run(2 * HOUR_S)
     downs = [at_s for at_s, count in run.changes() if count == 3]
-    pauses_s = [after - before for before, after in pairwise(downs)]
-    assert min(pauses_s[3:]) > 8 * pauses_s[0] / 2
-    assert len(run.changes()) <= 32
+    assert 2 <= len(downs) <= 5
+    assert min(after - before for before, after in pairwise(downs)) >= HOUR_S / 2
+    assert "the target was missed" in run.decisions[-1][1].why
 
 
 def test_a_step_is_met_within_seconds_and_stays_met() -> None:
     run = Simulation(policy=policy(), arrivals=even(lambda at_s: 1_500 if at_s > 60 else 50)).run(600)
-    assert [at_s for at_s, _ in run.changes() if at_s > 60][0] < 64
+    assert next(at_s for at_s, _ in run.changes() if at_s > 60) < 64
     assert run.lag_p95_s(since=70) <= TARGET_S
-    assert len(run.changes()) <= 6  # three would do; the others are a trial of fewer
+    assert len(run.changes()) <= 8  # three would do; the others are a trial of fewer
 
 
 def test_a_ramp_up_and_down_is_followed_with_few_changes_and_ends_at_the_minimum() -> None:
@@ -67,7 +67,7 @@ def test_a_ramp_up_and_down_is_followed_with_few_changes_and_ends_at_the_minimum
     assert run.lag_p95_s() <= TARGET_S
     assert max(count for _, count in run.changes()) == 4
     assert run.state.wanted_count == 1
-    assert len(run.changes()) <= 14  # six are needed
+    assert len(run.changes()) <= 12  # six are needed
 
 
 @pytest.mark.parametrize("period_s", [30, 120, 400])
@@ -79,7 +79,7 @@ def test_a_saw_tooth_does_not_make_it_flap(period_s: float) -> None:
         sum(1 for at_s, _ in run.changes() if start <= at_s < start + HOUR_S / 2) for start in (0, HOUR_S / 2)
     )
     assert second <= first, "it does not learn that going down was wrong"
-    assert first + second <= 30
+    assert first + second <= 18
     assert run.lag_p95_s(since=HOUR_S / 2) <= 2 * TARGET_S
 
 
@@ -153,7 +153,7 @@ def test_more_workers_than_lanes_are_never_wanted_beyond_the_minimum(
 
 def test_a_redis_that_cannot_be_asked_changes_nothing_and_what_follows_is_no_leap() -> None:
     run = Simulation(policy=policy(), arrivals=even(lambda _: 1_000), is_redis_down=lambda at_s: 120 <= at_s < 240).run(
-        400
+        290
     )
     assert [change for change in run.changes() if change[0] >= 60] == []
     why = {decision.why for at_s, decision in run.decisions if 120 <= at_s < 240}
