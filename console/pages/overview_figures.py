@@ -12,7 +12,8 @@ from console.charts.histogram import Histogram, histogram
 from console.pages.overview_snapshot import OverviewSnapshot, Reading
 from console.selectors import COUNTED_AT_MOST
 from console.shown import UNKNOWN, age, milliseconds
-from ingestion.selectors import LaneState, StageLatency, Standing, WorkerState
+from ingestion.autoscale.standing import Standing
+from ingestion.selectors import LaneState, StageLatency, WorkerState
 
 OBJECTIVE_MS = 120.0
 ALIVE_WITHIN = timedelta(seconds=90)

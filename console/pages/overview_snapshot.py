@@ -9,11 +9,11 @@ from enum import StrEnum
 from django.db import Error as DatabaseError
 
 from console.selectors import duplicate_count, has_events, open_dead_letter_count, quarantined_count
+from ingestion.autoscale.standing import Standing
 from ingestion.buffer.store import BufferUnavailable
 from ingestion.selectors import (
     LaneState,
     StageLatency,
-    Standing,
     WorkerState,
     ingest_rate_per_second,
     lane_states,

@@ -100,7 +100,7 @@ def decide(state: ScalerState, seen: Seen | None, policy: ScalingPolicy) -> tupl
     state, figures = _observed(state, seen, policy)
     if figures.is_stuck:
         why = "the database refuses" if figures.resting_lanes_count else "nothing is committed"
-        return _held(replace(state, late_count=0), figures, f"{why}: more workers would not help")
+        return _held(state, figures, f"{why}: more workers would not help")
     if state.late_count >= policy.over_count:
         return _up(state, figures, policy, now_s=seen.at_s)
     if state.quiet_since_s is not None and state.wanted_count > policy.minimum_count:

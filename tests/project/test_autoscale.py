@@ -51,7 +51,8 @@ def slow_commits() -> Iterator[None]:
 
 
 def workers_of(service: Service) -> list[psutil.Process]:
-    return psutil.Process(service.process.pid).children()
+    found: list[psutil.Process] = psutil.Process(service.process.pid).children()
+    return found
 
 
 def receive(lanes: LaneKit, count: int, *, start: int = 0) -> None:
@@ -104,7 +105,8 @@ def test_a_worker_that_is_not_needed_any_more_finishes_its_batch(
 ) -> None:
     words = ("autoscale", "--min", "1", "--max", "1")
     with running_service(*words, log_path=tmp_path / "log", AUTOCOM_DATA_DIR=str(tmp_path)) as service:
-        wait_for(lambda: lanes.receive("evt-first") and Event.objects.exists(), what="the worker works")
+        lanes.receive("evt-first")
+        wait_for(Event.objects.exists, what="the worker works")
         lanes.append(delivery(*(event(f"evt-{n}") for n in range(100))))  # two seconds' worth
         wait_for(lambda: lanes.buffer.peek(0).holder, what="the batch is in hand")
         time.sleep(0.3)
@@ -136,7 +138,9 @@ def test_its_workers_end_with_it_when_it_is_killed_and_a_killed_worker_comes_bac
 
 
 def _hears_its_parent(process: psutil.Process) -> bool:
-    return process.cpu_times().user > 0.3  # the first line of manage.py asks for it, long before Django is imported
+    return (
+        float(process.cpu_times().user) > 0.3
+    )  # the first line of manage.py asks for it, long before Django is imported
 
 
 def test_once_tells_what_it_would_do_and_starts_nothing(lanes: LaneKit, tmp_path: Path) -> None:
@@ -145,6 +149,15 @@ def test_once_tells_what_it_would_do_and_starts_nothing(lanes: LaneKit, tmp_path
     told: dict[str, Any] = json.loads(done.stdout)
     assert (told["action"], told["at_maximum"], told["depth_count"]) == ("hold", False, 0)
     assert not (tmp_path / "logs").exists()
+    assert standing_of(lanes.buffer) is None
+
+
+def test_a_dry_run_tells_every_turn_with_figures_and_leaves_no_trace(lanes: LaneKit, tmp_path: Path) -> None:
+    with running_service("autoscale", "--dry-run", "--json", log_path=tmp_path / "log") as service:
+        wait_for(lambda: service.log().count("\n") >= 3, what="three turns")
+        assert workers_of(service) == []
+    told = [json.loads(line) for line in service.log().splitlines()]
+    assert all({"action", "wanted", "why", "lag_ms", "arrival_per_s"} <= set(each) for each in told)
     assert standing_of(lanes.buffer) is None
 
 
