@@ -44,6 +44,13 @@ def test_a_steady_load_ends_with_the_fewest_workers_that_hold_the_target(per_s: 
     assert len(run.changes()) <= 5  # of which three are a trial of fewer, and its end
 
 
+@pytest.mark.parametrize("per_s", [50, 300])
+def test_where_lanes_would_wait_for_their_turn_fewer_workers_are_not_even_tried(per_s: float) -> None:
+    run = Simulation(policy=policy(), arrivals=even(lambda _: per_s)).run(400)
+    assert [count for _, count in run.changes()] == [2]
+    assert "a lane would wait" in run.decisions[-1][1].why
+
+
 def test_a_load_that_fewer_workers_almost_hold_is_tried_twice_an_hour_at_most() -> None:
     run = Simulation(policy=policy(), arrivals=even(lambda _: 2_000)).run(4_000)
     downs = [at_s for at_s, count in run.changes() if count == 3]
@@ -88,6 +95,9 @@ def test_a_burst_of_30000_gets_all_workers_at_once_and_loses_them_one_by_one() -
     assert run.committed_count() == pytest.approx(30_000, abs=4)
     assert [count for _, count in run.changes()] == [4, 3, 2, 1]
     assert run.changes()[0][0] < 62
+    quiet_since_s = max(at_s for at_s, _, _ in run.lags)
+    assert run.changes()[1][0] - quiet_since_s >= 29
+    assert all(later - sooner >= 30 for (sooner, _), (later, _) in pairwise(run.changes()[1:]))
     alone = Simulation(policy=policy(), arrivals=run.arrivals, fixed_count=1).run(400)
     assert max(at_s for at_s, _, _ in run.lags) < 60 + (max(at_s for at_s, _, _ in alone.lags) - 60) / 2
 
@@ -128,11 +138,25 @@ def test_a_database_that_answers_nothing_starts_no_worker_either() -> None:
     assert "nothing is committed" in decision.why
 
 
-def test_batches_that_take_seconds_get_their_workers_at_the_first_that_is_committed() -> None:
+def test_batches_that_take_seconds_get_a_worker_at_the_first_that_is_committed() -> None:
     """Between two of them nothing is committed either; the lateness is not forgotten meanwhile."""
-    run = Simulation(policy=policy(), arrivals=even(lambda _: 100), worker_per_s=50).run(120)
-    assert [count for _, count in run.changes()][-1] == 4
-    assert run.changes()[0][0] <= 8
+    rules = policy(lanes_count=2)
+    state = first_state(rules, wanted_count=1)
+    for tick in range(15):
+        now_s = tick * 0.51  # a turn takes its time
+        committed = 40 if tick >= 12 else 0
+        held = LaneSeen(is_held=True, appended_count=10 * tick + 90, depth_count=10 * tick + 90 - committed)
+        waiting = LaneSeen(appended_count=10 * tick + 1, depth_count=10 * tick + 1)
+        lanes = [replace(lane, age_ms=1_000 * now_s) for lane in (held, waiting)]
+        state, decision = decide(state, Seen(at_s=now_s, lanes=lanes, workers_count=1), rules)
+        assert decision.wanted_count == (1 if tick < 12 else 2), tick
+
+
+def test_what_a_worker_showed_under_a_full_load_tells_that_one_fewer_has_no_room() -> None:
+    run = Simulation(policy=policy(), arrivals=even(lambda at_s: 5_000 if at_s < 20 else 1_500)).run(250)
+    assert [count for _, count in run.changes()] == [4, 3]
+    assert any("with 2 there is no room for 1500/s at" in decision.why for _, decision in run.decisions)
+    assert run.state.capacity_per_s == pytest.approx(1_000, rel=0.2)
 
 
 def test_one_hot_lane_gets_no_second_worker() -> None:
@@ -156,6 +180,7 @@ def test_more_workers_than_lanes_are_never_wanted_beyond_the_minimum(
     rules = policy(minimum_count=minimum, maximum_count=maximum, lanes_count=lanes)
     run = Simulation(policy=rules, arrivals=lambda _: [5_000.0] * lanes).run(60)
     assert max(decision.wanted_count for _, decision in run.decisions) == ceiling
+    assert run.decisions[-1][1].is_at_maximum
 
 
 def test_a_redis_that_cannot_be_asked_changes_nothing_and_what_follows_is_no_leap() -> None:
