@@ -168,6 +168,9 @@ def _up(state: ScalerState, figures: Figures, policy: ScalingPolicy, *, now_s: f
         return _held(state, figures, f"{lag}, but each late lane has a worker: more would find nothing to do")
     if state.changed_at_s is not None and now_s - state.changed_at_s < policy.settle_s:
         return _held(state, figures, f"{lag}; the last change is still settling")
+    shrinks_per_s = figures.drain_per_s - figures.arrival_per_s
+    if figures.depth_count < shrinks_per_s * policy.settle_s:
+        return _held(state, figures, f"{lag}, but what waits is gone before a new worker begins")
     asked = _needed_count(state, figures, policy)
     new = min(asked, wanted + idle_lanes_count, policy.ceiling_count)
     state = _learned(state, figures, policy, now_s=now_s)

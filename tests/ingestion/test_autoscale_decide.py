@@ -159,6 +159,19 @@ def test_what_a_worker_showed_under_a_full_load_tells_that_one_fewer_has_no_room
     assert run.state.capacity_per_s == pytest.approx(1_000, rel=0.2)
 
 
+@pytest.mark.parametrize(("drained_per_s", "wanted"), [(700, 1), (520, 2)])
+def test_a_backlog_that_is_gone_before_a_new_worker_begins_gets_none(drained_per_s: int, wanted: int) -> None:
+    """340 wait and 500 come each second: 200 more than that leave, or 20."""
+    rules = policy(lanes_count=2)
+    state = first_state(rules, wanted_count=1)
+    for tick in range(9):
+        left = 340 + (8 - tick) * (drained_per_s - 500) // 2
+        held = LaneSeen(is_held=True, appended_count=9_000 + 250 * tick, depth_count=left, age_ms=1_300)
+        waiting = LaneSeen(appended_count=1, depth_count=1, age_ms=1_200)
+        state, _ = decide(state, Seen(at_s=tick / 2, lanes=(held, waiting), workers_count=1), rules)
+    assert state.wanted_count == wanted
+
+
 def test_one_hot_lane_gets_no_second_worker() -> None:
     """Order needs one drain a lane: another worker would only take CPU from acks."""
     run = Simulation(policy=policy(), arrivals=lambda at_s: [1_500, 0, 0, 0]).run(120)
