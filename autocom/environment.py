@@ -50,6 +50,7 @@ class Environment:
     ingress_workers: int
     workers_min: int
     workers_max: int
+    commit_lag_target_ms: int
     lanes: int
     lane_bound_count: int
     lane_bound_bytes: int
@@ -95,6 +96,7 @@ class Environment:
             ingress_workers=read.integer("INGRESS_WORKERS", default=2, at_least=1, at_most=64),
             workers_min=read.integer("WORKERS_MIN", default=2, at_least=1, at_most=64),
             workers_max=read.integer("WORKERS_MAX", default=4, at_least=1, at_most=64),
+            commit_lag_target_ms=read.integer("COMMIT_LAG_TARGET_MS", default=1_000, at_least=100, at_most=60_000),
             lanes=(lanes := read.integer("LANES", default=4, at_least=1, at_most=256)),
             lane_bound_count=read.integer("LANE_BOUND", default=100_000, at_least=100, at_most=100_000_000),
             lane_bound_bytes=read.integer(

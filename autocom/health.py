@@ -5,7 +5,7 @@ For load balancers and Prometheus, without a login and without secrets.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import Error, connection
@@ -16,11 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from autocom.build import build
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.metrics import exposition
-from ingestion.selectors import is_full, workers
-
-WORKER_SILENT_AT_MOST = timedelta(
-    seconds=60
-)  # a killed worker stays in RQ's list for longer; a working one speaks sooner
+from ingestion.selectors import WORKER_SILENT_AT_MOST, is_full, workers
 
 
 @require_safe

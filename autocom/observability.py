@@ -27,7 +27,13 @@ STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__
     "taskName",
     "request",  # Django's own: it shows the query string, where some senders put a token
 }
-SERVICES = ("ingress", "console", "worker", "cron")  # commands that run for days and whose stderr is read by machines
+SERVICES = (
+    "ingress",
+    "console",
+    "worker",
+    "autoscale",
+    "cron",
+)  # commands that run for days and whose stderr is read by machines
 GRANIAN_LOGS: dict[str, Any] = {"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ PAUSE_FIRST_SECONDS = 0.5
 PAUSE_LONGEST_SECONDS = 10.0
 STEADY_SECONDS = 30.0  # a child that ran this long starts again with the first pause
 STOP_SECONDS = 15.0
+LEAVE_SECONDS = 60.0  # for a child that is not needed any more: nothing hurries it
 POLL_SECONDS = 0.25
 LOG_LIMIT_BYTES = 100_000_000
 MANAGE = (sys.executable, str(Path(__file__).resolve().parent.parent / "manage.py"))
@@ -32,6 +33,7 @@ class Child:
     log_path: Path
     program: Sequence[str] = MANAGE
     environ: Mapping[str, str] = field(default_factory=dict)  # on top of this process's own
+    tells: bool = False  # what it prints goes where ours goes; its log has the rest
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float | None = None
@@ -42,7 +44,7 @@ class Child:
             self.process = subprocess.Popen(
                 [*self.program, *self.args],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=None if self.tells else log,
                 stderr=log,
                 env={**os.environ, **self.environ, "AUTOCOM_SUPERVISED": str(os.getpid())},
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops everything in order
@@ -60,11 +62,24 @@ class Supervisor:
 
     children: list[Child]
     say: Callable[[str], None]
+    stop_seconds: float = field(default_factory=lambda: STOP_SECONDS)
     _stopping: bool = field(default=False, init=False)
+    _leaving: list[tuple[Child, float]] = field(default_factory=list, init=False)  # and when each is killed
 
     def start(self) -> None:
         for child in self.children:
             child.start()
+
+    def add(self, child: Child) -> None:
+        """Started, and tended from now on."""
+        child.start()
+        self.children.append(child)
+
+    def dismiss(self, child: Child) -> None:
+        """Asked to end and not started again; its work in hand is finished."""
+        self.children.remove(child)
+        self._signal(child, signal.SIGTERM)
+        self._leaving.append((child, time.monotonic() + LEAVE_SECONDS))
 
     def request_stop(self, *_: object) -> None:
         self._stopping = True
@@ -74,6 +89,7 @@ class Supervisor:
         while not self._stopping:
             for child in self.children:
                 self._tend(child)
+            self._see_off()
             for sentence in each_turn():
                 self.say(sentence)
             time.sleep(POLL_SECONDS)
@@ -97,20 +113,33 @@ class Supervisor:
         )
         child.pause_seconds = min(child.pause_seconds * 2, PAUSE_LONGEST_SECONDS)
 
+    def _see_off(self) -> None:
+        """Those that have ended are forgotten; those that do not end are killed."""
+        now = time.monotonic()
+        for child, deadline in self._leaving:
+            if now > deadline:
+                self._kill(child, after_seconds=LEAVE_SECONDS)
+        self._leaving = [each for each in self._leaving if each[0].process and each[0].process.poll() is None]
+
     def stop(self) -> None:
         """Afterwards no child is left."""
         for child in self.children:
             self._signal(child, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in self.children:
+        deadline = time.monotonic() + self.stop_seconds
+        for child in [*self.children, *(child for child, _ in self._leaving)]:  # a second signal would hurry the latter
             if child.process is None:
                 continue
             try:
                 child.process.wait(timeout=max(deadline - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
-                self.say(f"{child.name} did not end within {STOP_SECONDS:g} s and is killed")
-                self._signal(child, signal.SIGKILL)
-                child.process.wait()
+                self._kill(child, after_seconds=self.stop_seconds)
+
+    def _kill(self, child: Child, *, after_seconds: float) -> None:
+        if child.process is None or child.process.poll() is not None:
+            return
+        self.say(f"{child.name} did not end within {after_seconds:g} s and is killed")
+        self._signal(child, signal.SIGKILL)
+        child.process.wait()
 
     def _signal(self, child: Child, number: signal.Signals) -> None:
         if child.process is None or child.process.poll() is not None:

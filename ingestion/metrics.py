@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
 import redis
@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.latency import EDGES_US
-from ingestion.selectors import lane_states
+from ingestion.selectors import LaneState, lane_states, scaling
 
 type MetricName = Literal[
     "autocom_stage_seconds",
@@ -29,6 +29,11 @@ type MetricName = Literal[
     "autocom_lane_bound_entries",
     "autocom_lane_bound_bytes",
     "autocom_lane_attempts",
+    "autocom_backlog_entries",
+    "autocom_backlog_age_seconds",
+    "autocom_lanes_resting",
+    "autocom_workers",
+    "autocom_workers_at_maximum",
     "autocom_source_up",
 ]
 
@@ -58,6 +63,7 @@ class TotalsCollector(Collector):
                 set_aside_events(totals),
                 aged_rows(totals),
                 *lane_gauges(),
+                *worker_gauges(),
             ]
         except (BufferUnavailable, redis.RedisError):
             families = []
@@ -129,7 +135,8 @@ def lane_gauges() -> Iterator[GaugeMetricFamily]:
     attempts = GaugeMetricFamily(
         _name("autocom_lane_attempts"), "Failed attempts of the lane since its last commit", labels=["lane"]
     )
-    for state in lane_states():
+    states = lane_states()
+    for state in states:
         depth.add_metric([str(state.lane)], state.depth_count)
         size.add_metric([str(state.lane)], state.size_bytes)
         age.add_metric([str(state.lane)], (state.oldest_age_ms or 0) / 1_000)
@@ -138,7 +145,34 @@ def lane_gauges() -> Iterator[GaugeMetricFamily]:
     bound.add_metric([], settings.AUTOCOM.lane_bound_count)
     bound_bytes = GaugeMetricFamily(_name("autocom_lane_bound_bytes"), "Memory at which a lane answers 503")
     bound_bytes.add_metric([], settings.AUTOCOM.lane_bound_bytes)
-    yield from (depth, age, size, bound, bound_bytes, attempts)
+    yield from (depth, age, size, bound, bound_bytes, attempts, *_backlog_gauges(states))
+
+
+def _backlog_gauges(states: Sequence[LaneState]) -> Iterator[GaugeMetricFamily]:
+    """What more workers could help with: a lane that rests waits for the database, not for a worker."""
+    awake = [state for state in states if not state.is_resting]
+    entries = GaugeMetricFamily(_name("autocom_backlog_entries"), "Entries that wait for a worker")
+    entries.add_metric([], sum(state.depth_count for state in awake))
+    age = GaugeMetricFamily(_name("autocom_backlog_age_seconds"), "Age of the oldest entry that waits for a worker")
+    age.add_metric([], max((state.oldest_age_ms or 0 for state in awake), default=0) / 1_000)
+    resting = GaugeMetricFamily(_name("autocom_lanes_resting"), "Lanes that rest because the database refused")
+    resting.add_metric([], len(states) - len(awake))
+    yield from (entries, age, resting)
+
+
+def worker_gauges() -> Iterator[GaugeMetricFamily]:
+    """Nothing where no autoscaler runs."""
+    standing = scaling()
+    if standing is None:
+        return
+    count = GaugeMetricFamily(_name("autocom_workers"), "Drain workers, as the autoscaler has it", labels=["count"])
+    count.add_metric(["wanted"], standing.wanted_count)
+    count.add_metric(["alive"], standing.alive_count)
+    count.add_metric(["minimum"], standing.minimum_count)
+    count.add_metric(["maximum"], standing.maximum_count)
+    full = GaugeMetricFamily(_name("autocom_workers_at_maximum"), "1 while more workers are wanted than may run")
+    full.add_metric([], standing.is_at_maximum)
+    yield from (count, full)
 
 
 def _name(name: MetricName) -> str:

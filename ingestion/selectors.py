@@ -15,6 +15,8 @@ from django.db.models import Q, QuerySet, Sum
 from rq import Worker
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from ingestion.autoscale.standing import Standing, standing_of
+from ingestion.buffer.keys import DRAIN_QUEUE
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
 from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import counts_by_edge, merge_encoded
@@ -24,6 +26,9 @@ from ingestion.providers.sns_envelope import MessageType
 SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything
 UNATTENDED_AFTER_MS = 15_000
 STUCK_STATES = frozenset({"full", "unattended", "backing_off"})  # of a lane: a person should look
+WORKER_SILENT_AT_MOST = timedelta(
+    seconds=60
+)  # a killed worker stays in RQ's list for longer; a working one speaks sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,11 @@ class LaneState:
     resting_since: datetime | None = None
     next_attempt_at: datetime | None = None  # the sweeper or an append rings up to two seconds later
     last_error: str = ""
+
+    @property
+    def is_resting(self) -> bool:
+        """The database refused its last attempt; a full lane may rest too."""
+        return self.attempt_count > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +197,19 @@ def workers() -> Sequence[WorkerState]:
         ]
     except redis.RedisError as error:
         raise BufferUnavailable(str(error)) from error
+
+
+def drain_workers_alive_count() -> int:
+    """Drain workers whose heartbeat is fresh. Raises BufferUnavailable."""
+    since = datetime.now(UTC) - WORKER_SILENT_AT_MOST
+    return sum(
+        1 for each in workers() if each.queue == DRAIN_QUEUE and each.last_heartbeat and each.last_heartbeat > since
+    )
+
+
+def scaling() -> Standing | None:
+    """What the autoscaler wants and why; None where none runs. Raises BufferUnavailable."""
+    return standing_of(lane_buffer())
 
 
 def certificates_of(provider: Provider) -> QuerySet[ProviderCertificate]:

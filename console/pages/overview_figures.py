@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from django.urls import reverse
 
+from autocom.kernel.clock import datetime_of
 from console.access import Permission
 from console.charts.histogram import Histogram, histogram
 from console.lane_rest import LaneRest, rest_of
 from console.pages.overview_snapshot import OverviewSnapshot, Reading
 from console.selectors import COUNTED_AT_MOST
 from console.shown import UNKNOWN, age, milliseconds
+from ingestion.autoscale.standing import Standing
 from ingestion.selectors import STUCK_STATES, LaneState, StageLatency, WorkerState
 
 OBJECTIVE_MS = 120.0
@@ -91,6 +93,7 @@ class OverviewFiguresContent:
     lanes_problem: str
     workers: Sequence[WorkerRow]
     workers_problem: str
+    scaling: str
     charts: Sequence[ChartPart]
 
 
@@ -122,6 +125,7 @@ def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) ->
         lanes_problem=snapshot.lanes.problem,
         workers=workers,
         workers_problem=snapshot.workers.problem,
+        scaling=_scaling(snapshot.scaling.value, now=snapshot.read_at),
         charts=[_chart(name, stages.get(name), snapshot) for name in CHARTED_STAGES],
     )
 
@@ -232,6 +236,21 @@ def _worker_card(reading: Reading[Sequence[WorkerState]], rows: Sequence[WorkerR
     )
 
 
+def _scaling(standing: Standing | None, *, now: datetime) -> str:
+    """A sentence; nothing where no autoscaler runs."""
+    if standing is None:
+        return ""
+    said = (
+        f"Autoscaler: {standing.wanted_count} wanted, {standing.alive_count} running, "
+        f"{standing.minimum_count} to {standing.maximum_count} allowed; {standing.why}."
+    )
+    if not standing.changed_us:
+        return said
+    since = max(now - datetime_of(us=standing.changed_us), timedelta(0))
+    changed = f"{standing.changed_from_count} to {standing.changed_to_count}"
+    return f"{said} Last change {age(since)} ago, {changed}: {standing.changed_why}."
+
+
 def _complaints(snapshot: OverviewSnapshot, workers: Sequence[WorkerRow]) -> list[str]:
     """What a person should look at now; also what could not be read, as silence is no good news."""
     said = sorted({reading.problem for reading in _readings(snapshot) if reading.problem})
@@ -240,6 +259,8 @@ def _complaints(snapshot: OverviewSnapshot, workers: Sequence[WorkerRow]) -> lis
             said.append(f"lane {', '.join(lanes)} {state.replace('_', ' ')}")
     if snapshot.workers.value is not None and not any(not row.is_late for row in workers):
         said.append("no worker is alive")
+    if snapshot.scaling.value is not None and snapshot.scaling.value.is_at_maximum:
+        said.append(f"all {snapshot.scaling.value.wanted_count} workers that may run are not enough")
     if count := snapshot.open_dead_letters.value:
         said.append(f"{count:,} open dead letter{'s' if count > 1 else ''}")
     return [sentence[0].upper() + sentence[1:] for sentence in said]

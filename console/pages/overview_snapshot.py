@@ -9,6 +9,7 @@ from enum import StrEnum
 from django.db import Error as DatabaseError
 
 from console.selectors import duplicate_count, has_events, open_dead_letter_count, quarantined_count
+from ingestion.autoscale.standing import Standing
 from ingestion.buffer.store import BufferUnavailable
 from ingestion.selectors import (
     LaneState,
@@ -16,6 +17,7 @@ from ingestion.selectors import (
     WorkerState,
     ingest_rate_per_second,
     lane_states,
+    scaling,
     stage_latencies,
     workers,
 )
@@ -66,6 +68,7 @@ class OverviewSources:
     lane_states: Callable[[], list[LaneState]] = lane_states
     ingest_rate_per_second: Callable[..., float | None] = ingest_rate_per_second
     workers: Callable[[], Sequence[WorkerState]] = workers
+    scaling: Callable[[], Standing | None] = scaling
     open_dead_letter_count: Callable[[], int] = open_dead_letter_count
     duplicate_count: Callable[..., int] = duplicate_count
     quarantined_count: Callable[..., int] = quarantined_count
@@ -80,6 +83,7 @@ class OverviewSnapshot:
     rate_60s: Reading[float]
     lanes: Reading[Sequence[LaneState]]
     workers: Reading[Sequence[WorkerState]]
+    scaling: Reading[Standing]
     stages: Reading[Sequence[StageLatency]]
     stages_read_at: datetime
     open_dead_letters: Reading[int]
@@ -104,6 +108,7 @@ def read_overview(
         rate_60s=_asked(lambda: sources.ingest_rate_per_second(last=timedelta(seconds=60))),
         lanes=_asked(sources.lane_states),
         workers=_asked(sources.workers),
+        scaling=_asked(sources.scaling),
         stages=stages,
         stages_read_at=stages_read_at,
         open_dead_letters=_asked(sources.open_dead_letter_count),

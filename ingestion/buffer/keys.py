@@ -66,4 +66,5 @@ def rq_job(job_id: bytes) -> bytes:
     return RQ_JOB_PREFIX + job_id
 
 
+AUTOSCALER = TAG + b"autoscaler"  # hash, expires: workers wanted and why, while an autoscaler runs
 METRICS = TAG + b"metrics"  # hash, no expiry: running totals for Prometheus

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -256,6 +256,26 @@ class LaneBuffer:
 
     def attempts(self, lane: int) -> int:
         return int(self._ask("HGET", keys.state(lane), "attempt") or 0)
+
+    def now_us(self) -> int:
+        """Redis's clock, which entries are dated by: a difference to this machine's would pass for age."""
+        seconds, rest_us = self._ask("TIME")
+        return int(seconds) * 1_000_000 + int(rest_us)
+
+    def note_autoscaler(self, fields: Mapping[str, str], *, life: timedelta) -> None:
+        """What the autoscaler wants, until its life is over."""
+        try:
+            with self.client.pipeline(transaction=True) as pipe:
+                pipe.execute_command("HSET", keys.AUTOSCALER, *[word for pair in fields.items() for word in pair])
+                pipe.execute_command("PEXPIRE", keys.AUTOSCALER, _ms(life))
+                pipe.execute()
+        except redis.RedisError as error:
+            raise BufferUnavailable(str(error)) from error
+
+    def autoscaler(self) -> dict[str, str]:
+        """Empty where no autoscaler has spoken lately."""
+        found: dict[bytes, bytes] = self._ask("HGETALL", keys.AUTOSCALER)
+        return {name.decode(): value.decode() for name, value in found.items()}
 
     def waiting_jobs_count(self, queue: str) -> int:
         return int(self._ask("LLEN", keys.rq_queue(queue)))

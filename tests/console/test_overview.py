@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.urls import reverse
 
+from autocom.kernel.clock import us_of
 from console.pages.overview_figures import OverviewFiguresContent, figures_of, share_within
 from console.pages.overview_snapshot import OverviewSources, SnapshotCache, Window
 from console.roles import Role
@@ -17,6 +18,7 @@ from ingestion.latency import Stage
 from ingestion.models import Lane
 from ingestion.selectors import LaneState, StageLatency, WorkerState
 from tests.console.rows import dead_letter_row, event_row, latencies
+from tests.ingestion.test_autoscale import STANDING
 from tests.support.resting import rest
 
 NOW = datetime(2026, 5, 3, 10, 0, tzinfo=UTC)
@@ -43,6 +45,7 @@ def sources(**others: Any) -> OverviewSources:
         lane_states=lambda: [LaneState(0, 0, None, "", "idle"), LaneState(1, 7, 1_500.0, "w1", "draining")],
         ingest_rate_per_second=lambda *, last: 812.4 if last.total_seconds() == 10 else 790.0,
         workers=lambda: [WorkerState("w1", "drain", "busy", NOW - timedelta(seconds=5))],
+        scaling=lambda: None,
         open_dead_letter_count=lambda: 0,
         duplicate_count=lambda **_: 12,
         quarantined_count=lambda **_: 0,
@@ -115,6 +118,20 @@ def test_a_stuck_lane_is_named(state: str) -> None:
     assert f"Lane 3 {state.replace('_', ' ')}" in figures.status
     assert card(figures, "backlog").is_bad
     assert figures.lanes[0].is_stuck
+
+
+def test_the_autoscalers_numbers_and_its_last_change_are_told() -> None:
+    changed = replace(STANDING, changed_us=us_of(NOW - timedelta(seconds=90)))
+    said = content(scaling=lambda: changed).scaling
+    assert said.startswith("Autoscaler: 3 wanted, 2 running, 1 to 4 allowed; lag 1200 ms.")
+    assert said.endswith("Last change 1 min ago, 2 to 3: lag 1200 ms.")
+    assert "Last change" not in content(scaling=lambda: replace(STANDING, changed_us=0)).scaling
+    assert content(scaling=lambda: None).scaling == ""
+
+
+def test_more_workers_wanted_than_may_run_needs_attention() -> None:
+    figures = content(scaling=lambda: replace(STANDING, is_at_maximum=1, wanted_count=4))
+    assert figures.status == "All 4 workers that may run are not enough"
 
 
 def test_workers_without_a_fresh_heartbeat_are_not_alive() -> None:

@@ -8,11 +8,13 @@ from typing import get_args
 
 import pytest
 
+from ingestion.autoscale.standing import keep_standing
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import add_aged, add_totals
 from ingestion.metrics import MetricName, TotalsCollector
 from ingestion.problems import TEXTS, Problem
+from tests.ingestion.test_autoscale import STANDING
 from tests.project.test_environment import variables_read
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -52,6 +54,7 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     recorder.record_set_aside("default", "duplicate", 1)
     add_totals(recorder.take(), client=buffer.client)
     add_aged({"payloads": 1}, client=buffer.client)
+    keep_standing(STANDING, buffer=buffer)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in TotalsCollector().collect()

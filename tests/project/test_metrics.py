@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,11 +16,13 @@ from django.test import Client
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from ingestion.autoscale.standing import keep_standing
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import EDGES_US, LatencyRecorder, Stage
 from ingestion.latency_store import LatencyFlusher
 from ingestion.models import LatencyFlush
 from ingestion.problems import Problem
+from tests.ingestion.test_autoscale import STANDING
 from tests.project.test_health import without_redis  # noqa: F401  (a fixture)
 from tests.support.ingress import Ingress, request_bytes, running_ingress, signed_request
 from tests.support.resting import rest
@@ -104,6 +108,32 @@ def test_a_lanes_entries_and_age_are_shown_for_every_lane(buffer: LaneBuffer) ->
 def test_a_resting_lanes_attempts_are_a_gauge_of_its_lane(buffer: LaneBuffer) -> None:
     rest(buffer, lane=2, attempts=3)
     assert values(scrape()["autocom_lane_attempts"]) == [0, 0, 3, 0]
+
+
+def test_the_backlog_leaves_out_lanes_that_rest_since_no_worker_could_help_them(buffer: LaneBuffer) -> None:
+    for lane, seconds in ((0, 600), (1, 30), (2, 90)):
+        accepted_us = (int(time.time()) - seconds) * 1_000_000
+        buffer.client.xadd(
+            f"{{autocom}}:lane:{lane}:stream", {"k": "E", "t": str(accepted_us), "m": "{}", "h": "x"}, id="1-0"
+        )
+    claim = buffer.claim(0, token=b"t@w", fence_floor=0)
+    assert claim is not None
+    buffer.back_off(claim, rest=timedelta(seconds=9), next_attempt_us=1, error="refused")
+    metrics = scrape()
+    assert values(metrics["autocom_backlog_entries"]) == [2]
+    assert 90 <= values(metrics["autocom_backlog_age_seconds"])[0] < 150
+    assert values(metrics["autocom_lanes_resting"]) == [1]
+
+
+def test_the_autoscalers_numbers_are_told_while_it_speaks_and_absent_otherwise(buffer: LaneBuffer) -> None:
+    assert not {"autocom_workers", "autocom_workers_at_maximum"} & set(scrape())
+    keep_standing(replace(STANDING, is_at_maximum=1), buffer=buffer)
+    metrics = scrape()
+    counts = {
+        name: values(metrics["autocom_workers"], count=name) for name in ("wanted", "alive", "minimum", "maximum")
+    }
+    assert counts == {"wanted": [3], "alive": [2], "minimum": [1], "maximum": [4]}
+    assert values(metrics["autocom_workers_at_maximum"]) == [1]
 
 
 def test_without_redis_nothing_but_the_missing_source_is_told(without_redis: None) -> None:  # noqa: F811

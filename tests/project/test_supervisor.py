@@ -195,6 +195,47 @@ def test_children_get_the_stop_in_the_order_of_their_start(kit: Kit) -> None:
     assert sorted(order.read_text().split()) == sorted(names)
 
 
+def test_a_dismissed_child_finishes_its_work_is_not_started_again_and_gets_no_second_signal(kit: Kit) -> None:
+    script = (
+        "import signal, sys, time\n"
+        "def end(*_):\n    print('asked', flush=True); time.sleep(0.5); print('done', flush=True); sys.exit(0)\n"
+        "signal.signal(15, end); print('up', flush=True); time.sleep(600)"
+    )
+    staying, leaving = kit.child("worker 1", SLEEPS), kit.child("worker 2", script)
+    supervisor = kit.run(staying)
+    kit.await_log(staying)
+    supervisor.add(leaving)
+    kit.await_log(leaving)
+    supervisor.dismiss(leaving)
+    wait_for(lambda: "asked" in leaving.log_path.read_text())
+    kit.finish()
+    assert leaving.process is not None
+    assert leaving.process.returncode == 0
+    assert leaving.log_path.read_text().split() == ["up", "asked", "done"]
+    assert kit.said == []
+
+
+def test_a_dismissed_child_that_does_not_end_is_killed_and_said(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAVE_SECONDS", 0.3)
+    deaf = kit.child("worker 2", DEAF)
+    supervisor = kit.run(deaf)
+    kit.await_log(deaf)
+    supervisor.dismiss(deaf)
+    wait_for(lambda: kit.said == ["worker 2 did not end within 0.3 s and is killed"])
+    assert deaf.process is not None
+    assert deaf.process.poll() == -signal.SIGKILL
+
+
+def test_a_crashed_child_that_is_dismissed_during_its_pause_stays_away(kit: Kit) -> None:
+    child = kit.child("worker 2", CRASHES)
+    child.pause_seconds = 0.3
+    supervisor = kit.run(child)
+    wait_for(lambda: child.restart_at is not None)
+    supervisor.dismiss(child)
+    time.sleep(0.5)
+    assert child.log_path.read_text().count("up\n") == 1
+
+
 def test_a_log_above_its_limit_is_emptied_while_the_child_goes_on_writing(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,19 @@ def test_a_killed_worker_is_said_and_started_again(up: Up) -> None:
     assert before not in up.pids("worker --queue drain")
 
 
+def test_a_killed_autoscaler_is_said_and_comes_back_with_workers_that_commit(up: Up) -> None:
+    (autoscaler,) = up.pids("manage.py autoscale")
+    before = up.pids("worker --queue drain")
+    os.kill(autoscaler, signal.SIGKILL)
+    up.wait_for_words("autoscale ended (killed by SIGKILL)")
+    up.wait_for_words("autoscale started again")
+    wait_for(lambda: not set(before) & set(up.pids("worker --queue drain")), what=lambda: "its workers ended with it")
+    wait_for(lambda: up.pids("worker --queue drain"), what=lambda: "new workers")
+    time.sleep(1.1)  # the command's message id has seconds
+    answer = up.send()
+    wait_for(lambda: stored(up, answer["request_id"]), what=lambda: "a commit by a new worker")
+
+
 def test_a_killed_ingress_is_said_and_started_again_with_all_its_processes(up: Up) -> None:
     before = up.pids("manage.py ingress")
     os.kill(min(before), signal.SIGKILL)

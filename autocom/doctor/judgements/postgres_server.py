@@ -45,8 +45,8 @@ CONNECTIONS = Check(
 TIMEOUTS = Check(
     "postgres.timeouts",
     "A stuck statement must become an error: without the time limit it holds its lane, or its locks, for good.",
-    'psql "$DB_URL" -c "ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = \'60s\'"; '
-    "a pooler must pass the start-up option statement_timeout on",
+    "let the pooler pass start-up options on (pgbouncer: take `options` off ignore_startup_parameters), or connect "
+    "workers to PostgreSQL itself",
 )
 AUTOVACUUM = Check(
     "postgres.autovacuum",
@@ -91,7 +91,7 @@ class PostgresFacts:
     foreign_connection_count: int  # of other databases
     ingress_worker_count: int
     worker_count: int
-    worker_timeout_ms: int  # statement_timeout in a session opened as a worker opens its own; 0: none
+    worker_limits_ms: Mapping[str, int]  # time limits in a session opened as a worker opens its own; 0: none
     worker_session_trouble: str  # why such a session could not be opened; empty: it was
     tables_without_autovacuum: Sequence[str]
     oldest_xid_age_count: int
@@ -146,11 +146,8 @@ def _connections(facts: PostgresFacts) -> Finding:
 def _timeouts(facts: PostgresFacts) -> Finding:
     if facts.worker_session_trouble:
         return TIMEOUTS.fail(f"a session with a worker's options is refused: {facts.worker_session_trouble}")
-    idle = facts.settings["idle_in_transaction_session_timeout"]
-    found = f"statement_timeout of a worker {facts.worker_timeout_ms} ms, idle_in_transaction_session_timeout {idle}"
-    if not facts.worker_timeout_ms:
-        return TIMEOUTS.fail(found)
-    return TIMEOUTS.wished(holds=idle != "0", found=found)
+    found = "of a worker: " + ", ".join(f"{name} {limit} ms" for name, limit in sorted(facts.worker_limits_ms.items()))
+    return TIMEOUTS.required(holds=all(facts.worker_limits_ms.values()), found=found)
 
 
 def _upkeep(facts: PostgresFacts) -> Iterator[Finding]:

@@ -12,11 +12,11 @@ from autocom.doctor.judgements.postgres_server import PostgresFacts, Slot
 from autocom.doctor.readers.machine import is_here, space_if_seen
 from autocom.doctor.readers.session import read_only, rows, value
 from autocom.scrubbing import first_line
-from ingestion.management.commands.worker import STATEMENT_TIMEOUT_MS
+from ingestion.management.commands.worker import SESSION_LIMITS, SESSION_OPTIONS
 
 ASKED = (
     *("fsync", "full_page_writes", "synchronous_commit", "wal_level", "default_transaction_read_only"),
-    *("idle_in_transaction_session_timeout", "autovacuum", "track_counts"),
+    *("autovacuum", "track_counts"),
 )
 LIMIT = """
     SELECT least(
@@ -57,7 +57,7 @@ SLOTS = """
 
 def read() -> PostgresFacts:
     """Raises django.db.Error and psycopg.Error when PostgreSQL cannot be asked."""
-    timeout_ms, trouble = _worker_session()
+    limits_ms, trouble = _worker_session()
     with read_only():
         directory = _directory()
         return PostgresFacts(
@@ -68,7 +68,7 @@ def read() -> PostgresFacts:
             foreign_connection_count=int(value(FOREIGN)),
             ingress_worker_count=settings.AUTOCOM.ingress_workers,
             worker_count=settings.AUTOCOM.workers_max,
-            worker_timeout_ms=timeout_ms,
+            worker_limits_ms=limits_ms,
             worker_session_trouble=trouble,
             tables_without_autovacuum=[name for (name,) in rows(WITHOUT_AUTOVACUUM)],
             oldest_xid_age_count=int(
@@ -101,17 +101,19 @@ def _is_local() -> bool:
     return is_here(str(connection.settings_dict["HOST"] or ""), pid=pid, names=("postgres",))
 
 
-def _worker_session() -> tuple[int, str]:
-    """The statement_timeout of a session opened as a worker opens its own, and why there was none.
+def _worker_session() -> tuple[Mapping[str, int], str]:
+    """The time limits of a session opened as a worker opens its own, and why there was none.
 
-    A pooler in between may drop the option, or refuse it.
+    A pooler in between may drop the options, or refuse them.
     """
-    asked = {**connection.get_connection_params(), "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"}
+    asked = {**connection.get_connection_params(), "options": SESSION_OPTIONS}
     for ours in ("cursor_factory", "context"):
         asked.pop(ours, None)
     try:
         with psycopg.connect(**asked, autocommit=True) as session:
-            row = session.execute("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'").fetchone()
+            found = session.execute(
+                "SELECT name, setting::int FROM pg_settings WHERE name = ANY(%s)", [list(SESSION_LIMITS)]
+            ).fetchall()
     except psycopg.Error as error:
-        return 0, first_line(str(error))
-    return (int(row[0]) if row else 0), ""
+        return {}, first_line(str(error))
+    return dict(found), ""

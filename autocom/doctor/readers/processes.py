@@ -20,7 +20,7 @@ from rq.worker import Worker
 from autocom.build import build
 from autocom.doctor.judgements.processes import IngressFacts, ProcessFacts
 from autocom.doctor.readers.schedulers import last_heartbeats
-from autocom.health import WORKER_SILENT_AT_MOST
+from ingestion.selectors import WORKER_SILENT_AT_MOST
 from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer

@@ -102,15 +102,17 @@ class Command(BaseCommand):
         environment = settings.AUTOCOM
         logs = environment.data_dir / "logs"
         logs.mkdir(exist_ok=True)
-        workers = [(f"worker {n + 1}", ["worker", "--queue", "drain"]) for n in range(environment.workers_min)]
         named = [
             ("ingress", ["ingress"]),
             ("console", ["console"]),
-            *workers,
+            ("autoscale", ["autoscale"]),  # runs the drain workers, and says what becomes of them
             ("ops worker", ["worker", "--queue", "ops"]),
             ("cron", ["cron"]),
         ]
-        return [Child(name=name, args=args, log_path=logs / f"{name.replace(' ', '-')}.log") for name, args in named]
+        return [
+            Child(name=name, args=args, log_path=logs / f"{name.replace(' ', '-')}.log", tells=name == "autoscale")
+            for name, args in named
+        ]
 
     def _prepare_database(self) -> None:
         call_command("migrate", interactive=False, verbosity=0)

@@ -17,7 +17,8 @@ NICENESS = (
 # A stuck database becomes an error, and the lane rests instead of holding its worker; a worker that stands still inside
 # its transaction loses it, and with it the lane's row, which every other drainer of the lane waits for. Together far
 # below the 60 s within which a 202 promises the event in PostgreSQL.
-SESSION = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "8s"}
+SESSION_LIMITS = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "8s"}
+SESSION_OPTIONS = " ".join(f"-c {name}={limit}" for name, limit in SESSION_LIMITS.items())
 
 
 class Command(BaseCommand):
@@ -32,8 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *, queue: str, **_: Any) -> None:
         RECORDER.process = process_name("worker" if queue == keys.DRAIN_QUEUE else "ops")
-        given = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
-        settings.DATABASES["default"]["OPTIONS"]["options"] = given
+        settings.DATABASES["default"]["OPTIONS"]["options"] = SESSION_OPTIONS
         connection.close()
         housekeeping = Housekeeping(recorder=RECORDER, book=None)
         housekeeping.start()
