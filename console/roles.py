@@ -26,12 +26,13 @@ FIGURES = frozenset(
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
 )
+DECISIONS = frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD})
 OPERATIONS = FIGURES | CONTENTS | {Permission.PROVIDER_READ}
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
-    Role.DRI: OPERATIONS,
-    Role.PLATFORM_OPS: OPERATIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
+    Role.DRI: OPERATIONS | DECISIONS,
+    Role.PLATFORM_OPS: OPERATIONS | DECISIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
     Role.LEADERSHIP: FIGURES | {Permission.PROVIDER_READ},
     Role.AUDITOR: OPERATIONS | {Permission.USER_READ, Permission.GROUP_READ},
 }

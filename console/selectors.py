@@ -21,16 +21,16 @@ def has_events() -> bool:
 
 def duplicate_count(*, now: datetime, last: timedelta) -> int:
     """Suppressed duplicates received lately, counted up to COUNTED_AT_MOST + 1. Their ids carry the time."""
-    rows = SuppressedDuplicate.objects.filter(pk__gt=_earliest_id(now - last))
+    rows = SuppressedDuplicate.objects.filter(pk__gt=earliest_id(now - last))
     return rows.order_by()[: COUNTED_AT_MOST + 1].count()
 
 
 def quarantined_count(*, now: datetime, last: timedelta) -> int:
     """Quarantined events received lately, counted up to COUNTED_AT_MOST + 1."""
-    rows = QuarantinedEvent.objects.filter(pk__gt=_earliest_id(now - last))
+    rows = QuarantinedEvent.objects.filter(pk__gt=earliest_id(now - last))
     return rows.order_by()[: COUNTED_AT_MOST + 1].count()
 
 
-def _earliest_id(moment: datetime) -> UUID:
+def earliest_id(moment: datetime) -> UUID:
     """Below every id that was made at this moment or later."""
     return UUID(int=us_of(moment) // 1_000 << 80)
