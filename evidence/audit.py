@@ -1,0 +1,112 @@
+"""Who did what, why: one entry for each act, in the transaction of the act itself.
+
+The head's row is locked from `record` to the end of the transaction: entries get their numbers in the order in which
+acts commit, and a rollback leaves no gap. So concurrent acts wait for each other: record last, and keep what comes
+after it short. Nothing on the way of a webhook records.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import connection
+
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from autocom.kernel.digest import sha256
+from evidence.audit_chain import canonical_entry
+from evidence.errors import OutsideTransaction
+from evidence.models import AuditEntry, AuditHead
+from evidence.selectors import chained
+
+
+class Act(StrEnum):
+    """What was done, as "noun.past_tense". A value is never given another meaning: old entries keep it."""
+
+    SIGNED_IN = "session.signed_in"
+    SIGN_IN_FAILED = "session.sign_in_failed"
+    SIGNED_OUT = "session.signed_out"
+    USER_ADDED = "user.added"
+    USER_CHANGED = "user.changed"
+    USER_DELETED = "user.deleted"
+    ROLE_CHANGED = "role.changed"
+    ROLE_DELETED = "role.deleted"
+    PERMISSION_REFUSED = "permission.refused"
+    PROVIDER_ADDED = "provider.added"
+    PROVIDER_CHANGED = "provider.changed"
+    PROVIDER_ENABLED = "provider.enabled"
+    PROVIDER_DISABLED = "provider.disabled"
+    SECRET_ROTATED = "secret.rotated"  # noqa: S105  (the act's name)
+    SECRET_REVOKED = "secret.revoked"  # noqa: S105  (the act's name)
+    SECRETS_REKEYED = "secrets.rekeyed"
+    CERTIFICATE_IMPORTED = "certificate.imported"
+    DEAD_LETTER_RETRIED = "dead_letter.retry_requested"
+    DEAD_LETTER_DISCARDED = "dead_letter.discarded"
+    QUARANTINE_RETRIED = "quarantine.retry_requested"
+    QUARANTINE_DISCARDED = "quarantine.discarded"
+    CONFIGURATION_AT_START = "configuration.read_at_start"
+
+
+class ActorKind(StrEnum):
+    PERSON = "person"
+    TOKEN = "token"  # noqa: S105
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts. Names of kind PERSON are usernames of the console, or `os:<name>` for a person at a shell."""
+
+    kind: ActorKind
+    name: str
+
+    @classmethod
+    def person(cls, user: AbstractBaseUser | AnonymousUser) -> Self:
+        return cls(ActorKind.PERSON, user.get_username())
+
+    @classmethod
+    def command_line(cls, os_user: str | None = None) -> Self:
+        """Whoever runs this process, unless named. No username of the console has a colon."""
+        return cls(ActorKind.PERSON, f"os:{os_user or _os_user()}")
+
+    @classmethod
+    def process(cls, name: str) -> Self:
+        return cls(ActorKind.PROCESS, name)
+
+
+def record(
+    act: Act, *, actor: Actor, subject: str, reason: str = "", facts: Mapping[str, object] | None = None
+) -> AuditEntry:
+    """The entry stands or falls with the caller's transaction. `facts` are JSON without floats, and hold no secret.
+
+    Raises OutsideTransaction, and NotCanonical for a text or fact that cannot be written.
+    """
+    if not connection.in_atomic_block:
+        raise OutsideTransaction
+    head = AuditHead.objects.select_for_update().get()
+    entry = AuditEntry(
+        number=head.number + 1,
+        at=datetime_of(us=SYSTEM_CLOCK.now_us()),
+        act=act.value,
+        actor_kind=actor.kind.value,
+        actor=actor.name,
+        subject=subject,
+        reason=reason,
+        facts=dict(facts or {}),
+        previous_sha256=bytes(head.entry_sha256),
+    )
+    entry.entry_sha256 = sha256(canonical_entry(chained(entry)))
+    entry.save(force_insert=True)  # the database moves the head, or refuses the entry
+    return entry
+
+
+def _os_user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's made-up user
+        return str(os.getuid())

@@ -1,0 +1,20 @@
+"""Why something was not entered as evidence."""
+
+from autocom.kernel.errors import AutocomError
+
+
+class EvidenceError(AutocomError):
+    """The root of this app's errors."""
+
+    code = "evidence_error"
+
+
+class OutsideTransaction(EvidenceError):
+    """An audit entry was to be written where no transaction is open: it could stay without its act, or go with none."""
+
+    code = "audit_outside_transaction"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an audit entry is written inside the transaction of its act: open it with transaction.atomic()"
+        )
