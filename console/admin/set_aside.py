@@ -1,0 +1,98 @@
+"""What dead letters and quarantine have in common: letters to tick, and the pages that decide over them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar, override
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from console.admin.read_only import KeysetAdmin
+from console.roles import PERMISSIONS_BY_ROLE
+from console.set_aside.chosen import PICK
+from console.set_aside.decide import decide_page
+from console.set_aside.kinds import KINDS, Kind, Letter
+from console.set_aside.outcome import outcome_page
+from console.set_aside.plan import retry_plan
+from console.set_aside.verbs import VERBS, Verb
+from ingestion.redrive.place import SetAside
+
+STATE_COLOURS = {"open": "warning", "retrying": "info", "retried": "success", "discarded": "default"}
+
+
+class SetAsideAdmin(KeysetAdmin):
+    """The rows stay read-only: every change is an act with a preview, and an entry in the audit log."""
+
+    place: ClassVar[SetAside]
+    change_list_template = "console/set_aside_list.html"
+    change_form_outer_before_template = "console/set_aside_decision.html"
+    list_display_links = ("short",)
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.place]
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        name = f"ingestion_{self.model._meta.model_name}"
+        site = self.admin_site.admin_view
+        decide = [
+            path(f"{verb.name}/", site(partial(decide_page, admin=self, verb=verb)), name=f"{name}_{verb.name}")
+            for verb in VERBS
+        ]
+        outcome = site(partial(outcome_page, admin=self))
+        return [*decide, path("outcome/<int:number>/", outcome, name=f"{name}_outcome"), *super().get_urls()]
+
+    @override
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        acts = [self._offered(verb, request) for verb in VERBS]
+        answer: HttpResponse = super().changelist_view(request, {"acts": acts, **(extra_context or {})})
+        return answer
+
+    @override
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        letter = self.get_object(request, object_id) if object_id else None
+        context = dict(extra_context or {})
+        if letter is not None and self.has_view_permission(request):
+            context |= {
+                "letter": letter,
+                "is_open": letter.state == letter.State.OPEN,
+                "forecast": retry_plan(self.place, [letter.pk]).letters[0],
+                "acts": [self._offered(verb, request) for verb in VERBS],
+            }
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return answer
+
+    def _offered(self, verb: Verb, request: HttpRequest) -> dict[str, Any]:
+        """For its button, which says what is missing to those who may not press it."""
+        holders = [role.value for role, held in PERMISSIONS_BY_ROLE.items() if verb.permission in held]
+        return {
+            "name": verb.name,
+            "address": self.kind.address(verb.name),
+            "is_permitted": request.user.has_perm(verb.permission),
+            "missing": f"{verb.name} takes the permission {verb.permission.value}: {' and '.join(holders)} have it",
+        }
+
+    @admin.display(description=format_html('<span class="console-hidden">Tick</span>'))
+    def pick(self, letter: Letter) -> SafeString:
+        return format_html(
+            '<input type="checkbox" class="console-pick" name="{}" value="{}" aria-label="Tick …{}">',
+            PICK,
+            letter.pk,
+            str(letter.pk)[-8:],
+        )
+
+    @display(description="State", label=STATE_COLOURS)  # type: ignore[untyped-decorator]
+    def state_label(self, letter: Letter) -> str:
+        return letter.state
