@@ -202,6 +202,11 @@ class Event(EventFields):
         max_length=16, default="other", help_text="Normalised: delivered, bounced, opened, payment, …"
     )
     payload = RawJSONField()
+    redriven_at = models.DateTimeField(
+        null=True,
+        help_text="It stood aside, and a retry was asked for then: lane, sequence and accepted are the retry's",
+    )
+    redriven_from_sequence = models.BigIntegerField(null=True, help_text="Its first sequence, that of its receipt")
     batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="events")
 
     class Meta:
@@ -235,13 +240,37 @@ class SuppressedDuplicate(models.Model):
         return f"{self.event_type} {self.message_id}"
 
 
-class QuarantinedEvent(EventFields):
-    """The identity of a stored event with another content. Both are kept; a person decides."""
+class SetAsideState(models.TextChoices):
+    OPEN = "open"
+    RETRYING = "retrying"
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+
+
+class SetAsideFields(EventFields):
+    """What a dead letter and a quarantined event have in common. Place and times stay those of the first receipt."""
 
     event_id = models.UUIDField(primary_key=True)
+    occurred_at = models.DateTimeField(null=True)
+    kind = models.CharField(max_length=16, default="other")
+    payload_bytes = models.BinaryField()
+    is_whole = models.BooleanField(
+        default=False, help_text="All that an event's row needs stands here as it came: only then may it be retried"
+    )
+    state = models.CharField(max_length=16, choices=SetAsideState.choices, default=SetAsideState.OPEN)
+    state_at = models.DateTimeField(null=True, help_text="When the state became what it is; none while nobody acted")
+    attempt_count = models.PositiveIntegerField(default=1, help_text="The number of the attempt made last")
+    discard_reason = models.TextField(default="")
+
+    class Meta:
+        abstract = True
+
+
+class QuarantinedEvent(SetAsideFields):
+    """The identity of a stored event with another content. Both are kept; a person decides."""
+
     original_event_id = models.UUIDField(null=True)
     original_content_sha256 = models.BinaryField(null=True)
-    payload_bytes = models.BinaryField()
     batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="quarantined")
 
     class Meta:
@@ -249,38 +278,67 @@ class QuarantinedEvent(EventFields):
         indexes = [
             models.Index(fields=["message_id", "event_type"], name="quarantined_message_type"),
             models.Index(fields=["original_event_id"], name="quarantined_original"),
+            models.Index(fields=["state", "event_id"], name="quarantined_state"),
         ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.message_id}"
 
 
-class DeadLetter(EventFields):
+class DeadLetter(SetAsideFields):
     """An accepted event that can never be stored as it is: its bytes, why, and what was tried."""
 
-    class State(models.TextChoices):
-        OPEN = "open"
-        RETRIED = "retried"
-        DISCARDED = "discarded"
+    State = SetAsideState
 
-    event_id = models.UUIDField(primary_key=True)
-    occurred_at = models.DateTimeField(null=True)
-    kind = models.CharField(max_length=16, default="other")
-    payload_bytes = models.BinaryField()
-    state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
     error_class = models.CharField(max_length=96)
     error = models.TextField()
     fingerprint = models.CharField(max_length=16, db_index=True, help_text="Groups letters that failed alike")
-    attempt_count = models.PositiveIntegerField(default=1)
     dead_at = models.DateTimeField(db_default=Now())
     batch = models.ForeignKey(Batch, on_delete=models.PROTECT, db_index=False, related_name="dead_letters")
 
     class Meta:
         ordering = ["-event_id"]
-        indexes = [models.Index(fields=["message_id", "event_type"], name="dead_letter_message_type")]
+        indexes = [
+            models.Index(fields=["message_id", "event_type"], name="dead_letter_message_type"),
+            models.Index(fields=["state", "event_id"], name="dead_letter_state"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.message_id}: {self.error_class}"
+
+
+class SetAsideAttempt(models.Model):
+    """One try to store an event that stands aside. Number 1 is the try that set it aside."""
+
+    class Outcome(models.TextChoices):
+        UNDER_WAY = "under_way"
+        STORED = "stored"
+        DUPLICATE = "duplicate"
+        FAILED = "failed"
+        LANE_FULL = "lane_full"
+
+    place = models.CharField(max_length=16, help_text="dead_letter or quarantine")
+    event_id = models.UUIDField()
+    number = models.PositiveIntegerField()
+    asked_at = models.DateTimeField()
+    outcome = models.CharField(max_length=16, choices=Outcome.choices, default=Outcome.UNDER_WAY)
+    settled_at = models.DateTimeField(null=True)
+    error_class = models.CharField(max_length=96, default="")
+    error = models.TextField(default="")
+    original_event_id = models.UUIDField(null=True, help_text="The stored event that holds the identity")
+    lane = models.PositiveSmallIntegerField(null=True)
+    epoch = models.BigIntegerField(null=True)
+    sequence = models.BigIntegerField(null=True, help_text="Where it was put on its lane; none while it is not there")
+    batch_number = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["event_id", "place", "number"], name="set_aside_attempt_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.event_id}: {self.outcome}"
 
 
 class LatencyFlush(models.Model):
