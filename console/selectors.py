@@ -3,8 +3,11 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from autocom.kernel.clock import us_of
-from ingestion.models import DeadLetter, Event, QuarantinedEvent, SuppressedDuplicate
+from ingestion.models import DeadLetter, Event, QuarantinedEvent, SetAsideState, SuppressedDuplicate
+from ingestion.redrive.place import SetAside
 
 COUNTED_AT_MOST = 10_000
 
@@ -29,6 +32,26 @@ def quarantined_count(*, now: datetime, last: timedelta) -> int:
     """Quarantined events received lately, counted up to COUNTED_AT_MOST + 1."""
     rows = QuarantinedEvent.objects.filter(pk__gt=earliest_id(now - last))
     return rows.order_by()[: COUNTED_AT_MOST + 1].count()
+
+
+def letters_set_aside(
+    place: SetAside,
+    *,
+    state: SetAsideState | None = None,
+    provider: str | None = None,
+    fingerprint: str | None = None,
+    since: datetime | None = None,
+) -> QuerySet[DeadLetter] | QuerySet[QuarantinedEvent]:
+    """Those that meet every condition given, in no order. `since`: received then or later. Fingerprints are of dead
+    letters alone."""
+    rows = place.model._default_manager.order_by()
+    if state is not None:
+        rows = rows.filter(state=state)
+    if provider is not None:
+        rows = rows.filter(provider=provider)
+    if fingerprint is not None:
+        rows = rows.filter(fingerprint=fingerprint)
+    return rows if since is None else rows.filter(pk__gte=earliest_id(since))
 
 
 def earliest_id(moment: datetime) -> UUID:

@@ -17,9 +17,7 @@ from ingestion.redrive.place import SetAside
 PERMISSION = Permission.SET_ASIDE_DISCARD
 
 
-def discard_set_aside(
-    operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str
-) -> AuditEntry:
+def discard_set_aside(operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str) -> AuditEntry:
     """What was open is DISCARDED with the reason, and on record with what was refused.
 
     Raises PermissionDenied, TooMany, and ValueError for an empty reason; then nothing changed.

@@ -25,8 +25,9 @@ class Operator:
         return cls(actor=Actor.person(user), has=user.has_perm)
 
     @classmethod
-    def command_line(cls, name: str) -> Self:
-        """Holds every permission: who can run commands here can also read the keys and write the database."""
+    def command_line(cls, name: str | None) -> Self:
+        """The named person, or whoever runs this process. May do everything: who can run commands here can also read
+        the keys and write the database."""
         return cls(actor=Actor.command_line(name), has=lambda _: True)
 
 
@@ -35,7 +36,5 @@ def check(operator: Operator, permission: Permission, *, subject: str) -> None:
     if operator.has(permission):
         return
     with transaction.atomic(durable=True):  # what is raised below must not take the entry with it
-        record(
-            Act.PERMISSION_REFUSED, actor=operator.actor, subject=subject, facts={"permission": permission.value}
-        )
+        record(Act.PERMISSION_REFUSED, actor=operator.actor, subject=subject, facts={"permission": permission.value})
     raise PermissionDenied(permission.value)

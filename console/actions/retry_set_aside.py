@@ -17,9 +17,7 @@ from ingestion.redrive.retry import request_retry
 PERMISSION = Permission.SET_ASIDE_RETRY
 
 
-def retry_set_aside(
-    operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str = ""
-) -> AuditEntry:
+def retry_set_aside(operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str = "") -> AuditEntry:
     """What could be asked for is RETRYING and on record with what was refused; the lanes get it on commit.
 
     Raises PermissionDenied and TooMany; then nothing changed.

@@ -14,28 +14,36 @@ from unfold.decorators import display
 
 from console.admin.read_only import KeysetAdmin
 from console.roles import PERMISSIONS_BY_ROLE
+from console.set_aside.attempts import attempts_table
 from console.set_aside.chosen import PICK
 from console.set_aside.decide import decide_page
 from console.set_aside.kinds import KINDS, Kind, Letter
 from console.set_aside.outcome import outcome_page
 from console.set_aside.plan import retry_plan
 from console.set_aside.verbs import VERBS, Verb
+from console.shown import ID_TAIL_COUNT, moment
+from ingestion.models import SetAsideState
 from ingestion.redrive.place import SetAside
 
-STATE_COLOURS = {"open": "warning", "retrying": "info", "retried": "success", "discarded": "default"}
+STATE_COLOURS = {
+    SetAsideState.OPEN: "warning",
+    SetAsideState.RETRYING: "info",
+    SetAsideState.RETRIED: "success",
+    SetAsideState.DISCARDED: "default",
+}
 
 
 class SetAsideAdmin(KeysetAdmin):
     """The rows stay read-only: every change is an act with a preview, and an entry in the audit log."""
 
-    place: ClassVar[SetAside]
+    set_aside: ClassVar[SetAside]
     change_list_template = "console/set_aside_list.html"
     change_form_outer_before_template = "console/set_aside_decision.html"
     list_display_links = ("short",)
 
     @property
     def kind(self) -> Kind:
-        return KINDS[self.place]
+        return KINDS[self.set_aside]
 
     @override
     def get_urls(self) -> list[URLPattern]:
@@ -50,7 +58,7 @@ class SetAsideAdmin(KeysetAdmin):
 
     @override
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        acts = [self._offered(verb, request) for verb in VERBS]
+        acts = [self.offered(verb, request) for verb in VERBS]
         answer: HttpResponse = super().changelist_view(request, {"acts": acts, **(extra_context or {})})
         return answer
 
@@ -67,14 +75,14 @@ class SetAsideAdmin(KeysetAdmin):
         if letter is not None and self.has_view_permission(request):
             context |= {
                 "letter": letter,
-                "is_open": letter.state == letter.State.OPEN,
-                "forecast": retry_plan(self.place, [letter.pk]).letters[0],
-                "acts": [self._offered(verb, request) for verb in VERBS],
+                "is_open": letter.state == SetAsideState.OPEN,
+                "forecast": retry_plan(self.set_aside, [letter.pk]).letters[0],
+                "acts": [self.offered(verb, request) for verb in VERBS],
             }
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return answer
 
-    def _offered(self, verb: Verb, request: HttpRequest) -> dict[str, Any]:
+    def offered(self, verb: Verb, request: HttpRequest) -> dict[str, Any]:
         """For its button, which says what is missing to those who may not press it."""
         holders = [role.value for role, held in PERMISSIONS_BY_ROLE.items() if verb.permission in held]
         return {
@@ -90,9 +98,19 @@ class SetAsideAdmin(KeysetAdmin):
             '<input type="checkbox" class="console-pick" name="{}" value="{}" aria-label="Tick …{}">',
             PICK,
             letter.pk,
-            str(letter.pk)[-8:],
+            str(letter.pk)[-ID_TAIL_COUNT:],
         )
 
     @display(description="State", label=STATE_COLOURS)  # type: ignore[untyped-decorator]
     def state_label(self, letter: Letter) -> str:
         return letter.state
+
+    @admin.display(description="Attempts")
+    def attempts(self, letter: Letter) -> SafeString | str:
+        return attempts_table(letter, place=self.set_aside)
+
+    @admin.display(description="Discarded")
+    def discarded(self, letter: Letter) -> SafeString | str:
+        if letter.state != SetAsideState.DISCARDED:
+            return "no"
+        return format_html("{} {}", moment(letter.state_at), letter.discard_reason)

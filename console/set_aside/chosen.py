@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from console.actions.set_aside import ACT_LIMIT_COUNT
 from console.keyset import Cursor, keyset_page
+from ingestion.models import SetAsideState
 
 if TYPE_CHECKING:
     from console.admin.set_aside import SetAsideAdmin
@@ -53,7 +54,7 @@ def _matching(request: HttpRequest, *, admin: SetAsideAdmin) -> Chosen:
         listed = admin.get_changelist_instance(request)
     except IncorrectLookupParameters:
         raise ChoiceInvalid("The filter cannot be read: set it again in the list.") from None
-    queryset = listed.queryset.filter(state=admin.model.State.OPEN).only("pk")
+    queryset = listed.queryset.filter(state=SetAsideState.OPEN).only("pk")
     page = keyset_page(
         queryset,
         cursor=Cursor(after=OLDEST),

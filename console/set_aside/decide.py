@@ -20,17 +20,18 @@ from console.set_aside.chosen import ChoiceInvalid, chosen_letters
 from console.set_aside.kinds import Kind
 from console.set_aside.plan import Plan, Planned
 from console.set_aside.verbs import Verb
+from console.shown import ID_TAIL_COUNT
+from ingestion.redrive.discard import REASON_LIMIT_CHARS
 
 if TYPE_CHECKING:
     from console.admin.set_aside import SetAsideAdmin
 
 FORESEEN = "foreseen"  # `<id>:<fate>` of each letter of the preview
-REASON_LIMIT_COUNT = 1_000
 
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
-        max_length=REASON_LIMIT_COUNT, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), strip=True
+        max_length=REASON_LIMIT_CHARS, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), strip=True
     )
 
     def __init__(self, *arguments: Any, is_needed: bool, **named: Any) -> None:
@@ -121,6 +122,7 @@ def _preview(
 def _row(planned: Planned, kind: Kind, *, is_changed: bool) -> dict[str, Any]:
     return {
         "planned": planned,
+        "short": str(planned.event_id)[-ID_TAIL_COUNT:],
         "link": kind.address("change", planned.event_id) if planned.letter else "",
         "original": original_of(planned.original_event_id).link if planned.original_event_id else "",
         "is_changed": is_changed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from console.access import Permission
@@ -12,6 +13,7 @@ from ingestion.models import DeadLetter, QuarantinedEvent
 from ingestion.redrive.place import SetAside
 
 type Letter = DeadLetter | QuarantinedEvent
+type LetterRows = QuerySet[DeadLetter] | QuerySet[QuarantinedEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,5 @@ class Kind:
 
 KINDS: Mapping[SetAside, Kind] = {
     SetAside.DEAD_LETTER: Kind(SetAside.DEAD_LETTER, DeadLetter, "dead letter", Permission.DEAD_LETTER_READ),
-    SetAside.QUARANTINE: Kind(
-        SetAside.QUARANTINE, QuarantinedEvent, "quarantined event", Permission.QUARANTINE_READ
-    ),
+    SetAside.QUARANTINE: Kind(SetAside.QUARANTINE, QuarantinedEvent, "quarantined event", Permission.QUARANTINE_READ),
 }

@@ -9,12 +9,15 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 
 from console.actions.set_aside import DISCARDED, RETRIED
+from console.originals import original_link
 from console.set_aside.kinds import Kind, Letter
 from console.set_aside.verbs import DISCARD, RETRY
-from console.shown import moment
+from console.shown import ID_TAIL_COUNT, moment
 from evidence.models import AuditEntry
+from ingestion.models import SetAsideAttempt, SetAsideState
 
 if TYPE_CHECKING:
     from console.admin.set_aside import SetAsideAdmin
@@ -49,14 +52,53 @@ def outcome_page(request: HttpRequest, number: int, *, admin: SetAsideAdmin) -> 
 
 
 def _rows(done: Sequence[UUID], kind: Kind) -> list[dict[str, Any]]:
-    letters: dict[UUID, Letter] = {
-        row.pk: row for row in kind.model._default_manager.filter(pk__in=done).defer("payload_bytes")
+    found = kind.model._default_manager.filter(pk__in=done).defer("payload_bytes")
+    letters: dict[UUID, Letter] = {row.pk: row for row in found}
+    tries = SetAsideAttempt.objects.filter(place=kind.place.value, event_id__in=done).order_by("number")
+    last = {each.event_id: each for each in tries}
+    return [_row(event_id, letters.get(event_id), last.get(event_id), kind) for event_id in done]
+
+
+def _row(event_id: UUID, letter: Letter | None, last: SetAsideAttempt | None, kind: Kind) -> dict[str, Any]:
+    return {
+        "short": str(event_id)[-ID_TAIL_COUNT:],
+        "event_id": event_id,
+        "letter": letter,
+        "link": kind.address("change", event_id) if letter else "",
+        "now": "not here any more: retention removed it" if letter is None else became(letter, last),
+        "stored": stored_link(event_id, last),
     }
-    return [
-        {"event_id": event_id, "letter": letters.get(event_id), "link": kind.address("change", event_id)}
-        for event_id in done
-    ]
+
+
+def became(letter: Letter, last: SetAsideAttempt | None) -> str:
+    """What has become of a letter, by its state and its last attempt."""
+    match letter.state, last.outcome if last else None:
+        case SetAsideState.RETRYING, _:
+            return "on its way: not committed yet"
+        case SetAsideState.RETRIED, SetAsideAttempt.Outcome.DUPLICATE:
+            return "retried: the event was stored already, so nothing was stored twice"
+        case SetAsideState.RETRIED, _:
+            return "retried and stored"
+        case SetAsideState.DISCARDED, _:
+            return f"discarded: {letter.discard_reason}"
+        case _, SetAsideAttempt.Outcome.LANE_FULL:
+            return "open again: its lane was full, try later"
+        case _, SetAsideAttempt.Outcome.FAILED:
+            return f"open again, it failed once more: {last.error if last else ''}"
+        case _:
+            return "open"
+
+
+def stored_link(event_id: UUID, last: SetAsideAttempt | None) -> SafeString | str:
+    """To the event that a retry came to; empty where it came to none."""
+    if last is None:
+        return ""
+    if last.outcome == SetAsideAttempt.Outcome.STORED:
+        return original_link(event_id, text="the stored event")
+    if last.outcome == SetAsideAttempt.Outcome.DUPLICATE and last.original_event_id is not None:
+        return original_link(last.original_event_id, text="the stored event")
+    return ""
 
 
 def _refused(each: dict[str, str], kind: Kind) -> dict[str, str]:
-    return {"event_id": each["event_id"], "why": each["why"], "link": kind.address("change", each["event_id"])}
+    return {**each, "link": kind.address("change", each["event_id"])}

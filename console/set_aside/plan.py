@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from console.set_aside.kinds import KINDS, Letter
+from ingestion.models import SetAsideState
 from ingestion.redrive.forecast import Fate, forecasts
 from ingestion.redrive.place import SetAside
 
@@ -91,7 +92,7 @@ def discard_plan(place: SetAside, event_ids: Sequence[UUID]) -> Plan:
 def _discarded(event_id: UUID, letter: Letter | None) -> Planned:
     if letter is None:
         fate, sentence = Fate.UNKNOWN_ID.value, "no such letter: it never existed, or retention removed it"
-    elif letter.state != letter.State.OPEN:
+    elif letter.state != SetAsideState.OPEN:
         fate, sentence = Fate.NOT_OPEN.value, f"it is {letter.state} already"
     else:
         fate, sentence = WILL_BE_DISCARDED, "closed for good; its bytes stay readable until retention removes them"

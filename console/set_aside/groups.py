@@ -1,0 +1,62 @@
+"""Dead letters that failed alike, a line for each error: how many, since when, and where they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from console.set_aside.verbs import VERBS
+from console.shown import ID_TAIL_COUNT, folded, moment
+from ingestion.models import DeadLetter, Provider, SetAsideState
+from ingestion.redrive.selectors import ErrorGroup, error_groups
+
+if TYPE_CHECKING:
+    from console.admin.dead_letters import DeadLetterAdmin
+
+GROUPS_LIMIT_COUNT = 100
+ERROR_SHOWN_COUNT = 120
+EVERY_STATE = "all"
+
+
+def groups_page(request: HttpRequest, *, admin: DeadLetterAdmin) -> HttpResponse:
+    """`?state=` open (the default), another state, or all; `?provider=` narrows it."""
+    if not admin.has_view_permission(request):
+        raise PermissionDenied(admin.kind.read.value)
+    state = request.GET.get("state", SetAsideState.OPEN.value)
+    provider = request.GET.get("provider", "")
+    wanted = {**({"state": state} if state != EVERY_STATE else {}), **({"provider": provider} if provider else {})}
+    groups = error_groups(DeadLetter.objects.filter(**wanted), limit_count=GROUPS_LIMIT_COUNT + 1)
+    context = {
+        "title": "Dead letters by error",
+        "rows": [_row(group, wanted, admin) for group in groups[:GROUPS_LIMIT_COUNT]],
+        "has_more": len(groups) > GROUPS_LIMIT_COUNT,
+        "limit_count": GROUPS_LIMIT_COUNT,
+        "state": state,
+        "states": [*SetAsideState.values, EVERY_STATE],
+        "provider": provider,
+        "providers": list(Provider.objects.values_list("name", flat=True)),
+        "acts": [admin.offered(verb, request) for verb in VERBS],
+        "may_act": state in (SetAsideState.OPEN, EVERY_STATE),
+        "back": admin.kind.address("changelist"),
+        "opts": DeadLetter._meta,
+    }
+    page = {**admin.admin_site.each_context(request), **context}
+    return TemplateResponse(request, "console/dead_letter_groups.html", page)
+
+
+def _row(group: ErrorGroup, wanted: dict[str, str], admin: DeadLetterAdmin) -> dict[str, Any]:
+    query = urlencode({**wanted, "error": group.fingerprint})
+    return {
+        "group": group,
+        "error": folded(group.error[:ERROR_SHOWN_COUNT] or "no message", group.error),
+        "first": moment(group.first_dead_at),
+        "last": moment(group.last_dead_at),
+        "query": query,
+        "link": f"{admin.kind.address('changelist')}?{query}",
+        "example": admin.kind.address("change", group.example),
+        "example_short": str(group.example)[-ID_TAIL_COUNT:],
+    }
