@@ -3,11 +3,10 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q
 
 from autocom.kernel.clock import us_of
-from ingestion.models import DeadLetter, Event, QuarantinedEvent, SetAsideState, SuppressedDuplicate
-from ingestion.redrive.place import SetAside
+from ingestion.models import DeadLetter, Event, QuarantinedEvent, SuppressedDuplicate
 
 COUNTED_AT_MOST = 10_000
 
@@ -34,24 +33,18 @@ def quarantined_count(*, now: datetime, last: timedelta) -> int:
     return rows.order_by()[: COUNTED_AT_MOST + 1].count()
 
 
-def letters_set_aside(
-    place: SetAside,
+def letters_where(
     *,
-    state: SetAsideState | None = None,
+    state: str | None = None,
     provider: str | None = None,
     fingerprint: str | None = None,
     since: datetime | None = None,
-) -> QuerySet[DeadLetter] | QuerySet[QuarantinedEvent]:
-    """Those that meet every condition given, in no order. `since`: received then or later. Fingerprints are of dead
-    letters alone."""
-    rows = place.model._default_manager.order_by()
-    if state is not None:
-        rows = rows.filter(state=state)
-    if provider is not None:
-        rows = rows.filter(provider=provider)
-    if fingerprint is not None:
-        rows = rows.filter(fingerprint=fingerprint)
-    return rows if since is None else rows.filter(pk__gte=earliest_id(since))
+) -> Q:
+    """The condition on letters for all that is given. `since`: received then or later. Only dead letters have
+    fingerprints."""
+    given = {"state": state, "provider": provider, "fingerprint": fingerprint}
+    condition = Q(**{name: value for name, value in given.items() if value is not None})
+    return condition if since is None else condition & Q(pk__gte=earliest_id(since))
 
 
 def earliest_id(moment: datetime) -> UUID:

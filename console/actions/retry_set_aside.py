@@ -10,7 +10,8 @@ from django.db import transaction
 from console.access import Permission
 from console.actions.operator import Operator, check
 from console.actions.set_aside import RETRIED, bounded, facts_of, subject_of
-from evidence.audit import AuditEntry, record
+from evidence.audit import record
+from evidence.models import AuditEntry
 from ingestion.redrive.place import SetAside
 from ingestion.redrive.retry import request_retry
 

@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from console.actions.operator import Operator, check
 from console.actions.set_aside import ACT_LIMIT_COUNT
-from console.originals import original_of
+from console.originals import original_link
 from console.set_aside.chosen import ChoiceInvalid, chosen_letters
 from console.set_aside.kinds import Kind
 from console.set_aside.plan import Plan, Planned
@@ -70,13 +70,18 @@ def _act(request: HttpRequest, operator: Operator, *, admin: SetAsideAdmin, verb
     foreseen = _foreseen(request.POST.getlist(FORESEEN))
     form = ReasonForm(request.POST, is_needed=verb.needs_reason)
     plan = verb.plan(admin.kind.place, sorted(foreseen))
-    changed = [each for each in plan.letters if each.fate != foreseen[each.event_id]]
+    changed = foreseen_changes(plan, foreseen)
     if changed or not form.is_valid():
         return _preview(request, plan, form, admin=admin, verb=verb, changed=changed)
     entry = verb.perform(
         operator, place=admin.kind.place, event_ids=sorted(foreseen), reason=form.cleaned_data["reason"]
     )
     return HttpResponseRedirect(admin.kind.address("outcome", entry.number))
+
+
+def foreseen_changes(plan: Plan, foreseen: Mapping[UUID, str]) -> Sequence[Planned]:
+    """The letters that would now meet another fate than the preview said."""
+    return [each for each in plan.letters if each.fate != foreseen[each.event_id]]
 
 
 def _foreseen(given: Sequence[str]) -> Mapping[UUID, str]:
@@ -124,7 +129,7 @@ def _row(planned: Planned, kind: Kind, *, is_changed: bool) -> dict[str, Any]:
         "planned": planned,
         "short": str(planned.event_id)[-ID_TAIL_COUNT:],
         "link": kind.address("change", planned.event_id) if planned.letter else "",
-        "original": original_of(planned.original_event_id).link if planned.original_event_id else "",
+        "original": original_link(planned.original_event_id, text="which") if planned.original_event_id else "",
         "is_changed": is_changed,
     }
 

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from console.selectors import letters_where
 from console.set_aside.verbs import VERBS
 from console.shown import ID_TAIL_COUNT, folded, moment
 from ingestion.models import DeadLetter, Provider, SetAsideState
@@ -28,8 +29,9 @@ def groups_page(request: HttpRequest, *, admin: DeadLetterAdmin) -> HttpResponse
         raise PermissionDenied(admin.kind.read.value)
     state = request.GET.get("state", SetAsideState.OPEN.value)
     provider = request.GET.get("provider", "")
-    wanted = {**({"state": state} if state != EVERY_STATE else {}), **({"provider": provider} if provider else {})}
-    groups = error_groups(DeadLetter.objects.filter(**wanted), limit_count=GROUPS_LIMIT_COUNT + 1)
+    wanted = {"state": "" if state == EVERY_STATE else state, "provider": provider}
+    wanted = {name: value for name, value in wanted.items() if value}
+    groups = error_groups(DeadLetter.objects.filter(letters_where(**wanted)), limit_count=GROUPS_LIMIT_COUNT + 1)
     context = {
         "title": "Dead letters by error",
         "rows": [_row(group, wanted, admin) for group in groups[:GROUPS_LIMIT_COUNT]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -13,7 +14,6 @@ from ingestion.models import DeadLetter, QuarantinedEvent
 from ingestion.redrive.place import SetAside
 
 type Letter = DeadLetter | QuarantinedEvent
-type LetterRows = QuerySet[DeadLetter] | QuerySet[QuarantinedEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,11 @@ class Kind:
     model: type[DeadLetter] | type[QuarantinedEvent]
     noun: str
     read: Permission
+
+    @property
+    def rows(self) -> QuerySet[Any]:
+        """Without their bytes, which no list shows, and in no order."""
+        return self.model._default_manager.order_by().defer("payload_bytes")
 
     def counted(self, count: int) -> str:
         return f"{count:,} {self.noun}{'' if count == 1 else 's'}"

@@ -52,8 +52,7 @@ def outcome_page(request: HttpRequest, number: int, *, admin: SetAsideAdmin) -> 
 
 
 def _rows(done: Sequence[UUID], kind: Kind) -> list[dict[str, Any]]:
-    found = kind.model._default_manager.filter(pk__in=done).defer("payload_bytes")
-    letters: dict[UUID, Letter] = {row.pk: row for row in found}
+    letters: dict[UUID, Letter] = {row.pk: row for row in kind.rows.filter(pk__in=done)}
     tries = SetAsideAttempt.objects.filter(place=kind.place.value, event_id__in=done).order_by("number")
     last = {each.event_id: each for each in tries}
     return [_row(event_id, letters.get(event_id), last.get(event_id), kind) for event_id in done]

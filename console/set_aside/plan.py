@@ -102,9 +102,7 @@ def _discarded(event_id: UUID, letter: Letter | None) -> Planned:
 
 
 def _letters(place: SetAside, event_ids: Sequence[UUID]) -> dict[UUID, Letter]:
-    """Without their bytes, which no list shows."""
-    rows = KINDS[place].model._default_manager.filter(pk__in=event_ids).defer("payload_bytes")
-    return {row.pk: row for row in rows}
+    return {row.pk: row for row in KINDS[place].rows.filter(pk__in=event_ids)}
 
 
 def _sums(planned: Sequence[Planned], told: dict[str, str]) -> Sequence[Sum]:

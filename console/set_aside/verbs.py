@@ -11,7 +11,7 @@ from console.access import Permission
 from console.actions import discard_set_aside, retry_set_aside
 from console.actions.operator import Operator
 from console.set_aside.plan import Plan, discard_plan, retry_plan
-from evidence.audit import AuditEntry
+from evidence.models import AuditEntry
 from ingestion.redrive.place import SetAside
 
 

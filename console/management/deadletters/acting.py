@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from console.actions.operator import Operator
-from console.management.deadletters.arguments import wanted_rows
+from console.management.deadletters.arguments import wanted
 from console.management.deadletters.errors import UsageWrong
 from console.management.deadletters.printing import planned_json, planned_line, sum_lines, visible
 from console.set_aside.kinds import KINDS, Kind
@@ -68,8 +68,8 @@ def _meant(kind: Kind, *, ids: Sequence[UUID], filters: dict[str, Any], limit: i
             f"which letters? Name ids, or a filter: deadletters {verb.name} --provider NAME, --error FINGERPRINT"
             " or --since 24h"
         )
-    rows = wanted_rows(kind.place, state=SetAsideState.OPEN.value, **filters)
-    found = list(rows.order_by("pk").values_list("pk", flat=True)[: limit + 1])
+    condition = wanted(kind.place, state=SetAsideState.OPEN.value, **filters)
+    found = list(kind.rows.filter(condition).order_by("pk").values_list("pk", flat=True)[: limit + 1])
     return Meant(found[:limit], has_more=len(found) > limit)
 
 

@@ -7,12 +7,13 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime
 from uuid import UUID
 
+from django.db.models import Q
+
 from console.actions.set_aside import ACT_LIMIT_COUNT
 from console.management.deadletters.errors import UsageWrong
-from console.selectors import letters_set_aside
-from console.set_aside.kinds import LetterRows
+from console.selectors import letters_where
 from ingestion.management.provider.arguments import length, moment
-from ingestion.models import Provider, SetAsideState
+from ingestion.models import Provider
 from ingestion.redrive.place import SetAside
 
 LIST_LIMIT_COUNT = 10_000
@@ -58,26 +59,15 @@ def add_act(parser: ArgumentParser) -> None:
     add_json(parser)
 
 
-def wanted_rows(
-    place: SetAside,
-    *,
-    provider: str | None,
-    error: str | None,
-    since: datetime | None,
-    state: str | None = None,
-) -> LetterRows:
-    """The letters that the filters mean. Raises UsageWrong."""
+def wanted(
+    place: SetAside, *, provider: str | None, error: str | None, since: datetime | None, state: str | None = None
+) -> Q:
+    """The condition that the filters mean. Raises UsageWrong."""
     if error is not None and place is SetAside.QUARANTINE:
         raise UsageWrong("quarantined events have no error: leave --error out, or write --place dead_letter")
     if provider is not None:
         _check_provider(provider)
-    return letters_set_aside(
-        place,
-        state=None if state is None else SetAsideState(state),
-        provider=provider,
-        fingerprint=error,
-        since=since,
-    )
+    return letters_where(state=state, provider=provider, fingerprint=error, since=since)
 
 
 def _check_provider(provider: str) -> None:

@@ -1,7 +1,7 @@
 from argparse import ArgumentParser
 from datetime import datetime
 
-from console.management.deadletters.arguments import add_filters, add_json, add_limit, wanted_rows
+from console.management.deadletters.arguments import add_filters, add_json, add_limit, wanted
 from console.management.deadletters.printing import visible
 from ingestion.management.provider.printing import iso, say, say_json, told
 from ingestion.models import DeadLetter, SetAsideState
@@ -31,8 +31,8 @@ def run(
     **_: object,
 ) -> int:
     of_state = None if state == EVERY_STATE else state
-    rows = wanted_rows(SetAside.DEAD_LETTER, state=of_state, provider=provider, error=error, since=since)
-    groups = error_groups(DeadLetter.objects.filter(pk__in=rows.values("pk")), limit_count=limit)
+    condition = wanted(SetAside.DEAD_LETTER, state=of_state, provider=provider, error=error, since=since)
+    groups = error_groups(DeadLetter.objects.filter(condition), limit_count=limit)
     if json:
         say_json({"groups": [_json(group) for group in groups]})
         return 0

@@ -7,7 +7,7 @@ from console.management.deadletters.arguments import (
     add_json,
     add_limit,
     add_place,
-    wanted_rows,
+    wanted,
 )
 from console.management.deadletters.printing import letter_json, letter_line
 from console.set_aside.kinds import KINDS
@@ -38,8 +38,8 @@ def run(
     **_: object,
 ) -> int:
     kind = KINDS[SetAside(place)]
-    rows = wanted_rows(kind.place, state=state, provider=provider, error=error, since=since)
-    found = list(rows.order_by("-pk").defer("payload_bytes")[: limit + 1])
+    condition = wanted(kind.place, state=state, provider=provider, error=error, since=since)
+    found = list(kind.rows.filter(condition).order_by("-pk")[: limit + 1])
     shown, has_more = found[:limit], len(found) > limit
     if json:
         say_json({"place": kind.place.value, "letters": [letter_json(row) for row in shown], "has_more": has_more})
