@@ -2,7 +2,8 @@
 
 Owns the drain's only transaction; asks nothing of Redis, HTTP or RQ. After it returns, every entry of the batch is
 settled: stored as an event, or
-recorded as a duplicate, in quarantine or as a dead letter. After it raises, nothing happened, except that a lost
+recorded as a duplicate, in quarantine, as a dead letter or as a failed retry. After it raises, nothing happened,
+except that a lost
 connection at COMMIT leaves
 the outcome open; the same entries then come again and the stored ones are recognised.
 """
@@ -28,8 +29,8 @@ from autocom.kernel.merkle import leaf_hash, root_of_hashes
 from ingestion.buffer.append import EntryKind, LaneEntry, hop_mac, original_receipt
 from ingestion.buffer.store import Claim
 from ingestion.bulk_insert import insert_new
-from ingestion.dead_letters import Death, dead_letter
-from ingestion.leaf import DEAD, STORED, leaf_line
+from ingestion.dead_letters import RECEIPT_MISMATCH, Death, dead_letter
+from ingestion.leaf import DEAD, REDRIVEN, STORED, leaf_line
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -42,6 +43,7 @@ from ingestion.models import (
 )
 from ingestion.poison import storable, why_unstorable
 from ingestion.receipts import Receipt
+from ingestion.redrive.settle import Unstored, attempt_name, attempts_under_way, settle_stored, settle_unstored
 from ingestion.riding import Riding, read_doubtful_riding, read_riding
 
 STATEMENT_TOO_COMPLEX_CLASS = (
@@ -82,7 +84,7 @@ class Settled:
     quarantined_count: int = 0
     dead_count: int = 0
     repeated_count: int = 0
-    set_aside: Counter[tuple[str, str]] = field(default_factory=Counter)  # provider, fate: duplicate or quarantined
+    set_aside: Counter[tuple[str, str]] = field(default_factory=Counter)  # provider, fate
     batch_numbers: list[int] = field(default_factory=list)
 
     def add(self, other: Settled) -> None:
@@ -103,13 +105,21 @@ class _Sorted:
     duplicates: list[tuple[Riding, UUID, bool]] = field(default_factory=list)  # with the original's id, and found late?
     quarantined: list[tuple[Riding, UUID | None, bytes | None]] = field(default_factory=list)
     dead: list[tuple[Riding, Death]] = field(default_factory=list)
+    unstored: list[Unstored] = field(default_factory=list)  # retries that store nothing
     deliveries: list[dict[str, Any]] = field(default_factory=list)
     repeated_count: int = 0
 
     @property
     def count(self) -> int:
         """All that will stand in a table of its own; repeats are settled already."""
-        return len(self.events) + len(self.dead) + len(self.duplicates) + len(self.quarantined)
+        return len(self.events) + len(self.dead) + len(self.duplicates) + len(self.quarantined) + len(self.unstored)
+
+    def bury(self, riding: Riding, death: Death) -> None:
+        """A retry that fails has its row already, and its leaf in the batch that it was set aside in."""
+        if riding.ticket is None:
+            self.dead.append((riding, death))
+        else:
+            self.unstored.append(Unstored(riding=riding, death=death))
 
 
 def settle(entries: Sequence[LaneEntry], *, context: BatchContext) -> Settled:
@@ -194,17 +204,18 @@ def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict
         riding = read(entry, lane=context.claim.lane, epoch=context.claim.epoch)
         if is_genuine and riding.headers is not None and not riding.is_unreadable:
             sorted_.deliveries.append(_delivery_of(riding))
-        original = None if entry.kind is EntryKind.EVENT else _original(entry)
-        if not is_believed or riding.is_unreadable or (original is None and entry.kind is not EntryKind.EVENT):
+        is_first = entry.kind in (EntryKind.EVENT, EntryKind.REDRIVEN)
+        original = None if is_first else _original(entry)
+        if not is_believed or riding.is_unreadable or (original is None and not is_first):
             sorted_.dead.append((riding, Death.receipt_mismatch()))
         elif (death := verdicts.get(entry.sequence)) is not None:
-            sorted_.dead.append((riding, death))
+            sorted_.bury(riding, death)
         elif original is None:
             why = why_unstorable(entry.payload) or riding.why_unstorable
             if why is None:
                 sorted_.events.append(riding)
             else:
-                sorted_.dead.append((riding, Death.poison(why)))
+                sorted_.bury(riding, Death.poison(why))
         elif entry.kind is EntryKind.DUPLICATE:
             sorted_.duplicates.append((riding, original.event_id, False))
         else:
@@ -272,6 +283,7 @@ def _write(
             raise _Repeats
         if cursor is not None:
             _note_reused(sorted_, claim=claim, cursor=cursor)
+        _leave_settled_retries(sorted_)
         insert_new(Delivery, sorted_.deliveries)
         number = _write_batch(sorted_, context=context, first=first, last=last)
         transaction.set_rollback(is_rehearsal)
@@ -281,17 +293,43 @@ def _write(
         quarantined_count=len(sorted_.quarantined),
         dead_count=len(sorted_.dead),
         repeated_count=sorted_.repeated_count,
-        set_aside=Counter(
-            [(riding.provider, "duplicate") for riding, _, _ in sorted_.duplicates]
-            + [(riding.provider, "quarantined") for riding, _, _ in sorted_.quarantined]
-        ),
+        set_aside=_set_aside_counts(sorted_),
         batch_numbers=[number] if number else [],
+    )
+
+
+def _leave_settled_retries(sorted_: _Sorted) -> None:
+    """Leaves out what an earlier copy of its entry has settled; locks the rows of the others."""
+    retries = [*sorted_.events, *(each.riding for each in sorted_.unstored)]
+    names = [name for riding in retries if (name := attempt_name(riding))]
+    if not names:
+        return
+    under_way: set[object] = {None, *attempts_under_way(names)}  # what comes from a sender has no name
+    before_count = sorted_.count
+    sorted_.events = [riding for riding in sorted_.events if attempt_name(riding) in under_way]
+    once = {each.riding.event_id: each for each in sorted_.unstored if attempt_name(each.riding) in under_way}
+    sorted_.unstored = list(once.values())
+    sorted_.repeated_count += before_count - sorted_.count
+
+
+def _set_aside_counts(sorted_: _Sorted) -> Counter[tuple[str, str]]:
+    """By provider and fate. A provider that no MAC vouches for is no label."""
+    return Counter(
+        [(riding.provider, "duplicate") for riding, _, _ in sorted_.duplicates]
+        + [(riding.provider, "quarantined") for riding, _, _ in sorted_.quarantined]
+        + [
+            ("unknown" if death.error_class == RECEIPT_MISMATCH else riding.provider, "dead_letter")
+            for riding, death in sorted_.dead
+        ]
+        + [(riding.provider, "retry_stored") for riding in sorted_.events if riding.ticket is not None]
+        + [(each.riding.provider, each.fate) for each in sorted_.unstored]
     )
 
 
 def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: int) -> int:
     """The batch's number, or 0 where only repeats were left."""
-    claim = context.claim
+    claim, now = context.claim, datetime_of(us=context.clock.now_us())
+    settle_unstored(sorted_.unstored, now=now)
     SuppressedDuplicate.objects.bulk_create(
         [riding.as_duplicate(original=original, late=late) for riding, original, late in sorted_.duplicates],
         ignore_conflicts=True,
@@ -311,10 +349,11 @@ def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: i
         worker=context.worker,
         fence=claim.fence,
         claimed_at=datetime_of(us=context.claimed_us),
-        committed_at=datetime_of(us=context.clock.now_us()),
+        committed_at=now,
     )
-    if insert_new(Event, [riding.as_event_row(batch.number) for riding in sorted_.events]) != len(sorted_.events):
+    if _insert_events(sorted_.events, batch_number=batch.number) != len(sorted_.events):
         raise _Repeats  # an identity is stored already: Redis's dedupe window had passed, or Redis lost it
+    settle_stored(sorted_.events, batch_number=batch.number, now=now)
     QuarantinedEvent.objects.bulk_create(
         [riding.as_quarantined(batch, original=o, original_content=c) for riding, o, c in sorted_.quarantined],
         ignore_conflicts=True,
@@ -326,9 +365,19 @@ def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: i
     return number
 
 
+def _insert_events(ridings: Sequence[Riding], *, batch_number: int) -> int:
+    """How many were new. Retries have two columns more, and one statement has one set of columns."""
+    first = [riding.as_event_row(batch_number) for riding in ridings if riding.ticket is None]
+    again = [riding.as_event_row(batch_number) for riding in ridings if riding.ticket is not None]
+    return insert_new(Event, first) + insert_new(Event, again)
+
+
 def _leaf_hashes(sorted_: _Sorted) -> list[bytes]:
-    """Of everything in the batch that a receipt was given for, in sequence order."""
-    kept = [(riding, STORED) for riding in sorted_.events]
+    """Of everything in the batch that a receipt was given for, in sequence order.
+
+    A retry that fails again has none: the leaf of its dead letter stands in its first batch.
+    """
+    kept = [(riding, STORED if riding.ticket is None else REDRIVEN) for riding in sorted_.events]
     kept += [(riding.storable(), DEAD) for riding, _ in sorted_.dead]  # as its row says it
     kept.sort(key=lambda pair: pair[0].sequence)
     return [
@@ -414,13 +463,19 @@ def _set_repeats_aside(sorted_: _Sorted) -> None:
     buried = _known(DeadLetter, ridings)
     before_count = sorted_.count
     new: list[Riding] = []
+    new_ids: set[UUID] = set()
     for riding in sorted_.events:
         known = stored.get(riding.identity)
-        if riding.event_id in buried or (known is not None and known[0] == riding.event_id):
+        if riding.ticket is None and riding.event_id in buried:
+            continue
+        if known is not None and known[0] == riding.event_id and (riding.ticket is None or riding.event_id in new_ids):
             continue
         if known is None:
             new.append(riding)
+            new_ids.add(riding.event_id)
             stored[riding.identity] = (riding.event_id, riding.content_sha256)
+        elif riding.ticket is not None:
+            sorted_.unstored.append(Unstored.beside(riding, original=known[0], original_content=known[1]))
         elif known[1] == riding.content_sha256:
             sorted_.duplicates.append((riding, known[0], True))
         else:

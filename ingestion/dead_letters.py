@@ -11,6 +11,7 @@ from ingestion.models import Batch, DeadLetter
 from ingestion.poison import storable
 from ingestion.riding import Riding
 
+RECEIPT_MISMATCH = "receipt_mismatch"
 _VARIABLE_PARTS = re.compile(r"0x[0-9a-fA-F]+|\d+|\"[^\"]*\"|'[^']*'")
 
 
@@ -32,7 +33,7 @@ class Death:
     @classmethod
     def receipt_mismatch(cls) -> Self:
         return cls(
-            error_class="receipt_mismatch",
+            error_class=RECEIPT_MISMATCH,
             error="the entry was changed in Redis after it was accepted: its MAC does not fit",
         )
 
@@ -44,13 +45,12 @@ class Death:
 
 def dead_letter(riding: Riding, death: Death, *, batch: Batch) -> DeadLetter:
     """The letter, not saved yet. Texts that PostgreSQL cannot hold are written visibly; the bytes stay as they came."""
-    return DeadLetter(
-        event_id=riding.event_id,
-        kind=riding.kind,
-        payload_bytes=riding.payload,
+    letter = DeadLetter(
         error_class=death.error_class,
         error=storable(death.error),
         fingerprint=death.fingerprint,
         batch=batch,
-        **riding.storable().common(),
+        **riding.as_set_aside(),
     )
+    letter.is_whole &= death.error_class != RECEIPT_MISMATCH
+    return letter

@@ -161,6 +161,7 @@ class Drainer:
                 "duplicates": settled.duplicate_count,
                 "quarantined": settled.quarantined_count,
                 "dead": settled.dead_count,
+                "retries_stored": sum(riding.ticket is not None for riding in settled.stored),
                 "repeated": settled.repeated_count,
                 "commit_ms": (committed_us - claimed_us) / 1_000,
                 "left": left,
@@ -174,7 +175,8 @@ class Drainer:
             self.recorder.record_set_aside(provider, fate, count)
         by_provider: dict[str, list[Riding]] = defaultdict(list)
         for riding in settled.stored:
-            by_provider[riding.provider].append(riding)
+            if riding.ticket is None:  # a retry's clock would start at the first receipt, days ago
+                by_provider[riding.provider].append(riding)
         for provider, stored in by_provider.items():
             record = partial(self.recorder.record_many, provider=provider)
             record(Stage.QUEUE, durations_us=Counter(claimed_us - riding.accepted_us for riding in stored))

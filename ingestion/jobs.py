@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 from rq import get_current_job
 
 from autocom.kernel.clock import SYSTEM_CLOCK
@@ -14,6 +14,7 @@ from autocom.kernel.request_context import REQUEST_ID
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.drain import Drainer
 from ingestion.latency import RECORDER
+from ingestion.redrive.send import send_stranded
 from ingestion.sweep import sweep_lanes
 
 log = logging.getLogger(__name__)
@@ -35,5 +36,11 @@ def drain(lane: int) -> dict[str, Any]:
 
 
 def sweep() -> int:
-    """Rings for every lane that has entries and nobody at work."""
-    return sweep_lanes(lane_buffer(), lane_count=settings.AUTOCOM.lanes)
+    """Rings for every lane that has entries and nobody at work; sends again the retries that got lost on the way."""
+    rung_count = sweep_lanes(lane_buffer(), lane_count=settings.AUTOCOM.lanes)
+    close_old_connections()
+    try:
+        send_stranded(buffer=lane_buffer())
+    except Error as error:  # lanes must be rung while PostgreSQL is away
+        log.warning("stranded_retries_not_known", extra={"error": str(error)})
+    return rung_count

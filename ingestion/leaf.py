@@ -3,7 +3,8 @@ row.
 
 `acc1 kind provider message_id event_type ordering_key lane epoch sequence accepted_us body_sha256 content_sha256
 event_id`, separated by tabs; `kind` is P (stored as
-an event) or D (dead letter). Tab, line end and percent are percent-escaped.
+an event), D (dead letter) or R (stored as an event by a retry, at a place of its own: the leaf of its first place stays
+in its first batch). Tab, line end and percent are percent-escaped.
 """
 
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 VERSION = "acc1"
 STORED = "P"
 DEAD = "D"
+REDRIVEN = "R"
 
 
 def leaf_line(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from autocom.kernel import json_text
 from autocom.kernel.clock import datetime_of
-from ingestion.buffer.append import LaneEntry
+from ingestion.buffer.append import EntryKind, LaneEntry
 from ingestion.bulk_insert import raw_json
 from ingestion.models import Batch, QuarantinedEvent, SuppressedDuplicate
 from ingestion.poison import storable
+from ingestion.redrive.ticket import Ticket
 
 LATEST_US = 253_402_300_800_000_000  # year 10000: no datetime reaches it
 
@@ -39,6 +41,11 @@ class Riding:
     kind: str
     headers: dict[str, str] | None = None  # of the delivery, where this event is all of it
     is_unreadable: bool = False
+    ticket: Ticket | None = None  # of the attempt, where it stood aside before
+
+    @property
+    def occurred_at(self) -> datetime | None:
+        return None if self.occurred_us is None else datetime_of(us=self.occurred_us)
 
     @property
     def why_unstorable(self) -> str | None:
@@ -70,14 +77,31 @@ class Riding:
         )
 
     def as_event_row(self, batch_number: int) -> dict[str, Any]:
-        """The columns of an Event, for `bulk_insert`."""
-        return {
+        """The columns of an Event, for `bulk_insert`: two more where it stood aside before."""
+        row = {
             "id": self.event_id,
-            "occurred_at": None if self.occurred_us is None else datetime_of(us=self.occurred_us),
+            "occurred_at": self.occurred_at,
             "kind": self.kind,
             "payload": raw_json(self.payload),
             "batch_id": batch_number,
             **self.common(),
+        }
+        if self.ticket is not None:
+            row["redriven_at"] = datetime_of(us=self.ticket.asked_us)
+            row["redriven_from_sequence"] = self.ticket.from_sequence
+        return row
+
+    def as_set_aside(self) -> dict[str, Any]:
+        """What a dead letter and a quarantined event have in common. Texts that PostgreSQL cannot hold are written
+        visibly, and then it is not whole: nobody could tell them back from what was sent."""
+        storable_self = self.storable()
+        return {
+            "event_id": self.event_id,
+            "occurred_at": self.occurred_at,
+            "kind": self.kind,
+            "payload_bytes": self.payload,
+            "is_whole": storable_self == self,
+            **storable_self.common(),
         }
 
     def as_duplicate(self, *, original: UUID, late: bool) -> SuppressedDuplicate:
@@ -95,12 +119,10 @@ class Riding:
         self, batch: Batch, *, original: UUID | None, original_content: bytes | None
     ) -> QuarantinedEvent:
         return QuarantinedEvent(
-            event_id=self.event_id,
             original_event_id=original,
             original_content_sha256=original_content,
-            payload_bytes=self.payload,
             batch=batch,
-            **self.storable().common(),
+            **self.as_set_aside(),
         )
 
     def common(self) -> dict[str, object]:
@@ -144,6 +166,7 @@ def read_riding(entry: LaneEntry, *, lane: int, epoch: int) -> Riding:
             occurred_us=meta["occurred_us"],
             kind=meta["kind"],
             headers=meta.get("headers"),
+            ticket=Ticket.read(meta.get("redrive")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return _unreadable(entry, lane=lane, epoch=epoch)
@@ -152,10 +175,12 @@ def read_riding(entry: LaneEntry, *, lane: int, epoch: int) -> Riding:
 def read_doubtful_riding(entry: LaneEntry, *, lane: int, epoch: int) -> Riding:
     """As `read_riding`, for an entry whose MAC does not fit or does not cover it.
 
-    What no column could hold is unreadable too.
+    What no column could hold is unreadable too, and so is a retry: its id is taken by the letter that it was made of,
+    which has the bytes and is sent again.
     """
     riding = read_riding(entry, lane=lane, epoch=epoch)
-    return riding if _fits_its_columns(riding) else _unreadable(entry, lane=lane, epoch=epoch)
+    is_retry = riding.ticket is not None or entry.kind is EntryKind.REDRIVEN
+    return _unreadable(entry, lane=lane, epoch=epoch) if is_retry or not _fits_its_columns(riding) else riding
 
 
 def _fits_its_columns(riding: Riding) -> bool:

@@ -201,6 +201,7 @@ class EntryKind(Enum):
     EVENT = b"E"
     DUPLICATE = b"D"
     QUARANTINED = b"Q"
+    REDRIVEN = b"R"  # stood aside before; its meta has the attempt
 
 
 _KINDS = {kind.value: kind for kind in EntryKind}
@@ -251,13 +252,18 @@ class LaneEntry:
     @classmethod
     def foreign(cls, sequence: int, found: bytes) -> LaneEntry:
         """An entry of unknown make, whose empty MAC fits nothing."""
+        return cls.made(EntryKind.EVENT, meta=b"", payload=found, mac=b"", sequence=sequence)
+
+    @classmethod
+    def made(cls, kind: EntryKind, *, meta: bytes, payload: bytes, mac: bytes, sequence: int = 0) -> LaneEntry:
+        """An entry of these parts and nothing else."""
         return cls(
             sequence=sequence,
-            kind=EntryKind.EVENT,
+            kind=kind,
             accepted_us=0,
-            meta=b"",
-            payload=found,
-            mac=b"",
+            meta=meta,
+            payload=payload,
+            mac=mac,
             seen=b"",
             delivery=b"",
             delivery_mac=b"",

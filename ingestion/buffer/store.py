@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from autocom.kernel.errors import AutocomError
 from ingestion.buffer import keys
-from ingestion.buffer.append import LaneEntry, Script, script
+from ingestion.buffer.append import WAKE_MS, AppendLimits, EntryKind, LaneEntry, Script, script
 from ingestion.doorbell import drain_job_fields
 
 SOCKET_TIMEOUT_SECONDS = 0.8  # a stalled Redis is a 503 within a second
@@ -46,6 +46,15 @@ class Claim:
     token: bytes
     fence: int
     epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePlace:
+    """Where an entry stands."""
+
+    lane: int
+    epoch: int
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +105,29 @@ class LaneBuffer:
         """Runs one prepared append (`buffer.append.append_args`) and gives its raw answers."""
         return cast("list[list[object]]", self._ask_script(script("append"), words))
 
+    def append_again(
+        self, lane: int, *, meta: bytes, payload: bytes, mac: bytes, limits: AppendLimits, job_id: bytes
+    ) -> LanePlace | None:
+        """Puts an event that stands aside on its lane; None while the lane is full."""
+        size_bytes = LaneEntry.made(EntryKind.REDRIVEN, meta=meta, payload=payload, mac=mac).size_bytes
+        answer = self._run(
+            "redrive",
+            [
+                keys.RQ_QUEUES,
+                keys.rq_queue(keys.DRAIN_QUEUE),
+                keys.stream(lane),
+                keys.state(lane),
+                keys.wake(lane),
+                keys.rq_job(job_id),
+            ],
+            [
+                *(limits.lane_bound_count, limits.lane_bound_bytes, WAKE_MS),
+                *(meta, payload, mac, size_bytes, job_id),
+                *drain_job_fields(lane),
+            ],
+        )
+        return None if answer[0] < 0 else LanePlace(lane=lane, epoch=answer[1], sequence=answer[0])
+
     def claim(self, lane: int, *, token: bytes, fence_floor: int) -> Claim | None:
         """The lease, or None while somebody else holds it."""
         answer = self._run(
@@ -107,6 +139,11 @@ class LaneBuffer:
 
     def epoch(self, lane: int) -> int:
         return int(self._ask("HGET", keys.state(lane), "epoch") or 0)
+
+    def reach(self, lane: int) -> tuple[int, int]:
+        """The lane's epoch and the highest sequence given in it; zeros while Redis knows nothing of the lane."""
+        epoch, sequence = self._ask("HMGET", keys.state(lane), "epoch", "sequence")
+        return int(epoch or 0), int(sequence or 0)
 
     def read(self, lane: int, *, limit_count: int, limit_bytes: int = READ_LIMIT_BYTES) -> list[LaneEntry]:
         """The oldest entries of the lane, no more than fit into the limits, but one at least.

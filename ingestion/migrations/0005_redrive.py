@@ -159,6 +159,10 @@ class Migration(migrations.Migration):
             model_name="quarantinedevent",
             index=models.Index(fields=["state", "event_id"], name="quarantined_state"),
         ),
+        migrations.AddIndex(
+            model_name="setasideattempt",
+            index=models.Index(condition=models.Q(("outcome", "under_way")), fields=["id"], name="set_aside_under_way"),
+        ),
         migrations.AddConstraint(
             model_name="setasideattempt",
             constraint=models.UniqueConstraint(fields=("event_id", "place", "number"), name="set_aside_attempt_once"),

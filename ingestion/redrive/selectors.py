@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Max, Min, QuerySet
 
 from ingestion.models import DeadLetter, SetAsideAttempt, SetAsideState
 from ingestion.redrive.place import SetAside
@@ -28,14 +28,36 @@ class ErrorGroup:
 
 def error_groups(letters: QuerySet[DeadLetter] | None = None, *, limit_count: int = 100) -> Sequence[ErrorGroup]:
     """Groups of the letters (default: the open ones), largest first."""
-    raise NotImplementedError
+    chosen = DeadLetter.objects.filter(state=SetAsideState.OPEN) if letters is None else letters
+    groups = list(
+        chosen.order_by()
+        .values("fingerprint")
+        .annotate(count=Count("pk"), first=Min("dead_at"), last=Max("dead_at"))
+        .order_by("-count", "fingerprint")[:limit_count]
+    )
+    newest = chosen.filter(fingerprint__in=[group["fingerprint"] for group in groups]).defer("payload_bytes")
+    examples = {row.fingerprint: row for row in newest.order_by("fingerprint", "-event_id").distinct("fingerprint")}
+    return [
+        ErrorGroup(
+            fingerprint=group["fingerprint"],
+            error_class=example.error_class,
+            error=example.error,
+            count=group["count"],
+            first_dead_at=group["first"],
+            last_dead_at=group["last"],
+            example=example.event_id,
+        )
+        for group in groups
+        if (example := examples.get(group["fingerprint"]))
+    ]
 
 
 def counts_by_state(place: SetAside) -> dict[SetAsideState, int]:
     """Every state has its count."""
-    raise NotImplementedError
+    rows = place.model.objects.order_by().values_list("state").annotate(count=Count("pk"))
+    return dict.fromkeys(SetAsideState, 0) | {SetAsideState(state): count for state, count in rows}
 
 
 def attempts_of(place: SetAside, event_id: UUID) -> QuerySet[SetAsideAttempt]:
     """The history, oldest first. Empty where nobody has asked for a retry yet: then the row itself says it all."""
-    raise NotImplementedError
+    return SetAsideAttempt.objects.filter(place=place, event_id=event_id).order_by("number")

@@ -32,7 +32,7 @@ from ingestion.drain import Drainer, DrainPolicy, DrainReport
 from ingestion.identify import event_to_append
 from ingestion.lanes import lane_of
 from ingestion.latency import LatencyRecorder
-from ingestion.leaf import DEAD, STORED, leaf_line
+from ingestion.leaf import DEAD, REDRIVEN, STORED, leaf_line
 from ingestion.models import Batch, DeadLetter, Event
 from ingestion.providers.adapter import IdentifiedEvent
 from ingestion.receipts import Receipt
@@ -196,10 +196,10 @@ def buried(lane: int = 0) -> list[str]:
 
 def leaf_of_row(row: Event | DeadLetter) -> bytes:
     """The row's leaf line, from nothing but the row."""
-    is_event = isinstance(row, Event)
     event_id: UUID = row.id if isinstance(row, Event) else row.event_id
+    kind = DEAD if isinstance(row, DeadLetter) else STORED if row.redriven_at is None else REDRIVEN
     return leaf_line(
-        kind=STORED if is_event else DEAD,
+        kind=kind,
         provider=row.provider,
         message_id=row.message_id,
         event_type=row.event_type,
