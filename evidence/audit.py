@@ -15,14 +15,17 @@ from enum import StrEnum
 from typing import Self
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import connection
+from django.db import OperationalError, connection
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.digest import sha256
 from evidence.audit_chain import canonical_entry
-from evidence.errors import OutsideTransaction
+from evidence.errors import AuditLogBusy, OutsideTransaction
 from evidence.models import AuditEntry, AuditHead
 from evidence.selectors import chained
+
+LOCK_WAIT_MS = 10_000  # a session that died inside an act must not hold everybody who acts after it
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Act(StrEnum):
@@ -84,11 +87,11 @@ def record(
 ) -> AuditEntry:
     """The entry stands or falls with the caller's transaction. `facts` are JSON without floats, and hold no secret.
 
-    Raises OutsideTransaction, and NotCanonical for a text or fact that cannot be written.
+    Raises OutsideTransaction, AuditLogBusy, and NotCanonical for a text or fact that cannot be written.
     """
     if not connection.in_atomic_block:
         raise OutsideTransaction
-    head = AuditHead.objects.select_for_update().get()
+    head = _locked_head()
     entry = AuditEntry(
         number=head.number + 1,
         at=datetime_of(us=SYSTEM_CLOCK.now_us()),
@@ -103,6 +106,17 @@ def record(
     entry.entry_sha256 = sha256(canonical_entry(chained(entry)))
     entry.save(force_insert=True)  # the database moves the head, or refuses the entry
     return entry
+
+
+def _locked_head() -> AuditHead:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_WAIT_MS}ms"])  # until the act ends
+    try:
+        return AuditHead.objects.select_for_update().get()
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") == LOCK_NOT_AVAILABLE:
+            raise AuditLogBusy from error
+        raise
 
 
 def _os_user() -> str:

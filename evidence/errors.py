@@ -18,3 +18,13 @@ class OutsideTransaction(EvidenceError):
         super().__init__(
             "an audit entry is written inside the transaction of its act: open it with transaction.atomic()"
         )
+
+
+class AuditLogBusy(EvidenceError):
+    """Another act holds the log's head for longer than anybody should wait. Nothing was done."""
+
+    code = "audit_log_busy"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("another act has not ended, and the audit log waits for it: nothing was done, try again")

@@ -1,7 +1,37 @@
 """Every read of evidence from above."""
 
-from evidence.audit_chain import ChainEntry
-from evidence.models import AuditEntry
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from django.db.models import Subquery
+
+from evidence.audit_chain import ChainEntry, ChainHead, Verification, verify
+from evidence.models import AuditEntry, AuditHead
+
+READ_AT_ONCE_COUNT = 2_000
+
+
+def audit_log() -> tuple[ChainHead, Iterator[ChainEntry]]:
+    """The head and every entry up to it, as of one moment. The entries are read while they are taken."""
+    head = AuditHead.objects.order_by()
+    rows = AuditEntry.objects.order_by("number").annotate(
+        head_number=Subquery(head.values("number")), head_sha256=Subquery(head.values("entry_sha256"))
+    )
+    # the head comes with each row, so that one statement's snapshot holds both: entries may come while this reads
+    read = rows.iterator(chunk_size=READ_AT_ONCE_COUNT)
+    first = next(read, None)
+    if first is None:
+        kept = head.get()
+        return ChainHead(kept.number, bytes(kept.entry_sha256)), iter(())
+    return ChainHead(first.head_number, bytes(first.head_sha256)), map(chained, chain([first], read))
+
+
+def audit_verification(*, kept: ChainHead | None = None) -> Verification:
+    """The whole log, verified now. `kept`: a head that was kept outside, which the log must still lead to."""
+    head, entries = audit_log()
+    return verify(entries, head=head, kept=kept)
 
 
 def chained(row: AuditEntry) -> ChainEntry:

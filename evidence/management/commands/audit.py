@@ -1,0 +1,120 @@
+"""`manage.py audit verify|export`: what the audit log says, and whether anybody changed it."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json as json_text
+import sys
+from pathlib import Path
+from typing import Any, override
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error
+
+from autocom.kernel.canonical_json import NotCanonical
+from evidence.audit_chain import ChainHead, Verification, verify
+from evidence.audit_export import NoExport, export_lines, read_entries, read_head
+from evidence.selectors import audit_log, audit_verification
+
+DONE, UNSOUND, WRONG_USAGE, INCONCLUSIVE = 0, 1, 2, 3
+
+
+class Command(BaseCommand):
+    help = (
+        "Verify or export the audit log. verify: exit 0: every entry follows the one before. 1: it does not, and where."
+        " 2: wrong usage. 3: there is nothing to verify, or PostgreSQL cannot be asked."
+    )
+    requires_system_checks = ()
+
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+        check = verbs.add_parser("verify", help="Check every entry, every link and the head.")
+        check.add_argument("--file", type=Path, help="an export, checked without a database")
+        check.add_argument("--kept", type=kept_head, metavar="NUMBER:SHA256", help="a head that was kept outside")
+        check.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        out = verbs.add_parser("export", help="Write the whole log as lines of JSON, with every digest.")
+        out.add_argument("--out", type=Path, required=True, help="a new file; nothing is overwritten")
+
+    @override
+    def handle(self, *, verb: str, **options: Any) -> None:
+        try:
+            sys.exit(self._verify(**options) if verb == "verify" else self._export(options["out"]))
+        except (OSError, NoExport) as error:
+            told = error.strerror if isinstance(error, OSError) else error
+            self.stderr.write(f"audit {verb}: {options.get('file') or options.get('out')}: {told}")
+            sys.exit(WRONG_USAGE)
+        except NotCanonical as error:
+            self.stderr.write(f"audit {verb}: an entry was changed ({error}): `manage.py audit verify` says which")
+            sys.exit(UNSOUND)
+        except Error as error:
+            self.stderr.write(f"audit {verb}: PostgreSQL cannot be asked: {str(error).partition('\n')[0]}")
+            sys.exit(INCONCLUSIVE)
+
+    def _verify(self, *, file: Path | None, kept: ChainHead | None, json: bool, **_: object) -> int:
+        found = audit_verification(kept=kept) if file is None else verified_file(file, kept=kept)
+        self.stdout.write(as_json(found) if json else as_text(found))
+        return exit_status(found)
+
+    def _export(self, path: Path) -> int:
+        head, entries = audit_log()
+        digest = hashlib.sha256()
+        with path.open("xb") as file:
+            for line in export_lines(entries, head=head):
+                file.write(line)
+                digest.update(line)
+        self.stdout.write(f"{head.number} entries in {path}, SHA-256 {digest.hexdigest()}\nhead {head}")
+        return DONE if head.number else INCONCLUSIVE
+
+
+def verified_file(path: Path, *, kept: ChainHead | None) -> Verification:
+    """Raises OSError, NoExport."""
+    with path.open("rb") as file:
+        head = read_head(file.readline())
+        return verify(read_entries(file), head=head, kept=kept)
+
+
+def kept_head(text: str) -> ChainHead:
+    number, _, digest = text.partition(":")
+    try:
+        head = ChainHead(int(number), bytes.fromhex(digest))
+    except ValueError:
+        head = None
+    if head is None or head.number < 1 or len(head.entry_sha256) != hashlib.sha256().digest_size:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no head: write number and digest as `audit verify` printed them, such as 12:5df6…"
+        )
+    return head
+
+
+def exit_status(found: Verification) -> int:
+    if not found.is_sound:
+        return UNSOUND
+    return DONE if found.entry_count else INCONCLUSIVE
+
+
+def as_text(found: Verification) -> str:
+    lines = [f"! {finding.what}" for finding in found.findings]
+    if found.finding_count > len(found.findings):
+        lines.append(f"! and {found.finding_count - len(found.findings)} more")
+    if not found.entry_count and found.is_sound:
+        return "INCONCLUSIVE: the audit log is empty"
+    verdict = "PASS" if found.is_sound else "FAIL"
+    lines.append(f"{verdict}: {found.entry_count} entries read, {found.finding_count} findings")
+    lines.append(f"head {found.head}")
+    if found.is_sound:
+        lines.append("keep this line elsewhere: only `--kept` with it finds a tail cut off or a history written anew")
+    return "\n".join(lines)
+
+
+def as_json(found: Verification) -> str:
+    verdict = {DONE: "PASS", UNSOUND: "FAIL", INCONCLUSIVE: "INCONCLUSIVE"}[exit_status(found)]
+    told = {
+        "verdict": verdict,
+        "entry_count": found.entry_count,
+        "finding_count": found.finding_count,
+        "findings": [{"fault": each.fault, "number": each.number, "what": each.what} for each in found.findings],
+        "head": {"number": found.head.number, "entry_sha256": found.head.entry_sha256.hex()},
+    }
+    return json_text.dumps(told, indent=2)
