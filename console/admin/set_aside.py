@@ -92,7 +92,7 @@ class SetAsideAdmin(KeysetAdmin):
             "missing": f"{verb.name} takes the permission {verb.permission.value}: {' and '.join(holders)} have it",
         }
 
-    @admin.display(description=format_html('<span class="console-hidden">Tick</span>'))
+    @admin.display(description="Tick")
     def pick(self, letter: Letter) -> SafeString:
         return format_html(
             '<input type="checkbox" class="console-pick" name="{}" value="{}" aria-label="Tick …{}">',

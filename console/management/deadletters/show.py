@@ -44,7 +44,8 @@ def _say(letter: Letter, kind: Kind) -> None:
     say(*letter_lines(letter, kind))
     (planned,) = retry_plan(kind.place, [letter.pk]).letters
     say(f"  a retry now   {planned.fate}: {visible(planned.sentence)}")
-    say("  attempts", *(f"    {attempt_line(each)}" for each in attempts_of(kind.place, letter.pk)))
+    tries = [attempt_line(each) for each in attempts_of(kind.place, letter.pk)]
+    say("  attempts", *(f"    {line}" for line in tries or ["one, the first: nobody has asked for a retry yet"]))
     say("  headers", *(f"    {visible(name)}: {visible(value)}" for name, value in _headers(letter).items()))
     payload = bytes(letter.payload_bytes)
     say(f"  bytes ({len(payload):,})", visible(payload.decode("utf-8", "backslashreplace"), keep="\n\t"))
