@@ -100,6 +100,7 @@ def dead_letter_row(*, received_at: datetime | None = None, **fields: Any) -> De
         "error_class": "PayloadUnstorable",
         "error": "NaN is no JSON number",
         "fingerprint": "ab12cd34ef56ab12",
+        "is_whole": True,
         "batch": fields.pop("batch", None) or batch_row(dead_count=1, event_count=0),
     }
     return DeadLetter.objects.create(**{**_common(at, fields), **given, **fields})
@@ -127,6 +128,7 @@ def quarantined_row(original: Event, *, received_at: datetime | None = None, **f
         "original_content_sha256": bytes(original.content_sha256),
         "payload_bytes": b'{"type": "email.delivered", "to": "someone-else@example.com"}',
         "content_sha256": sha256(b"another content"),
+        "is_whole": True,
         "batch": fields.pop("batch", None) or batch_row(quarantined_count=1, event_count=0),
         "identity": bytes(original.identity),
         "message_id": original.message_id,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -81,8 +82,17 @@ def stop(process: subprocess.Popen[bytes], *, seconds: float = PATIENCE_SECONDS)
 
 def drain_and_die(*, lane: int, point: str, lease_ms: int) -> int:
     """A process that drains the lane and kills itself with SIGKILL at the point; its exit code."""
+    return _run("tests.support.dying_drain", str(lane), point, str(lease_ms))
+
+
+def retry_and_die(event_id: UUID, *, point: str) -> int:
+    """A process that asks for a retry of the letter and kills itself with SIGKILL at the point; its exit code."""
+    return _run("tests.support.dying_retry", str(event_id), point)
+
+
+def _run(module: str, *words: str) -> int:
     return subprocess.run(
-        [sys.executable, "-m", "tests.support.dying_drain", str(lane), point, str(lease_ms)],
+        [sys.executable, "-m", module, *words],
         cwd=PROJECT,
         env=environment(),
         stdin=subprocess.DEVNULL,
