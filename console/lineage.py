@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from console.shown import between, moment
-from ingestion.models import Batch, EventFields
+from ingestion.models import Batch, Event, EventFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,27 @@ class Step:
 
 def lineage_of(event: EventFields, *, batch: Batch) -> Sequence[Step]:
     """In the order of the pipeline, which is the order of time unless two machines' clocks disagree."""
+    received = Step("received", event.received_at, "first byte at the ingress")
+    asked = event.redriven_at if isinstance(event, Event) else None
+    again = "" if asked is None else " again"
+    retried = [] if asked is None else [_asked_again(event, asked)]
     return (
-        Step("received", event.received_at, "first byte at the ingress"),
-        Step("accepted", event.accepted_at, f"appended to lane {event.lane} as {event.sequence:,}, by Redis's clock"),
+        received,
+        *retried,
+        Step(
+            f"accepted{again}",
+            event.accepted_at,
+            f"appended to lane {event.lane} as {event.sequence:,}, by Redis's clock",
+        ),
         Step("claimed", batch.claimed_at, f"read by {batch.worker} for batch {batch.pk}"),
         Step("committed", batch.committed_at, f"with {batch.event_count:,} events, fence {batch.fence}"),
     )
+
+
+def _asked_again(event: EventFields, at: datetime) -> Step:
+    first = getattr(event, "redriven_from_sequence", None)
+    place = "" if first is None else f"; its receipt names sequence {first:,}"
+    return Step("retry asked", at, f"it stood aside until then{place}")
 
 
 def lineage_table(steps: Sequence[Step]) -> SafeString:
