@@ -18,12 +18,13 @@ from console.set_aside.attempts import attempts_table
 from console.set_aside.chosen import PICK
 from console.set_aside.decide import decide_page
 from console.set_aside.kinds import KINDS, Kind, Letter
-from console.set_aside.outcome import outcome_page
+from console.set_aside.outcome import became, outcome_page, stored_link
 from console.set_aside.plan import retry_plan
 from console.set_aside.verbs import VERBS, Verb
 from console.shown import ID_TAIL_COUNT, moment
 from ingestion.models import SetAsideState
 from ingestion.redrive.place import SetAside
+from ingestion.redrive.selectors import attempts_of
 
 STATE_COLOURS = {
     SetAsideState.OPEN: "warning",
@@ -73,10 +74,13 @@ class SetAsideAdmin(KeysetAdmin):
         letter = self.get_object(request, object_id) if object_id else None
         context = dict(extra_context or {})
         if letter is not None and self.has_view_permission(request):
+            last = attempts_of(self.set_aside, letter.pk).last()
             context |= {
                 "letter": letter,
                 "is_open": letter.state == SetAsideState.OPEN,
                 "forecast": retry_plan(self.set_aside, [letter.pk]).letters[0],
+                "became": became(letter, last),
+                "stored": stored_link(letter.pk, last) if letter.state == SetAsideState.RETRIED else "",
                 "acts": [self.offered(verb, request) for verb in VERBS],
             }
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)

@@ -42,7 +42,7 @@ def mended(message_id: str = "m-1", *, key: str = "customer-1", **fields: Any) -
 
 def poisoned(**fields: Any) -> DeadLetter:
     """A letter whose bytes can never be stored."""
-    return dead_letter_row(is_whole=True, received_at=ago(minutes=5), **fields)
+    return dead_letter_row(**{"is_whole": True, "received_at": ago(minutes=5), **fields})
 
 
 def later_event(letter: DeadLetter, **fields: Any) -> Event:

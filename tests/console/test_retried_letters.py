@@ -50,7 +50,7 @@ def test_a_retried_letter_is_stored_with_its_id_and_its_page_tells_the_whole_way
     assert bytes(event.identity) == bytes(letter.identity)
     assert event.redriven_from_sequence == letter.sequence
     text = text_of(client.get(change(letter)))
-    assert "it was retried already" in text.lower()
+    assert "What became of it Retried and stored" in text
     assert "Retry…" not in text
     there = client.get(change(event))
     assert change(letter) in there.content.decode()
