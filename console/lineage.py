@@ -20,27 +20,21 @@ class Step:
 
 def lineage_of(event: EventFields, *, batch: Batch) -> Sequence[Step]:
     """In the order of the pipeline, which is the order of time unless two machines' clocks disagree."""
-    received = Step("received", event.received_at, "first byte at the ingress")
-    asked = event.redriven_at if isinstance(event, Event) else None
-    again = "" if asked is None else " again"
-    retried = [] if asked is None else [_asked_again(event, asked)]
     return (
-        received,
-        *retried,
-        Step(
-            f"accepted{again}",
-            event.accepted_at,
-            f"appended to lane {event.lane} as {event.sequence:,}, by Redis's clock",
-        ),
+        Step("received", event.received_at, "first byte at the ingress"),
+        *_retry(event),
+        Step("accepted", event.accepted_at, f"appended to lane {event.lane} as {event.sequence:,}, by Redis's clock"),
         Step("claimed", batch.claimed_at, f"read by {batch.worker} for batch {batch.pk}"),
         Step("committed", batch.committed_at, f"with {batch.event_count:,} events, fence {batch.fence}"),
     )
 
 
-def _asked_again(event: EventFields, at: datetime) -> Step:
-    first = getattr(event, "redriven_from_sequence", None)
-    place = "" if first is None else f"; its receipt names sequence {first:,}"
-    return Step("retry asked", at, f"it stood aside until then{place}")
+def _retry(event: EventFields) -> Sequence[Step]:
+    """It stood aside in between: what follows are the steps of the retry."""
+    if not isinstance(event, Event) or event.redriven_at is None:
+        return ()
+    what = f"it stood aside, accepted first as {event.redriven_from_sequence:,}"
+    return (Step("retry asked", event.redriven_at, what),)
 
 
 def lineage_table(steps: Sequence[Step]) -> SafeString:

@@ -92,7 +92,7 @@ class Taken:
     stages: dict[tuple[datetime, str, str], StageCounts]  # minute, stage, provider
     outcomes: Counter[tuple[datetime, str, str]]  # minute, provider, code
     refusals: Counter[tuple[datetime, str, str]] = field(default_factory=Counter)  # minute, provider, reason
-    set_aside: Counter[tuple[str, str]] = field(default_factory=Counter)  # provider, fate: duplicate or quarantined
+    set_aside: Counter[tuple[str, str]] = field(default_factory=Counter)  # provider, fate
 
     @property
     def is_empty(self) -> bool:
@@ -139,7 +139,7 @@ class LatencyRecorder:
             self._refusals[_minute(), provider, reason] += 1
 
     def record_set_aside(self, provider: str, fate: str, count: int) -> None:
-        """Events that were settled without becoming events: suppressed duplicates, or quarantined."""
+        """Events that were settled without becoming events, and how retries of such ended."""
         with self._lock:
             self._set_aside[provider, fate] += count
 

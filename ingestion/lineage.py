@@ -146,10 +146,11 @@ def _traces_in_rows(requests: Iterable[UUID], lineage: Lineage) -> dict[UUID, Ev
 
 
 def _traces_of_delivery(within: Q) -> dict[UUID, EventTrace]:
-    """Later ones win: a dead letter that was retried into the events is stored."""
+    """Later ones win: a dead letter that was retried into the events is stored, and its steps have both lives."""
     duplicates = [traces.of_duplicate(row) for row in SuppressedDuplicate.objects.filter(within)]
-    quarantined = QuarantinedEvent.objects.filter(within).select_related("batch").defer("payload_bytes")
-    dead = DeadLetter.objects.filter(within).select_related("batch").defer("payload_bytes")
+    quarantined = list(QuarantinedEvent.objects.filter(within).select_related("batch").defer("payload_bytes"))
+    dead = list(DeadLetter.objects.filter(within).select_related("batch").defer("payload_bytes"))
+    firsts = {row.event_id: row for row in (*quarantined, *dead)}
     events = list(Event.objects.filter(within).select_related("batch").defer("payload"))
     repeats = dict(
         SuppressedDuplicate.objects.filter(original_event_id__in=[row.pk for row in events])
@@ -160,7 +161,7 @@ def _traces_of_delivery(within: Q) -> dict[UUID, EventTrace]:
         *duplicates,
         *(traces.of_quarantined(row) for row in quarantined),
         *(traces.of_dead_letter(row) for row in dead),
-        *(traces.of_event(row, repeats_count=repeats.get(row.pk, 0)) for row in events),
+        *(traces.of_event(row, repeats_count=repeats.get(row.pk, 0), first=firsts.get(row.pk)) for row in events),
     ]
     return {trace.event_id: trace for trace in known}
 

@@ -94,7 +94,7 @@ def refused_verifications(totals: dict[bytes, bytes]) -> CounterMetricFamily:
 
 def set_aside_events(totals: dict[bytes, bytes]) -> CounterMetricFamily:
     name = _name("autocom_set_aside_events")
-    family = CounterMetricFamily(name, "Events settled without being stored as events", labels=["provider", "fate"])
+    family = CounterMetricFamily(name, "Events set aside, and retries by their end", labels=["provider", "fate"])
     return _filled(family, totals, kind="set_aside")
 
 

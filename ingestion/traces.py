@@ -12,8 +12,19 @@ from autocom.kernel.clock import datetime_of
 from autocom.kernel.ids import request_id_of
 from ingestion.buffer.append import EntryKind, LaneEntry, original_receipt
 from ingestion.buffer.store import LanePeek
-from ingestion.models import Batch, DeadLetter, Event, EventFields, QuarantinedEvent, SuppressedDuplicate
+from ingestion.models import (
+    Batch,
+    DeadLetter,
+    Event,
+    EventFields,
+    QuarantinedEvent,
+    SetAsideFields,
+    SetAsideState,
+    SuppressedDuplicate,
+)
 from ingestion.riding import Riding
+
+type Time = tuple[str, datetime, str]  # name, when, what
 
 NO_TRACE = "no trace: it was never accepted here, or retention removed it"
 
@@ -64,7 +75,7 @@ class EventTrace:
         return request_id_of(self.event_id)
 
 
-def steps(times: Sequence[tuple[str, datetime, str]]) -> tuple[Step, ...]:
+def steps(times: Sequence[Time]) -> tuple[Step, ...]:
     """Steps from names, times and words, each with the time since the one before."""
     before = [None, *(at for _, at, _ in times)]
     return tuple(
@@ -73,22 +84,27 @@ def steps(times: Sequence[tuple[str, datetime, str]]) -> tuple[Step, ...]:
     )
 
 
-def of_event(row: Event, *, repeats_count: int) -> EventTrace:
+def of_event(row: Event, *, repeats_count: int, first: DeadLetter | QuarantinedEvent | None = None) -> EventTrace:
+    """`first` is where it stood aside before, of an event that a retry stored: its steps have both lives."""
     again = f"; came again {counted(repeats_count, 'time')}" if repeats_count else ""
-    return _committed(
-        row, event_id=row.id, batch=row.batch, fate=Fate.STORED, what=f"stored in batch {row.batch_id}{again}"
-    )
+    retried = f" by a retry, accepted first at sequence {row.redriven_from_sequence}" if row.redriven_at else ""
+    what = f"stored in batch {row.batch_id}{retried}{again}"
+    trace = _committed(row, event_id=row.id, batch=row.batch, fate=Fate.STORED, what=what)
+    return replace(trace, steps=_both_lives(row, row.redriven_at, first)) if row.redriven_at else trace
 
 
 def of_dead_letter(row: DeadLetter) -> EventTrace:
     what = f"dead letter ({row.state}): {row.error_class}: {row.error}"
-    return _committed(row, event_id=row.event_id, batch=row.batch, fate=Fate.DEAD_LETTER, what=what)
+    return _aside(row, batch=row.batch, fate=Fate.DEAD_LETTER, what=what)
 
 
 def of_quarantined(row: QuarantinedEvent) -> EventTrace:
     original = row.original_event_id
-    what = f"quarantined: the identity of {original or 'an event that is gone'} with other content; both are kept"
-    trace = _committed(row, event_id=row.event_id, batch=row.batch, fate=Fate.QUARANTINED, what=what)
+    state = "" if row.state == SetAsideState.OPEN else f" ({row.state})"
+    what = (
+        f"quarantined{state}: the identity of {original or 'an event that is gone'} with other content; both are kept"
+    )
+    trace = _aside(row, batch=row.batch, fate=Fate.QUARANTINED, what=what)
     return replace(trace, original_event_id=original)
 
 
@@ -108,11 +124,14 @@ def of_duplicate(row: SuppressedDuplicate) -> EventTrace:
 
 def of_entry(entry: LaneEntry, riding: Riding, *, peek: LanePeek) -> EventTrace:
     """Of an entry that is on its lane still."""
-    original = None if entry.kind is EntryKind.EVENT else original_receipt(entry.seen).event_id
+    is_first = entry.kind in (EntryKind.EVENT, EntryKind.REDRIVEN)
+    original = None if is_first else original_receipt(entry.seen).event_id
     place = f"lane {riding.lane}, epoch {riding.epoch}, sequence {entry.sequence}"
     match entry.kind:
         case EntryKind.EVENT:
             fate, what = Fate.WAITING, f"waiting on {place}: {_why_waiting(peek)}"
+        case EntryKind.REDRIVEN:
+            fate, what = Fate.WAITING, f"sent again by a retry, waiting on {place}: {_why_waiting(peek)}"
         case EntryKind.DUPLICATE:
             fate, what = Fate.DUPLICATE, f"duplicate of {original}; the note of it waits on {place}"
         case EntryKind.QUARANTINED:
@@ -145,8 +164,32 @@ def untraced(event_id: UUID) -> EventTrace:
     return EventTrace(event_id=event_id, fate=Fate.UNKNOWN, what=NO_TRACE)
 
 
+def _aside(row: SetAsideFields, *, batch: Batch, fate: Fate, what: str) -> EventTrace:
+    """With what became of it since, where somebody acted."""
+    trace = _committed(row, event_id=row.event_id, batch=batch, fate=fate, what=what)
+    if row.state_at is None:
+        return trace
+    since = {
+        SetAsideState.OPEN: f"open again after attempt {row.attempt_count}",
+        SetAsideState.RETRYING: f"sent again as attempt {row.attempt_count}",
+        SetAsideState.RETRIED: f"settled by attempt {row.attempt_count}",
+        SetAsideState.DISCARDED: f"discarded: {row.discard_reason}",
+    }[SetAsideState(row.state)]
+    way = [(step.name, step.at, step.what) for step in trace.steps]
+    return replace(trace, steps=steps([*way, (row.state, row.state_at, since)]))
+
+
+def _both_lives(row: Event, asked_at: datetime, first: DeadLetter | QuarantinedEvent | None) -> tuple[Step, ...]:
+    way = [_received(row.received_at)]
+    if first is not None:
+        accepted, claimed, (_, set_aside_at, _) = _way(first, first.batch)
+        where = "to the dead letters" if isinstance(first, DeadLetter) else "in quarantine"
+        way += [accepted, claimed, ("set aside", set_aside_at, f"{where} in batch {first.batch_id}")]
+    way.append(("retry asked", asked_at, f"it was accepted first at sequence {row.redriven_from_sequence}"))
+    return steps([*way, *_way(row, row.batch)])
+
+
 def _committed(row: EventFields, *, event_id: UUID, batch: Batch, fate: Fate, what: str) -> EventTrace:
-    place = f"lane {row.lane}, epoch {row.epoch}, sequence {row.sequence}"
     return EventTrace(
         event_id=event_id,
         fate=fate,
@@ -160,18 +203,17 @@ def _committed(row: EventFields, *, event_id: UUID, batch: Batch, fate: Fate, wh
         sequence=row.sequence,
         batch=batch.number,
         worker=batch.worker,
-        steps=steps(
-            [
-                _received(row.received_at),
-                ("accepted", row.accepted_at, f"{place}, by Redis's clock"),
-                ("claimed", batch.claimed_at, f"by {batch.worker} for batch {batch.number}"),
-                (
-                    "committed",
-                    batch.committed_at,
-                    f"{counted(batch.event_count, 'event')} in the batch, fence {batch.fence}",
-                ),
-            ]
-        ),
+        steps=steps([_received(row.received_at), *_way(row, batch)]),
+    )
+
+
+def _way(row: EventFields, batch: Batch) -> tuple[Time, Time, Time]:
+    """From the lane to the commit."""
+    place = f"lane {row.lane}, epoch {row.epoch}, sequence {row.sequence}"
+    return (
+        ("accepted", row.accepted_at, f"{place}, by Redis's clock"),
+        ("claimed", batch.claimed_at, f"by {batch.worker} for batch {batch.number}"),
+        ("committed", batch.committed_at, f"{counted(batch.event_count, 'event')} in the batch, fence {batch.fence}"),
     )
 
 
@@ -179,7 +221,7 @@ def counted(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def _received(at: datetime) -> tuple[str, datetime, str]:
+def _received(at: datetime) -> Time:
     return "received", at, "first byte at the ingress"
 
 

@@ -47,6 +47,7 @@ class StoredRow:
     epoch: int
     sequence: int
     batch: int
+    redriven_from_sequence: int | None = None  # of an event that a retry stored: where its receipt says it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,15 @@ def _difference(case: _Case, promise: _Promise, row: StoredRow) -> str:
         return f"sent as signed with body digest {sent}, the receipt says {receipt.body_sha256}"
     if row.event_id != receipt.event_id:
         return ""  # known from before: an own receipt, the earlier row
+    if row.redriven_from_sequence is not None:  # the receipt tells its first place, a retry gave it another
+        return (
+            ""
+            if (receipt.sequence, receipt.body_sha256) == (row.redriven_from_sequence, row.body_sha256)
+            else (
+                f"receipt says sequence {receipt.sequence}, digest {receipt.body_sha256}; the row was retried from "
+                f"{row.redriven_from_sequence}, {row.body_sha256}"
+            )
+        )
     promised = (receipt.lane, receipt.epoch, receipt.sequence, receipt.body_sha256)
     stored = (row.lane, row.epoch, row.sequence, row.body_sha256)
     return "" if promised == stored else f"receipt says lane, epoch, sequence, digest {promised}, the row {stored}"
@@ -205,6 +214,7 @@ def _check_rows(case: _Case) -> None:
 
 
 def _check_order(case: _Case) -> None:
+    """A retry is accepted anew, when a person asks for it: it keeps the order of commits, and of no ack."""
     fresh = [
         row
         for row in case.rows
@@ -218,10 +228,11 @@ def _check_order(case: _Case) -> None:
             lane=row.lane,
             accepted=(row.epoch, row.sequence),
             committed=(row.batch, row.sequence),
-            sent_ns=promise.sent_ns if (promise := case.promises.get(row.event_id)) else None,
+            sent_ns=promise.sent_ns if promise else None,
             ack_ns=promise.ack_ns if promise else None,
         )
         for row in fresh
+        for promise in [case.promises.get(row.event_id) if row.redriven_from_sequence is None else None]
     ]
     for kind, breaks in (
         (Kind.SPLIT_KEY, split_keys(witnesses)),

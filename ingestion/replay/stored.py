@@ -131,8 +131,9 @@ def _rows_where(conditions: Iterable[Q]) -> Iterator[StoredRow]:
 
 
 def _rows(place: Place, query: QuerySet[Any], id_field: str) -> Iterator[StoredRow]:
-    for values in query.values_list(id_field, *ROW_FIELDS).iterator(chunk_size=CHUNK_COUNT):
-        event_id, message_id, event_type, ordering_key, digest, lane, epoch, sequence, batch = values
+    fields = (*ROW_FIELDS, "redriven_from_sequence") if place is Place.EVENT else ROW_FIELDS
+    for values in query.values_list(id_field, *fields).iterator(chunk_size=CHUNK_COUNT):
+        event_id, message_id, event_type, ordering_key, digest, lane, epoch, sequence, batch, *redriven = values
         yield StoredRow(
             place=place,
             event_id=event_id,
@@ -144,6 +145,7 @@ def _rows(place: Place, query: QuerySet[Any], id_field: str) -> Iterator[StoredR
             epoch=epoch,
             sequence=sequence,
             batch=batch,
+            redriven_from_sequence=redriven[0] if redriven else None,
         )
 
 

@@ -54,7 +54,7 @@ def test_a_retried_letter_is_stored_with_its_id_and_its_page_tells_the_whole_way
     assert "Retry…" not in text
     there = client.get(change(event))
     assert change(letter) in there.content.decode()
-    assert f"its receipt names sequence {letter.sequence:,}" in text_of(there)
+    assert f"it stood aside, accepted first as {letter.sequence:,}" in text_of(there)
 
 
 def test_letters_of_one_key_go_back_in_the_order_in_which_they_were_accepted(

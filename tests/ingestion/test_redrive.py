@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import threading
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
@@ -27,6 +30,7 @@ from ingestion.redrive.retry import RetryRequest, request_retry
 from ingestion.redrive.selectors import attempts_of
 from tests.support.lanes import LaneKit, assert_every_batch_is_proved, committed, delivery, event
 from tests.support.redrives import LETTER, QUARANTINE, dead, outcomes, retry
+from tests.support.workers import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -334,4 +338,55 @@ def test_an_entry_changed_in_redis_while_it_is_sent_again_is_kept_as_evidence_an
     assert send_step.send_stranded(buffer=lanes.buffer) == 1
     lanes.drain()
     assert committed() == ["evt-1"]
+    assert_every_batch_is_proved()
+
+
+def test_letters_retried_under_traffic_by_two_at_once_are_each_stored_once_and_every_key_keeps_its_order(
+    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F17: drains at work, senders that go on and repeat themselves, and everything asked for twice."""
+    names = [f"evt-{number}" for number in range(40)]
+    ids = [receipt.event_id for receipt in dead(lanes, monkeypatch, *names)]
+    lanes.buffer.client.delete(
+        *(keys.seen(bytes(each)) for each in DeadLetter.objects.values_list("identity", flat=True))
+    )
+    stop = threading.Event()
+
+    def work(step: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                while not stop.is_set():
+                    step()
+            finally:
+                connection.close()
+
+        return run
+
+    numbers = itertools.count()
+    steps = [
+        lambda: lanes.append(delivery(event(f"live-{next(numbers) % 150}"))),
+        lambda: lanes.append(delivery(event(random.choice(names)))),  # their senders try again as well
+        lanes.drain,
+        lambda: retry(*random.sample(ids, 5)),
+        lambda: retry(*random.sample(ids, 5)),
+        lambda: send_step.send(LETTER, ids, buffer=lanes.buffer),
+    ]
+    threads = [threading.Thread(target=work(step)) for step in steps]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: not DeadLetter.objects.exclude(state=SetAsideState.RETRIED).exists(), what="all are settled")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    lanes.let_lease_expire()
+    lanes.drain()
+    rows = list(Event.objects.filter(message_id__startswith="evt-").values_list("message_id", flat=True))
+    assert sorted(rows) == sorted(names)
+    places = list(Event.objects.order_by("batch_id", "sequence").values_list("epoch", "sequence"))
+    assert places == sorted(set(places))
+    assert set(SetAsideAttempt.objects.filter(number__gt=1).values_list("outcome", flat=True)) <= {
+        "stored",
+        "duplicate",
+    }
+    assert not LaneIncident.objects.exists()
     assert_every_batch_is_proved()

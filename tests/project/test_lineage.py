@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.db import transaction
 
 from autocom.kernel.clock import us_of
 from autocom.kernel.ids import event_id
@@ -26,8 +27,10 @@ from ingestion.buffer.store import LaneBuffer, lane_buffer
 from ingestion.drain import Drainer
 from ingestion.lanes import lane_of
 from ingestion.lineage import IdInvalid, Lineage, lineage_of
-from ingestion.models import Batch, Delivery, Event
+from ingestion.models import Batch, DeadLetter, Delivery, Event, Lane
 from ingestion.receipts import read_receipt
+from ingestion.redrive.place import SetAside
+from ingestion.redrive.retry import request_retry
 from ingestion.traces import EventTrace, Fate
 from tests.project.posting import posted
 from tests.project.test_health import without_postgresql, without_redis  # noqa: F401  (fixtures)
@@ -195,6 +198,37 @@ def test_a_poison_event_is_a_dead_letter_with_its_reason(buffer: LaneBuffer, dra
     assert trace.fate is Fate.DEAD_LETTER
     assert "NUL character" in trace.what
     assert len(trace.steps) == 4
+
+
+def test_a_retried_event_shows_both_its_lives(
+    buffer: LaneBuffer, drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = send()
+    with monkeypatch.context() as patched:
+        patched.setattr("ingestion.commit.why_unstorable", lambda _payload: "a bug of ours")
+        drain(drainer)
+    one_life = ["received", "accepted", "claimed", "committed"]
+    with transaction.atomic():
+        request_retry(SetAside.DEAD_LETTER, [UUID(answer["request_id"])])
+    trace = only(asked(answer["request_id"]))
+    assert (trace.fate, [step.name for step in trace.steps]) == (Fate.DEAD_LETTER, [*one_life, "retrying"])
+    DeadLetter.objects.update(message_id="hidden")  # only its lane tells of it now
+    sequence = Lane.objects.get().cursor
+    monkeypatch.setattr(module, "_traces_in_rows", lambda *_: {})
+    assert only(asked(answer["request_id"])).what.startswith("sent again by a retry, waiting on lane")
+    monkeypatch.undo()
+    DeadLetter.objects.update(message_id="evt-1")
+    drain(drainer)
+    trace = only(asked(answer["request_id"]))
+    stored, letter = Event.objects.get(), DeadLetter.objects.get()
+    assert (trace.fate, trace.batch, trace.sequence) == (Fate.STORED, stored.batch_id, sequence + 1)
+    assert f"by a retry, accepted first at sequence {sequence}" in trace.what
+    assert [step.name for step in trace.steps] == [*one_life[:3], "set aside", "retry asked", *one_life[1:]]
+    assert [step.at for step in trace.steps] == sorted(step.at for step in trace.steps)
+    assert trace.steps[3].what == f"to the dead letters in batch {letter.batch_id}"
+    letter.delete()  # aged out: the event still tells that it was retried
+    trace = only(asked(answer["request_id"]))
+    assert [step.name for step in trace.steps] == ["received", "retry asked", *one_life[1:]]
 
 
 def delivery_of_three(buffer: LaneBuffer, drainer: Drainer) -> UUID:

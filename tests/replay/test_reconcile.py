@@ -356,3 +356,20 @@ def test_a_recorded_run_is_followed_by_its_receipts_and_order_judged_for_what_it
     assert reconcile(history(sends, attempts, header=header), rows=rows).findings == {}
     fresh = [one._replace(answer=one.answer.replace("duplicate", "accepted")) for one in attempts]
     assert reconcile(history(sends, fresh, header=header), rows=rows).count(Kind.REAL_TIME_ORDER) == 1
+
+
+def test_an_event_that_was_retried_is_judged_by_its_first_receipt_and_keeps_the_order_of_commits_only() -> None:
+    """Accepted at 1, dead, and committed after the retry at 3: later than what was sent after its ack."""
+    sends = [planned(0), planned(1)]
+    attempts = [attempt(0, 0, 1, answer(0, 1)), attempt(1, 2, 3, answer(1, 2))]
+    retried = row(0, 3, batch=3, redriven_from_sequence=1)
+    letter = row(0, 1, place=Place.DEAD_LETTER)
+    for rows in ([retried, row(1, 2, batch=2)], [retried, row(1, 2, batch=2), letter]):
+        assert reconcile(history(sends, attempts), rows=rows).findings == {}
+    unmarked = replace(retried, redriven_from_sequence=None)
+    told = reconcile(history(sends, attempts), rows=[unmarked, row(1, 2, batch=2)])
+    assert (told.count(Kind.CORRUPTED), told.count(Kind.REAL_TIME_ORDER)) == (1, 1)
+    elsewhere = replace(retried, redriven_from_sequence=9)
+    assert reconcile(history(sends, attempts), rows=[elsewhere, row(1, 2, batch=2)]).count(Kind.CORRUPTED) == 1
+    early = replace(retried, batch=1)
+    assert reconcile(history(sends, attempts), rows=[early, row(1, 2, batch=2)]).count(Kind.COMMIT_ORDER) == 1
