@@ -19,5 +19,6 @@ class Permission(StrEnum):
     PROVIDER_READ = "ingestion.view_provider"
     PROVIDER_ADD = "ingestion.add_provider"
     PROVIDER_CHANGE = "ingestion.change_provider"
+    AUDIT_READ = "evidence.view_auditentry"
     USER_READ = "auth.view_user"
     GROUP_READ = "auth.view_group"

@@ -12,3 +12,8 @@ class ConsoleAdminConfig(admin_apps.AdminConfig):
 class ConsoleConfig(AppConfig):
     name = "console"
     default = True
+
+    def ready(self) -> None:
+        from console import sessions
+
+        sessions.connect()

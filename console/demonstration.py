@@ -7,10 +7,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import transaction
 
+from console.actions.accounts import user_added
 from console.roles import Role, sync_roles
+from evidence.audit import Actor
 
 PASSWORD_BYTES = 12
 SUPERUSER = "admin"
+FIRST_RUN = Actor.process("first run")
 USERNAME_BY_ROLE = {
     Role.DRI: "dri",
     Role.PLATFORM_OPS: "ops",
@@ -43,10 +46,11 @@ def _create(username: str, *, role: Role) -> DemonstrationUser:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     user = get_user_model().objects.create_user(username=username, password=password, is_staff=True)
     user.groups.add(Group.objects.get(name=role.value))
+    user_added(user, actor=FIRST_RUN)
     return DemonstrationUser(username, password, role.value)
 
 
 def _create_superuser() -> DemonstrationUser:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    get_user_model().objects.create_superuser(username=SUPERUSER, password=password)
+    user_added(get_user_model().objects.create_superuser(username=SUPERUSER, password=password), actor=FIRST_RUN)
     return DemonstrationUser(SUPERUSER, password, "superuser")

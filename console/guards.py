@@ -31,6 +31,12 @@ class GuardedPage(PermissionRequiredMixin, TemplateView):
         raise PermissionDenied(self.permission.value)
 
 
+def refuse_without(request: HttpRequest, permission: Permission) -> None:
+    """For a page of a model that is no list or detail. Raises PermissionDenied."""
+    if not request.user.has_perm(permission):
+        raise PermissionDenied(permission.value)
+
+
 def is_poll(request: HttpRequest) -> bool:
     """True for requests that htmx makes, whose answer would be put into a page."""
     return request.headers.get("HX-Request") == "true"

@@ -52,6 +52,7 @@ SECTIONS = (
     Section(
         "Access",
         (
+            Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),
             Item("Users", "person", "admin:auth_user_changelist", Permission.USER_READ),
             Item("Groups", "group", "admin:auth_group_changelist", Permission.GROUP_READ),
         ),

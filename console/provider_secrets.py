@@ -18,13 +18,15 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
 from console.access import Permission
+from console.actions import providers
 from console.provider_forms import RevokeForm, RotateForm
 from console.shown import moment
+from evidence.audit import Actor
 from ingestion.models import Provider, ProviderSecret
 from ingestion.provider_book import DEFAULT
 from ingestion.provider_changes.errors import ProviderChangeRefused, SecretKnown, SecretNeeded, SettingRefused
-from ingestion.provider_changes.revoke import needs, revoke_secret
-from ingestion.provider_changes.rotate import RotatedSecret, rotate_secret
+from ingestion.provider_changes.revoke import needs
+from ingestion.provider_changes.rotate import RotatedSecret
 from ingestion.provider_changes.secret_values import StoredSecret
 from ingestion.provider_states import SecretPhase, provider_state
 
@@ -67,7 +69,12 @@ def rotate_page(request: HttpRequest, pk: int, *, admin: ProviderAdmin) -> HttpR
             messages.warning(request, "Its secrets changed since the form was opened, so nothing was done: look again.")
             return _to_provider(provider)
         try:
-            rotated = rotate_secret(name=provider.name, now=datetime.now(UTC), **_wanted(form.cleaned_data))
+            rotated = providers.rotate(
+                actor=Actor.person(request.user),
+                name=provider.name,
+                now=datetime.now(UTC),
+                **_wanted(form.cleaned_data),
+            )
         except ProviderChangeRefused as refused:
             form.add_error("secret" if isinstance(refused, SettingRefused | SecretKnown) else None, str(refused))
         else:
@@ -112,7 +119,13 @@ def revoke_page(request: HttpRequest, pk: int, fingerprint: str, *, admin: Provi
     form = RevokeForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            revoke_secret(name=provider.name, fingerprint=fingerprint, force=form.cleaned_data["force"], now=now)
+            providers.revoke(
+                actor=Actor.person(request.user),
+                name=provider.name,
+                fingerprint=fingerprint,
+                force=form.cleaned_data["force"],
+                now=now,
+            )
         except SecretNeeded:
             form.add_error("force", "Tick it to revoke the secret although it may still be needed.")
         except ProviderChangeRefused as refused:

@@ -11,6 +11,10 @@ from django.db.models import Q
 
 from autocom.kernel.errors import ConfigurationError
 from console.access import Permission
+from console.actions.accounts import role_changed
+from evidence.audit import Actor
+
+SYNC = Actor.process("sync_roles")
 
 
 class Role(StrEnum):
@@ -23,6 +27,7 @@ class Role(StrEnum):
 FIGURES = frozenset(
     {Permission.OVERVIEW_READ, Permission.LANE_READ, Permission.LANE_INCIDENT_READ, Permission.BATCH_READ}
 )
+ACTS = frozenset({Permission.AUDIT_READ})
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
 )
@@ -31,10 +36,10 @@ OPERATIONS = FIGURES | CONTENTS | {Permission.PROVIDER_READ}
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
-    Role.DRI: OPERATIONS | DECISIONS,
-    Role.PLATFORM_OPS: OPERATIONS | DECISIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
-    Role.LEADERSHIP: FIGURES | {Permission.PROVIDER_READ},
-    Role.AUDITOR: OPERATIONS | {Permission.USER_READ, Permission.GROUP_READ},
+    Role.DRI: OPERATIONS | ACTS | DECISIONS,
+    Role.PLATFORM_OPS: OPERATIONS | ACTS | DECISIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
+    Role.LEADERSHIP: FIGURES | ACTS | {Permission.PROVIDER_READ},
+    Role.AUDITOR: OPERATIONS | ACTS | {Permission.USER_READ, Permission.GROUP_READ},
 }
 
 
@@ -46,7 +51,7 @@ class SyncedRole:
     removed_count: int
 
 
-def sync_roles() -> list[SyncedRole]:
+def sync_roles(*, actor: Actor = SYNC) -> list[SyncedRole]:
     """Each role's group exists afterwards with exactly its permissions; other groups are left alone.
 
     Raises ConfigurationError when a permission is not in the database yet.
@@ -54,16 +59,18 @@ def sync_roles() -> list[SyncedRole]:
     stored = _stored_permissions()
     with transaction.atomic():
         return [
-            _sync(role, {stored[permission].pk for permission in wanted})
+            _sync(role, {stored[permission].pk for permission in wanted}, actor=actor)
             for role, wanted in PERMISSIONS_BY_ROLE.items()
         ]
 
 
-def _sync(role: Role, wanted: set[int]) -> SyncedRole:
+def _sync(role: Role, wanted: set[int], *, actor: Actor) -> SyncedRole:
     group, created = Group.objects.get_or_create(name=role.value)
     present = set(group.permissions.values_list("pk", flat=True))
     group.permissions.add(*(wanted - present))
     group.permissions.remove(*(present - wanted))
+    if created or present != wanted:
+        role_changed(group, actor=actor)
     return SyncedRole(role, created, added_count=len(wanted - present), removed_count=len(present - wanted))
 
 

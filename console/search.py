@@ -50,7 +50,7 @@ def matched_events[Row: Model](
     term: str, queryset: QuerySet[Row], *, qualifiers: Mapping[str, Qualifier] = QUALIFIERS
 ) -> Matched:
     """How the term is understood for a table of events (or dead letters). Asks the database only for bare words."""
-    words = _words(term)
+    words = words_of(term)
     if not words:
         return Matched()
     if len(words) > TERM_LIMIT_COUNT:
@@ -66,7 +66,7 @@ def matched_events[Row: Model](
     )
 
 
-def _words(term: str) -> list[str]:
+def words_of(term: str) -> list[str]:
     if "\x00" in term:  # PostgreSQL's text cannot hold it, so no row can match
         term = term.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     lexer = shlex.shlex(term, posix=True, punctuation_chars=False)

@@ -3,16 +3,20 @@
 import time
 from collections.abc import Callable
 from functools import update_wrapper
+from http import HTTPStatus
 from typing import Any, override
 
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from unfold.sites import UnfoldAdminSite
 
+from console.actions.accounts import user_changed
 from console.guards import is_poll, send_to_login
 from console.palette import ids_found, pages_found
+from evidence.audit import Actor
 
 PALETTE_PAGE_COUNT = 50
 
@@ -37,6 +41,14 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
         page: HttpResponse = OverviewPage.as_view(site=self)(request)
         return page
+
+    @override
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        with transaction.atomic():
+            answer: HttpResponse = super().password_change(request, extra_context)
+            if request.method == "POST" and answer.status_code == HTTPStatus.FOUND:  # not the form with its mistakes
+                user_changed(request.user, actor=Actor.person(request.user), fields=["password"])  # type: ignore[arg-type]
+        return answer
 
     @override
     def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:

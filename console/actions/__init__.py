@@ -1,4 +1,5 @@
-"""What people change, one act a module: the permission is checked, the act is done, the audit log has it, all in one.
+"""What people decide, for pages and the command line alike: each act and its audit entry in one transaction.
 
-A refusal for want of the permission is recorded too, then raised. Pages and commands call these and nothing below them.
+A page or a command calls these, never the verb below them; a test holds that for every verb there is. Acts on letters
+check the permission themselves: a refusal is recorded first, then raised.
 """

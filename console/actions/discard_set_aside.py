@@ -21,7 +21,7 @@ PERMISSION = Permission.SET_ASIDE_DISCARD
 def discard_set_aside(operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str) -> AuditEntry:
     """What was open is DISCARDED with the reason, and on record with what was refused.
 
-    Raises PermissionDenied, TooMany, and ValueError for an empty reason; then nothing changed.
+    Raises RefusalRecorded, TooMany, and ValueError for an empty reason; then nothing changed.
     """
     wanted = bounded(event_ids)
     subject = subject_of(place, wanted)

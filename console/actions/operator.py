@@ -13,6 +13,10 @@ from console.access import Permission
 from evidence.audit import Act, Actor, record
 
 
+class RefusalRecorded(PermissionDenied):
+    """The audit log has this refusal already: whoever answers it must not enter it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """Whose name goes into the audit log. `has` tells whether they hold a permission."""
@@ -32,9 +36,9 @@ class Operator:
 
 
 def check(operator: Operator, permission: Permission, *, subject: str) -> None:
-    """Passes those who hold the permission. Raises PermissionDenied for all others, when the refusal is on record."""
+    """Passes those who hold the permission. Raises RefusalRecorded for all others."""
     if operator.has(permission):
         return
     with transaction.atomic(durable=True):  # what is raised below must not take the entry with it
         record(Act.PERMISSION_REFUSED, actor=operator.actor, subject=subject, facts={"permission": permission.value})
-    raise PermissionDenied(permission.value)
+    raise RefusalRecorded(permission.value)

@@ -21,7 +21,7 @@ PERMISSION = Permission.SET_ASIDE_RETRY
 def retry_set_aside(operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str = "") -> AuditEntry:
     """What could be asked for is RETRYING and on record with what was refused; the lanes get it on commit.
 
-    Raises PermissionDenied and TooMany; then nothing changed.
+    Raises RefusalRecorded and TooMany; then nothing changed.
     """
     wanted = bounded(event_ids)
     subject = subject_of(place, wanted)

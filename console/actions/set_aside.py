@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from autocom.kernel.errors import AutocomError
+from console.set_aside.kinds import KINDS
 from evidence.audit import Act
 from ingestion.redrive.forecast import Forecast
 from ingestion.redrive.place import SetAside
@@ -30,7 +31,8 @@ class TooMany(AutocomError):
 
 def subject_of(place: SetAside, event_ids: Sequence[UUID]) -> str:
     """One letter by its id; several by their number, because the entry's facts have the ids."""
-    return f"{place.value} {event_ids[0]}" if len(event_ids) == 1 else f"{len(event_ids)} of {place.value}"
+    kind = KINDS[place]
+    return f"{kind.noun} {event_ids[0]}" if len(event_ids) == 1 else kind.counted(len(event_ids))
 
 
 def facts_of(done: Sequence[UUID], refused: Sequence[Forecast]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from console.admin import (
     accounts,
+    audit,
     batches,
     dead_letters,
     duplicates,
@@ -14,6 +15,7 @@ from console.admin import (
 
 __all__ = [
     "accounts",
+    "audit",
     "batches",
     "dead_letters",
     "duplicates",

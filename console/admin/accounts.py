@@ -6,9 +6,14 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.http import HttpRequest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from console.actions import accounts
+from console.admin.recorded import RecordedChanges
+from evidence.audit import Actor
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -28,7 +33,7 @@ class SuperusersChange:
 
 
 @admin.register(User)
-class UserAdmin(SuperusersChange, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(SuperusersChange, RecordedChanges, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -39,14 +44,42 @@ class UserAdmin(SuperusersChange, DjangoUserAdmin, ModelAdmin):  # type: ignore[
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
 
+    @override
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():  # Django opens none here, and the change and its entry go together
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
+
+    @override
+    def record_addition(self, row: User, *, actor: Actor) -> None:
+        accounts.user_added(row, actor=actor)
+
+    @override
+    def record_change(self, row: User, *, actor: Actor, fields: list[str]) -> None:
+        accounts.user_changed(row, actor=actor, fields=fields)
+
+    @override
+    def record_deletion(self, row: User, *, actor: Actor) -> None:
+        accounts.user_deleted(row, actor=actor)
+
     @admin.display(description="Roles")
     def roles(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all()) or "none"
 
 
 @admin.register(Group)
-class GroupAdmin(SuperusersChange, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    pass
+class GroupAdmin(SuperusersChange, RecordedChanges, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    @override
+    def record_addition(self, row: Group, *, actor: Actor) -> None:
+        accounts.role_changed(row, actor=actor)
+
+    @override
+    def record_change(self, row: Group, *, actor: Actor, fields: list[str]) -> None:
+        accounts.role_changed(row, actor=actor)
+
+    @override
+    def record_deletion(self, row: Group, *, actor: Actor) -> None:
+        accounts.role_deleted(row, actor=actor)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

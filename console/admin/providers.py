@@ -17,16 +17,17 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from console.actions import providers
 from console.certificates import certificates_section
 from console.provider_forms import AddProviderForm, ProviderForm
 from console.provider_secrets import once_page, revoke_page, rotate_page, secrets_context
 from console.refusals import refusals_section
 from console.shown import moment, mono, whole_id
+from evidence.audit import Actor
 from ingestion.models import Provider
 from ingestion.provider_book import DEFAULT
-from ingestion.provider_changes.add import AddedProvider, add_provider
+from ingestion.provider_changes.add import AddedProvider
 from ingestion.provider_changes.errors import ProviderChangeRefused
-from ingestion.provider_changes.switch import switch_provider
 from ingestion.providers import ses
 from ingestion.receive import base_url
 
@@ -113,8 +114,10 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: Any) -> None:
         if change:
             super().save_model(request, obj, form, change)
+            providers.changed(actor=Actor.person(request.user), provider=obj, fields=form.changed_data)
             return
-        added = add_provider(
+        added = providers.add(
+            actor=Actor.person(request.user),
             name=obj.name,
             scheme=obj.scheme,
             options=obj.options,
@@ -185,7 +188,8 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
         self._switch(request, queryset, enabled=False)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], *, enabled: bool) -> None:
-        changed = [each for each in queryset if switch_provider(name=each.name, enabled=enabled)]
+        actor = Actor.person(request.user)
+        changed = [each for each in queryset if providers.switch(actor=actor, name=each.name, enabled=enabled)]
         for provider in changed:
             self.log_change(request, provider, "Enabled." if enabled else "Disabled.")
         word = "enabled" if enabled else "disabled"

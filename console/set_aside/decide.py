@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from console.actions.operator import Operator, check
 from console.actions.set_aside import ACT_LIMIT_COUNT
+from console.guards import refuse_without
 from console.originals import original_link
 from console.set_aside.chosen import ChoiceInvalid, chosen_letters
 from console.set_aside.kinds import Kind
@@ -47,10 +47,9 @@ class ReasonForm(forms.Form):
 def decide_page(request: HttpRequest, *, admin: SetAsideAdmin, verb: Verb) -> HttpResponse:
     """A choice is answered by its preview, a confirmed preview by the act."""
     kind = admin.kind
-    if not admin.has_view_permission(request):
-        raise PermissionDenied(kind.read.value)
+    refuse_without(request, kind.read)
     operator = Operator.signed_in(request.user)
-    check(operator, verb.permission, subject=f"{verb.name} {kind.place.value}")
+    check(operator, verb.permission, subject=f"{verb.name} {kind.noun}s")
     if request.method != "POST":
         messages.info(request, f"Choose letters to {verb.name} here first.")
         return _to_list(request, kind)

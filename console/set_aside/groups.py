@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from console.guards import refuse_without
 from console.selectors import letters_where
 from console.set_aside.verbs import VERBS
 from console.shown import ID_TAIL_COUNT, folded, moment
@@ -25,8 +25,7 @@ EVERY_STATE = "all"
 
 def groups_page(request: HttpRequest, *, admin: DeadLetterAdmin) -> HttpResponse:
     """`?state=` open (the default), another state, or all; `?provider=` narrows it."""
-    if not admin.has_view_permission(request):
-        raise PermissionDenied(admin.kind.read.value)
+    refuse_without(request, admin.kind.read)
     state = request.GET.get("state", SetAsideState.OPEN.value)
     provider = request.GET.get("provider", "")
     wanted = {"state": "" if state == EVERY_STATE else state, "provider": provider}

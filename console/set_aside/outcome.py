@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from console.actions.set_aside import DISCARDED, RETRIED
+from console.guards import refuse_without
 from console.originals import original_link
 from console.set_aside.kinds import Kind, Letter
 from console.set_aside.verbs import DISCARD, RETRY
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 def outcome_page(request: HttpRequest, number: int, *, admin: SetAsideAdmin) -> HttpResponse:
     """For those who may read the letters. Safe to reload: it does nothing."""
     kind = admin.kind
-    if not admin.has_view_permission(request):
-        raise PermissionDenied(kind.read.value)
+    refuse_without(request, kind.read)
     entry = AuditEntry.objects.filter(
         number=number, act__in=[RETRIED[kind.place].value, DISCARDED[kind.place].value]
     ).first()

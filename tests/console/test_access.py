@@ -13,6 +13,8 @@ from console.access import Permission
 from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
+from evidence.audit import Act, Actor, record
+from evidence.models import AuditEntry
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -27,7 +29,7 @@ from tests.console.rows import batch_row, dead_letter_row, duplicate_row, event_
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident)
+READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident, AuditEntry)
 
 
 def one_row_each() -> dict[type, Any]:
@@ -43,6 +45,7 @@ def one_row_each() -> dict[type, Any]:
         Provider: provider_row(),
         User: User.objects.create_user("subject"),
         Group: Group.objects.create(name="subject"),
+        AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
     }
 
 
@@ -54,7 +57,8 @@ def every_page() -> list[str]:
     rows = one_row_each()
     lists = [page(model, name) for model in rows for name in ("changelist", "add")]
     details = [page(model, name, row.pk) for model, row in rows.items() for name in ("change", "delete", "history")]
-    return [reverse("admin:index"), reverse("admin:overview_figures"), *lists, *details]
+    more = [reverse(f"admin:{name}") for name in ("index", "overview_figures", "evidence_auditentry_verify")]
+    return [*more, *lists, *details]
 
 
 def test_a_staff_user_without_permissions_is_refused_on_every_page(signed_in: Any) -> None:

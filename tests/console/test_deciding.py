@@ -326,7 +326,11 @@ def test_who_may_decide_and_a_refusal_is_on_record(
         assert {entry.act for entry in entries} == {"permission.refused"}
         assert {entry.facts["permission"] for entry in entries} == {f"ingestion.{verb}_set_aside"}
         assert {entry.actor for entry in entries} == {role.name.lower() if role else "nobody"}
+        assert {entry.subject.partition(" ")[0] for entry in entries} == {verb}
         assert "DRI" in preview.content.decode()
+    else:
+        assert {entry.act for entry in entries} == {"permission.refused"}
+    assert len(entries) == (1 if may else 2), "each refusal once"
 
 
 def test_the_two_permissions_are_for_the_dri_and_platform_ops_alone() -> None:

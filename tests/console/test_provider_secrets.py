@@ -204,7 +204,7 @@ def test_a_scheme_that_the_stored_secrets_do_not_fit_is_refused(ops: Client, acm
 
 
 def test_the_command_that_a_hint_names_exists(ops: Client, acme: Provider) -> None:
-    from ingestion.management.commands.provider import VERBS
+    from console.management.commands.provider import VERBS
 
     ProviderSecret.objects.update(not_after=datetime.now(UTC))
     text = ops.get(LIST).content.decode()

@@ -15,10 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from autocom.kernel.errors import ConfigurationError
+from console.management.provider import certificate as command
 from ingestion import certificates
 from ingestion.buffer.store import LaneBuffer
 from ingestion.certificates import WANTED, import_certificate
-from ingestion.management.provider import certificate as command
 from ingestion.models import Event, Provider, ProviderCertificate, WantedCertificate
 from ingestion.provider_book import ProviderBook
 from ingestion.providers.sns_envelope import certificate_facts

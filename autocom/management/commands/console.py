@@ -1,3 +1,4 @@
+import os
 from typing import Any
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from autocom.observability import GRANIAN_LOGS
+from evidence.configuration import record_start
 
 
 class Command(BaseCommand):
@@ -14,6 +16,8 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, **_: Any) -> None:
+        if not os.environ.get("AUTOCOM_SUPERVISED"):  # else `up` has recorded the start
+            record_start("console")
         Server(
             "autocom.wsgi:application",
             address="127.0.0.1",

@@ -22,6 +22,8 @@ from autocom.local_servers.servers import LocalServers
 from autocom.supervisor import Child, Supervisor
 from console.demonstration import create_demonstration_users
 from console.roles import sync_roles
+from evidence.audit import Actor
+from evidence.configuration import record_start
 from ingestion.signed_curl import first_webhook
 
 READY_WITHIN_SECONDS = 60
@@ -112,7 +114,9 @@ class Command(BaseCommand):
 
     def _prepare_database(self) -> None:
         call_command("migrate", interactive=False, verbosity=0)
-        sync_roles()
+        sync_roles(actor=Actor.process("up"))
+        if not record_start("up"):
+            self._say("the configuration of this start could not be entered in the audit log")
         if not settings.AUTOCOM.is_local:
             return
         users = create_demonstration_users()

@@ -5,6 +5,7 @@ from typing import override
 from django.core.management.base import BaseCommand
 
 from console.roles import sync_roles
+from evidence.audit import Actor
 
 
 class Command(BaseCommand):
@@ -12,7 +13,7 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: object, **options: object) -> None:
-        for synced in sync_roles():
+        for synced in sync_roles(actor=Actor.command_line()):
             what = "created" if synced.created else "kept"
             self.stdout.write(
                 f"{synced.role.value}: {what}, {synced.added_count} permissions added, {synced.removed_count} removed"

@@ -14,7 +14,7 @@ from console.management.deadletters.errors import UsageWrong
 from console.management.deadletters.printing import planned_json, planned_line, sum_lines, visible
 from console.set_aside.kinds import KINDS, Kind
 from console.set_aside.verbs import Verb
-from ingestion.management.provider.printing import say, say_json
+from console.management.provider.printing import say, say_json
 from ingestion.models import SetAsideState
 from ingestion.redrive.place import SetAside
 

@@ -3,7 +3,7 @@ from datetime import datetime
 
 from console.management.deadletters.arguments import add_filters, add_json, add_limit, wanted
 from console.management.deadletters.printing import visible
-from ingestion.management.provider.printing import iso, say, say_json, told
+from console.management.provider.printing import iso, say, say_json, told
 from ingestion.models import DeadLetter, SetAsideState
 from ingestion.redrive.place import SetAside
 from ingestion.redrive.selectors import ErrorGroup, error_groups

@@ -11,7 +11,7 @@ from console.management.deadletters.arguments import (
 )
 from console.management.deadletters.printing import letter_json, letter_line
 from console.set_aside.kinds import KINDS
-from ingestion.management.provider.printing import say, say_json
+from console.management.provider.printing import say, say_json
 from ingestion.models import SetAsideState
 from ingestion.redrive.place import SetAside
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from console.set_aside.kinds import Kind, Letter
 from console.set_aside.plan import Plan, Planned
-from ingestion.management.provider.printing import iso, told
+from console.management.provider.printing import iso, told
 from ingestion.models import DeadLetter, SetAsideAttempt
 
 

@@ -1,8 +1,8 @@
 from argparse import ArgumentParser
 from datetime import UTC, datetime
 
-from ingestion.management.provider.arguments import add_json
-from ingestion.management.provider.printing import say, say_json, secret_line, state_json
+from console.management.provider.arguments import add_json
+from console.management.provider.printing import say, say_json, secret_line, state_json
 from ingestion.provider_states import provider_states
 
 HELP = "List the providers with their secrets' fingerprints, and when each was last used."

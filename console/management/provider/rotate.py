@@ -1,9 +1,11 @@
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
 
-from ingestion.management.provider.arguments import add_json, add_secret_file, length, moment, read_secret
-from ingestion.management.provider.printing import iso, say, say_json, stored_json, stored_lines, told
-from ingestion.provider_changes.rotate import OVERLAP, rotate_secret
+from console.actions import providers
+from console.management.provider.arguments import add_json, add_secret_file, length, moment, read_secret
+from console.management.provider.printing import iso, say, say_json, stored_json, stored_lines, told
+from evidence.audit import Actor
+from ingestion.provider_changes.rotate import OVERLAP
 
 HELP = "Give a provider a new secret. The older ones stay valid for the overlap, then end by themselves."
 
@@ -27,7 +29,8 @@ def run(
     json: bool,
     **_: object,
 ) -> int:
-    rotated = rotate_secret(
+    rotated = providers.rotate(
+        actor=Actor.command_line(),
         name=name,
         secret=read_secret(secret_file),
         now=datetime.now(UTC),

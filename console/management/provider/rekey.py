@@ -1,8 +1,9 @@
 from argparse import ArgumentParser
 
-from ingestion.management.provider.arguments import add_json
-from ingestion.management.provider.printing import say, say_json
-from ingestion.provider_changes.rekey import rekey_secrets
+from console.actions import providers
+from console.management.provider.arguments import add_json
+from console.management.provider.printing import say, say_json
+from evidence.audit import Actor
 
 HELP = (
     "Encrypt every stored secret under the newest key: the first of PROVIDER_SECRETS_KEYS, or SECRET_KEY. "
@@ -16,7 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(*, json: bool, **_: object) -> int:
-    report = rekey_secrets()
+    report = providers.rekey(actor=Actor.command_line())
     if json:
         say_json(
             {

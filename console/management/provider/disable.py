@@ -1,7 +1,8 @@
 from argparse import ArgumentParser
 
-from ingestion.management.provider.printing import say
-from ingestion.provider_changes.switch import switch_provider
+from console.actions import providers
+from console.management.provider.printing import say
+from evidence.audit import Actor
 
 HELP = "Switch a provider off: nothing it sends is stored, and it is told to come again later (mostly by a 503)."
 
@@ -11,6 +12,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(*, name: str, **_: object) -> int:
-    changed = switch_provider(name=name, enabled=False)
+    changed = providers.switch(actor=Actor.command_line(), name=name, enabled=False)
     say(f"{name} is disabled" if changed else f"{name} was disabled already")
     return 0

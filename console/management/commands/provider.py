@@ -1,4 +1,4 @@
-"""`manage.py provider VERB`: each verb is a module of `ingestion.management.provider`."""
+"""`manage.py provider VERB`: each verb is a module of `console.management.provider`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
-from ingestion.management.provider import (
+from console.management.provider import (
     add,
     certificate,
     diagnose,
@@ -23,7 +23,7 @@ from ingestion.management.provider import (
     test,
     verify_stored,
 )
-from ingestion.management.provider import list as list_all
+from console.management.provider import list as list_all
 from ingestion.provider_changes.errors import SettingRefused
 
 VERBS: tuple[ModuleType, ...] = (

@@ -1,10 +1,11 @@
 from argparse import ArgumentParser
 from datetime import UTC, datetime
 
-from ingestion.management.provider.arguments import add_json
-from ingestion.management.provider.printing import iso, say, say_json, told
+from console.actions import providers
+from console.management.provider.arguments import add_json
+from console.management.provider.printing import iso, say, say_json, told
+from evidence.audit import Actor
 from ingestion.provider_changes.errors import SecretNeeded
-from ingestion.provider_changes.revoke import revoke_secret
 
 HELP = (
     "End one secret now. Refused when it was used in the last 24 hours or is the last valid one, unless with --force."
@@ -20,7 +21,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(*, name: str, fingerprint: str, force: bool, json: bool, **_: object) -> int:
     try:
-        revoked = revoke_secret(name=name, fingerprint=fingerprint, force=force, now=datetime.now(UTC))
+        revoked = providers.revoke(
+            actor=Actor.command_line(), name=name, fingerprint=fingerprint, force=force, now=datetime.now(UTC)
+        )
     except SecretNeeded as refused:
         raise SecretNeeded(f"{refused}; --force ends it all the same") from None
     if json:

@@ -2,8 +2,8 @@ import json as json_text
 from argparse import ArgumentParser
 from datetime import UTC, datetime
 
-from ingestion.management.provider.arguments import add_json
-from ingestion.management.provider.printing import say, say_json, secret_line, state_json
+from console.management.provider.arguments import add_json
+from console.management.provider.printing import say, say_json, secret_line, state_json
 from ingestion.provider_changes.errors import ProviderMissing
 from ingestion.provider_states import ProviderState, provider_states
 from ingestion.receive import base_url

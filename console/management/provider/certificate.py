@@ -10,7 +10,8 @@ from typing import Any, TextIO
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import ConfigurationError
-from ingestion.certificates import import_certificate
+from console.actions import providers
+from evidence.audit import Actor
 from ingestion.models import Provider
 from ingestion.selectors import certificates_of, wanted_certificates_of
 
@@ -50,8 +51,12 @@ def _import(provider: Provider, file: Path, file_name: str, out: TextIO) -> int:
                 f"{file_name!r} is not the last part of a SigningCertURL: "
                 "give it with --as, e.g. --as SimpleNotificationService-0123abcd.pem"
             )
-        row = import_certificate(
-            provider=provider, pem=_text(file), file_name=file_name, now=datetime_of(us=SYSTEM_CLOCK.now_us())
+        row = providers.take_certificate(
+            actor=Actor.command_line(),
+            provider=provider,
+            pem=_text(file),
+            file_name=file_name,
+            now=datetime_of(us=SYSTEM_CLOCK.now_us()),
         )
     except ConfigurationError as error:
         out.write(f"autocom: {error}\n")

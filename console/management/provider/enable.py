@@ -1,7 +1,8 @@
 from argparse import ArgumentParser
 
-from ingestion.management.provider.printing import say
-from ingestion.provider_changes.switch import switch_provider
+from console.actions import providers
+from console.management.provider.printing import say
+from evidence.audit import Actor
 
 HELP = "Switch a provider on."
 
@@ -11,6 +12,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(*, name: str, **_: object) -> int:
-    changed = switch_provider(name=name, enabled=True)
+    changed = providers.switch(actor=Actor.command_line(), name=name, enabled=True)
     say(f"{name} is enabled" if changed else f"{name} was enabled already")
     return 0

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
-from ingestion.management.provider.printing import say
+from console.management.provider.printing import say
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
 from ingestion.provider_changes.errors import ProviderChangeRefused, ProviderMissing
 from ingestion.receive import base_url

@@ -1,9 +1,10 @@
 from argparse import ArgumentParser
 from datetime import UTC, datetime
 
-from ingestion.management.provider.arguments import add_json, add_secret_file, option, read_secret
-from ingestion.management.provider.printing import say, say_json, stored_json, stored_lines
-from ingestion.provider_changes.add import add_provider
+from console.actions import providers
+from console.management.provider.arguments import add_json, add_secret_file, option, read_secret
+from console.management.provider.printing import say, say_json, stored_json, stored_lines
+from evidence.audit import Actor
 from ingestion.providers.registry import ADAPTERS
 from ingestion.receive import base_url
 
@@ -29,8 +30,13 @@ def run(
     json: bool,
     **_: object,
 ) -> int:
-    added = add_provider(
-        name=name, scheme=scheme, options=dict(option), secret=read_secret(secret_file), now=datetime.now(UTC)
+    added = providers.add(
+        actor=Actor.command_line(),
+        name=name,
+        scheme=scheme,
+        options=dict(option),
+        secret=read_secret(secret_file),
+        now=datetime.now(UTC),
     )
     address = f"{base_url()}/webhooks/{name}"
     if json:
