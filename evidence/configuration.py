@@ -1,4 +1,4 @@
-"""What this deployment was started with, as facts for the audit log: every setting, but of secrets only that they are set.
+"""What this deployment was started with, for the audit log: every setting, but of secrets only that they are set.
 
 A value is shown only where its type or its name says that it is none of a secret; a new setting is hidden until then.
 """

@@ -23,7 +23,7 @@ def test_every_setting_is_told_and_no_text_or_credential_but_those_that_are_know
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown = module.SHOWN_TEXTS | module.SHOWN_ADDRESSES
-    spoilt: dict[str, Any] = {name: f"https://{SECRET}:{SECRET}@host:1/path?{SECRET}#{SECRET}" for name in shown}
+    spoilt: dict[str, Any] = dict.fromkeys(shown, f"https://{SECRET}:{SECRET}@host:1/path?{SECRET}#{SECRET}")
     spoilt |= dict.fromkeys(module.SHOWN_TEXTS, "shown")
     spoilt |= {
         field.name: type(getattr(settings.AUTOCOM, field.name))((SECRET,))

@@ -11,8 +11,8 @@ from django.db.models import Q
 
 from console.actions.set_aside import ACT_LIMIT_COUNT
 from console.management.deadletters.errors import UsageWrong
-from console.selectors import letters_where
 from console.management.provider.arguments import length, moment
+from console.selectors import letters_where
 from ingestion.models import Provider
 from ingestion.redrive.place import SetAside
 

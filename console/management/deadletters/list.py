@@ -10,8 +10,8 @@ from console.management.deadletters.arguments import (
     wanted,
 )
 from console.management.deadletters.printing import letter_json, letter_line
-from console.set_aside.kinds import KINDS
 from console.management.provider.printing import say, say_json
+from console.set_aside.kinds import KINDS
 from ingestion.models import SetAsideState
 from ingestion.redrive.place import SetAside
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from console.management.provider.printing import iso, told
 from console.set_aside.kinds import Kind, Letter
 from console.set_aside.plan import Plan, Planned
-from console.management.provider.printing import iso, told
 from ingestion.models import DeadLetter, SetAsideAttempt
 
 

@@ -11,10 +11,10 @@ from console.management.deadletters.printing import (
     planned_json,
     visible,
 )
+from console.management.provider.printing import say, say_json
 from console.set_aside.kinds import KINDS, Kind, Letter
 from console.set_aside.plan import retry_plan
 from console.shown import masked
-from console.management.provider.printing import say, say_json
 from ingestion.models import Delivery
 from ingestion.redrive.place import SetAside
 from ingestion.redrive.selectors import attempts_of
