@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from itertools import chain
+from typing import Any, cast
 
 from django.db.models import Subquery
 
@@ -13,25 +15,27 @@ from evidence.models import AuditEntry, AuditHead
 READ_AT_ONCE_COUNT = 2_000
 
 
-def audit_log() -> tuple[ChainHead, Iterator[ChainEntry]]:
+@contextmanager
+def audit_log() -> Iterator[tuple[ChainHead, Iterator[ChainEntry]]]:
     """The head and every entry up to it, as of one moment. The entries are read while they are taken."""
     head = AuditHead.objects.order_by()
     rows = AuditEntry.objects.order_by("number").annotate(
         head_number=Subquery(head.values("number")), head_sha256=Subquery(head.values("entry_sha256"))
     )
     # the head comes with each row, so that one statement's snapshot holds both: entries may come while this reads
-    read = rows.iterator(chunk_size=READ_AT_ONCE_COUNT)
-    first = next(read, None)
-    if first is None:
-        kept = head.get()
-        return ChainHead(kept.number, bytes(kept.entry_sha256)), iter(())
-    return ChainHead(first.head_number, bytes(first.head_sha256)), map(chained, chain([first], read))
+    with closing(cast("Generator[Any]", rows.iterator(chunk_size=READ_AT_ONCE_COUNT))) as read:
+        first = next(read, None)
+        if first is None:
+            kept = head.get()
+            yield ChainHead(kept.number, bytes(kept.entry_sha256)), iter(())
+        else:
+            yield ChainHead(first.head_number, bytes(first.head_sha256)), map(chained, chain([first], read))
 
 
 def audit_verification(*, kept: ChainHead | None = None) -> Verification:
     """The whole log, verified now. `kept`: a head that was kept outside, which the log must still lead to."""
-    head, entries = audit_log()
-    return verify(entries, head=head, kept=kept)
+    with audit_log() as (head, entries):
+        return verify(entries, head=head, kept=kept)
 
 
 def chained(row: AuditEntry) -> ChainEntry:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
@@ -260,6 +261,20 @@ def test_ones_own_password_is_entered_and_a_refused_change_is_not(new_entries: E
     assert client.post(address, {**wrong, "old_password": PASSWORD}).status_code == 302
     (entry,) = new_entries()
     assert (entry.act, entry.subject, entry.facts["fields"]) == ("user.changed", "user root", ["password"])
+
+
+def test_users_made_and_changed_at_the_shell_are_entered(new_entries: Entries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    call_command("createsuperuser", "--noinput", "--username", "first", "--email", "", stdout=StringIO())
+    monkeypatch.setattr("getpass.getpass", lambda **_: f"{PASSWORD}2")
+    call_command("changepassword", "first", stdout=StringIO())
+    with pytest.raises(CommandError):
+        call_command("changepassword", "nobody", stdout=StringIO())
+    added, changed = new_entries()
+    assert acts([added, changed]) == [("user.added", "user first"), ("user.changed", "user first")]
+    assert added.facts["is_superuser"] is True
+    assert {added.actor, changed.actor} == {Actor.command_line().name}
+    assert User.objects.get(username="first").check_password(f"{PASSWORD}2")
 
 
 def test_changes_of_roles_are_entered_with_their_permissions(new_entries: Entries) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json as json_text
+import os
 import sys
 from pathlib import Path
-from typing import Any, override
+from typing import Any, BinaryIO, override
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error
@@ -58,14 +59,28 @@ class Command(BaseCommand):
         return exit_status(found)
 
     def _export(self, path: Path) -> int:
-        head, entries = audit_log()
-        digest = hashlib.sha256()
-        with path.open("xb") as file:
-            for line in export_lines(entries, head=head):
-                file.write(line)
-                digest.update(line)
-        self.stdout.write(f"{head.number} entries in {path}, SHA-256 {digest.hexdigest()}\nhead {head}")
+        with open(path, "xb", opener=_private) as file:
+            try:
+                head, digest = _written(file)
+            except BaseException:
+                path.unlink()  # half an export must not pass for one
+                raise
+        self.stdout.write(f"{head.number} entries in {path}, SHA-256 {digest}\nhead {head}")
         return DONE if head.number else INCONCLUSIVE
+
+
+def _written(file: BinaryIO) -> tuple[ChainHead, str]:
+    digest = hashlib.sha256()
+    with audit_log() as (head, entries):
+        for line in export_lines(entries, head=head):
+            file.write(line)
+            digest.update(line)
+    return head, digest.hexdigest()
+
+
+def _private(path: str, flags: int) -> int:
+    """For its owner alone: the log names people."""
+    return os.open(path, flags, 0o600)
 
 
 def verified_file(path: Path, *, kept: ChainHead | None) -> Verification:
