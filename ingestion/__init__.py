@@ -14,4 +14,5 @@ again.
 7. trim        (in `drain`) the entries left the lane. A crash just before repeats 5 and 6; the unique identity
 absorbs it.
 8. `dead_letters`  an event that can never be stored stands apart with its bytes and its error.
+9. `redrive`   a person has it sent again, through 5 and 6, or gives it up.
 """

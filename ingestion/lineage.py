@@ -150,7 +150,8 @@ def _traces_of_delivery(within: Q) -> dict[UUID, EventTrace]:
     duplicates = [traces.of_duplicate(row) for row in SuppressedDuplicate.objects.filter(within)]
     quarantined = list(QuarantinedEvent.objects.filter(within).select_related("batch").defer("payload_bytes"))
     dead = list(DeadLetter.objects.filter(within).select_related("batch").defer("payload_bytes"))
-    firsts = {row.event_id: row for row in (*quarantined, *dead)}
+    firsts: dict[UUID, DeadLetter | QuarantinedEvent] = {row.event_id: row for row in quarantined}
+    firsts |= {row.event_id: row for row in dead}
     events = list(Event.objects.filter(within).select_related("batch").defer("payload"))
     repeats = dict(
         SuppressedDuplicate.objects.filter(original_event_id__in=[row.pk for row in events])

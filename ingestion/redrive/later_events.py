@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.db import connection
@@ -77,7 +77,7 @@ class Later:
 
 def later_events(asides: Sequence[Aside]) -> dict[UUID, Later]:
     """By event id; absent where no later event of its key is committed."""
-    columns = [
+    columns: list[list[Any]] = [
         [each.event_id for each in asides],
         [each.first_id for each in asides],
         [each.provider for each in asides],

@@ -347,23 +347,25 @@ def test_letters_retried_under_traffic_by_two_at_once_are_each_stored_once_and_e
     """F17: drains at work, senders that go on and repeat themselves, and everything asked for twice."""
     names = [f"evt-{number}" for number in range(40)]
     ids = [receipt.event_id for receipt in dead(lanes, monkeypatch, *names)]
-    lanes.buffer.client.delete(
-        *(keys.seen(bytes(each)) for each in DeadLetter.objects.values_list("identity", flat=True))
-    )
+    identities = DeadLetter.objects.values_list("identity", flat=True)
+    lanes.buffer.client.delete(*(keys.seen(bytes(identity)) for identity in identities))
     stop = threading.Event()
+    faults: list[Exception] = []
 
     def work(step: Callable[[], object]) -> Callable[[], None]:
         def run() -> None:
             try:
                 while not stop.is_set():
                     step()
+            except Exception as error:  # noqa: BLE001  (a thread's fault must fail the test)
+                faults.append(error)
             finally:
                 connection.close()
 
         return run
 
     numbers = itertools.count()
-    steps = [
+    steps: list[Callable[[], object]] = [
         lambda: lanes.append(delivery(event(f"live-{next(numbers) % 150}"))),
         lambda: lanes.append(delivery(event(random.choice(names)))),  # their senders try again as well
         lanes.drain,
@@ -378,15 +380,14 @@ def test_letters_retried_under_traffic_by_two_at_once_are_each_stored_once_and_e
     stop.set()
     for thread in threads:
         thread.join()
+    assert faults == []
     lanes.let_lease_expire()
     lanes.drain()
     rows = list(Event.objects.filter(message_id__startswith="evt-").values_list("message_id", flat=True))
     assert sorted(rows) == sorted(names)
     places = list(Event.objects.order_by("batch_id", "sequence").values_list("epoch", "sequence"))
     assert places == sorted(set(places))
-    assert set(SetAsideAttempt.objects.filter(number__gt=1).values_list("outcome", flat=True)) <= {
-        "stored",
-        "duplicate",
-    }
+    ends = set(SetAsideAttempt.objects.filter(number__gt=1).values_list("outcome", flat=True))
+    assert ends <= {"stored", "duplicate"}
     assert not LaneIncident.objects.exists()
     assert_every_batch_is_proved()

@@ -106,7 +106,8 @@ def test_a_retry_that_an_older_copy_of_redis_does_not_have_is_sent_again(
     state = lanes.buffer.client.hgetall(keys.state(0))
     retry(receipt.event_id)
     lanes.buffer.client.delete(keys.stream(0), keys.wake(0))  # as it was before the retry
-    lanes.buffer.client.hset(keys.state(0), mapping=state)
+    for name, value in state.items():
+        lanes.buffer.client.hset(keys.state(0), name, value)
     jobs.sweep()
     jobs.drain(0)
     assert committed() == ["evt-1"]

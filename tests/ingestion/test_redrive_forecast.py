@@ -168,12 +168,12 @@ def test_what_is_not_open_is_refused_with_its_state(lanes: LaneKit, monkeypatch:
 
 def test_a_discard_changes_the_state_and_nothing_else(lanes: LaneKit, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = (each.event_id for each in dead(lanes, monkeypatch, "evt-1", "evt-2"))
-    before = DeadLetter.objects.filter(pk=one).values().get()
+    before: dict[str, object] = {**DeadLetter.objects.filter(pk=one).values().get()}
     unknown = uuid4()
     result = discard(LETTER, [one, unknown, one], reason="  sent by a broken\x00 test  ")
     assert result.discarded == (one,)
     assert [(each.event_id, each.fate) for each in result.refused] == [(unknown, Fate.UNKNOWN_ID)]
-    after = DeadLetter.objects.filter(pk=one).values().get()
+    after: dict[str, object] = {**DeadLetter.objects.filter(pk=one).values().get()}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"state", "state_at", "discard_reason"}
     assert (after["state"], after["discard_reason"]) == ("discarded", r"sent by a broken\x00 test")
