@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from console.originals import original_link
 from console.set_aside.kinds import Letter
-from console.shown import folded, moment, mono
+from console.shown import folded, moment
 from ingestion.models import SetAsideAttempt
 from ingestion.redrive.place import SetAside
 from ingestion.redrive.selectors import attempts_of
@@ -32,7 +32,7 @@ def attempts_table(letter: Letter, *, place: SetAside) -> SafeString | str:
         "<tbody>{}</tbody></table></div>",
         format_html_join(
             "",
-            '<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>',
+            '<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class="console-sentence">{}</td></tr>',
             map(_cells, rows),
         ),
     )
@@ -47,6 +47,10 @@ def _cells(attempt: SetAsideAttempt) -> tuple[object, ...]:
         moment(attempt.asked_at),
         outcome,
         moment(attempt.settled_at) if attempt.settled_at else "not yet",
-        "" if attempt.sequence is None else mono(f"{attempt.lane} / {attempt.sequence:,}"),
+        "" if attempt.sequence is None else _place(attempt),
         folded(attempt.error_class or "error", attempt.error) if attempt.error else "",
     )
+
+
+def _place(attempt: SetAsideAttempt) -> SafeString:
+    return format_html('<span class="console-mono console-id">{} / {}</span>', attempt.lane, f"{attempt.sequence:,}")

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from console.access import Permission
 from console.actions.set_aside import DISCARDED, RETRIED
 from console.guards import refuse_without
 from console.originals import original_link
@@ -40,6 +42,7 @@ def outcome_page(request: HttpRequest, number: int, *, admin: SetAsideAdmin) -> 
         "kind": kind,
         "verb": verb,
         "entry": entry,
+        "entry_link": _entry_link(request, number),
         "at": moment(entry.at),
         "rows": _rows(done, kind),
         "refused": [_refused(each, kind) for each in facts["refused"]],
@@ -48,6 +51,13 @@ def outcome_page(request: HttpRequest, number: int, *, admin: SetAsideAdmin) -> 
     }
     page = {**admin.admin_site.each_context(request), **context}
     return TemplateResponse(request, "console/set_aside_outcome.html", page, headers={"Cache-Control": "no-store"})
+
+
+def _entry_link(request: HttpRequest, number: int) -> str:
+    """Empty for those who may not read the audit log."""
+    if not request.user.has_perm(Permission.AUDIT_READ):
+        return ""
+    return reverse("admin:evidence_auditentry_change", args=[number])
 
 
 def _rows(done: Sequence[UUID], kind: Kind) -> list[dict[str, Any]]:

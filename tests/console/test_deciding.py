@@ -168,8 +168,10 @@ def test_a_discard_needs_a_reason_and_is_on_record_with_it(signed_in: Any, addre
     assert (entry.number, entry.actor, entry.reason) == (before + 1, "platform_ops", "test data of 3 May")
     assert entry.facts["done"] == [str(letter.pk)]
     assert str(letter.pk) in entry.subject
-    text = text_of(client.get(done["Location"]))
+    outcome = client.get(done["Location"])
+    text = text_of(outcome)
     assert "discarded: test data of 3 May" in text
+    assert change(entry) in outcome.content.decode()
     assert "platform_ops" in text
 
 
