@@ -32,7 +32,8 @@ def attempts_table(letter: Letter, *, place: SetAside) -> SafeString | str:
         "<tbody>{}</tbody></table></div>",
         format_html_join(
             "",
-            '<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class="console-sentence">{}</td></tr>',
+            '<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td>'
+            '<td class="console-sentence">{}</td></tr>',
             map(_cells, rows),
         ),
     )
