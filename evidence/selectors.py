@@ -32,6 +32,11 @@ def audit_log() -> Iterator[tuple[ChainHead, Iterator[ChainEntry]]]:
             yield ChainHead(first.head_number, bytes(first.head_sha256)), map(chained, chain([first], read))
 
 
+def newest_number() -> int:
+    """Of the audit log's newest entry; 0 while there is none."""
+    return AuditHead.objects.order_by().values_list("number", flat=True).get()
+
+
 def audit_verification(*, kept: ChainHead | None = None) -> Verification:
     """The whole log, verified now. `kept`: a head that was kept outside, which the log must still lead to."""
     with audit_log() as (head, entries):

@@ -6,9 +6,13 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from autocom.kernel.clock import us_of
 from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
+from evidence.audit import Act, Actor, record
+from evidence.models import AuditEntry
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
 from ingestion.models import (
@@ -50,6 +54,17 @@ def batch_row(**fields: Any) -> Batch:
         "committed_at": at,
     }
     return Batch.objects.create(**{**given, **fields})
+
+
+def audit_row() -> AuditEntry:
+    with transaction.atomic():
+        return record(
+            Act.PROVIDER_ADDED,
+            actor=Actor.process("rows"),
+            subject=f"provider {'long-name-' * 20}",
+            reason="somebody gave a reason that goes on for a while",
+            facts={"scheme": "generic", "options": []},
+        )
 
 
 def _common(received_at: datetime, fields: dict[str, Any]) -> dict[str, Any]:

@@ -82,5 +82,14 @@ def test_a_changed_log_and_a_missing_trigger_are_shown(signed_in: Any, entries: 
     assert text.count("<strong>NO</strong>") == 1
 
 
+def test_a_log_too_long_for_a_page_is_inconclusive_and_never_green(
+    signed_in: Any, entries: list[AuditEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.admin.audit.VERIFIED_LIMIT_COUNT", 2)
+    text = signed_in(Role.AUDITOR).get(reverse("admin:evidence_auditentry_verify")).content.decode()
+    assert "INCONCLUSIVE: a page verifies at most 2 entries" in text
+    assert "PASS" not in text
+
+
 def test_verifying_is_no_change_by_any_method(signed_in: Any) -> None:
     assert signed_in(Role.AUDITOR).post(reverse("admin:evidence_auditentry_verify")).status_code == 405

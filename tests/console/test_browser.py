@@ -20,6 +20,7 @@ from ingestion.secret_box import unseal
 from tests.console.conftest import OpenPage, faults
 from tests.console.rows import (
     ago,
+    audit_row,
     dead_letter_row,
     delivery_row,
     duplicate_row,
@@ -99,6 +100,10 @@ def stocked(transactional_db: None) -> dict[str, str]:
         "batch": change(events[0].batch),
         "incidents": "/admin/ingestion/laneincident/",
         "incident": change(incident),
+        "audit": "/admin/evidence/auditentry/",
+        "audit_found": "/admin/evidence/auditentry/?q=act:provider.added",
+        "audit_entry": change(audit_row()),
+        "audit_verify": reverse("admin:evidence_auditentry_verify"),
         "app": "/admin/ingestion/",
         "users": "/admin/auth/user/",
         "user": change(User.objects.create_user("subject", is_staff=True)),
