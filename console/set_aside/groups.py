@@ -28,12 +28,14 @@ def groups_page(request: HttpRequest, *, admin: DeadLetterAdmin) -> HttpResponse
     refuse_without(request, admin.kind.read)
     state = request.GET.get("state", SetAsideState.OPEN.value)
     provider = request.GET.get("provider", "")
-    wanted = {"state": "" if state == EVERY_STATE else state, "provider": provider}
-    wanted = {name: value for name, value in wanted.items() if value}
-    groups = error_groups(DeadLetter.objects.filter(letters_where(**wanted)), limit_count=GROUPS_LIMIT_COUNT + 1)
+    condition = letters_where(state=None if state == EVERY_STATE else state, provider=provider or None)
+    groups = error_groups(DeadLetter.objects.filter(condition), limit_count=GROUPS_LIMIT_COUNT + 1)
+    query = {
+        name: value for name, value in (("state", state), ("provider", provider)) if value not in ("", EVERY_STATE)
+    }
     context = {
         "title": "Dead letters by error",
-        "rows": [_row(group, wanted, admin) for group in groups[:GROUPS_LIMIT_COUNT]],
+        "rows": [_row(group, query, admin) for group in groups[:GROUPS_LIMIT_COUNT]],
         "has_more": len(groups) > GROUPS_LIMIT_COUNT,
         "limit_count": GROUPS_LIMIT_COUNT,
         "state": state,
@@ -49,8 +51,8 @@ def groups_page(request: HttpRequest, *, admin: DeadLetterAdmin) -> HttpResponse
     return TemplateResponse(request, "console/dead_letter_groups.html", page)
 
 
-def _row(group: ErrorGroup, wanted: dict[str, str], admin: DeadLetterAdmin) -> dict[str, Any]:
-    query = urlencode({**wanted, "error": group.fingerprint})
+def _row(group: ErrorGroup, filters: dict[str, str], admin: DeadLetterAdmin) -> dict[str, Any]:
+    query = urlencode({**filters, "error": group.fingerprint})
     return {
         "group": group,
         "error": folded(group.error[:ERROR_SHOWN_COUNT] or "no message", group.error),

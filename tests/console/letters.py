@@ -47,7 +47,7 @@ def poisoned(**fields: Any) -> DeadLetter:
 
 def later_event(letter: DeadLetter, **fields: Any) -> Event:
     """An event of the letter's key, received and committed after it."""
-    place = {"lane": letter.lane, "epoch": letter.epoch, "sequence": letter.sequence + 1}
+    place: dict[str, Any] = {"lane": letter.lane, "epoch": letter.epoch, "sequence": letter.sequence + 1}
     return event_row(ordering_key=letter.ordering_key, provider=letter.provider, **place, **fields)
 
 
