@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_an_act_refuses_whoever_lacks_its_permission_and_records_that(person: Any, verb: Verb) -> None:
-    letter, before = mended(), newest_number()
-    operator = Operator.signed_in(person(Role.AUDITOR))
+    letter, operator = mended(), Operator.signed_in(person(Role.AUDITOR))
+    before = newest_number()
     with pytest.raises(RefusalRecorded):
         verb.perform(operator, place=SetAside.DEAD_LETTER, event_ids=[letter.pk], reason="test")
     letter.refresh_from_db()
