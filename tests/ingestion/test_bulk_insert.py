@@ -8,6 +8,7 @@ from django.db import models
 from ingestion.bulk_insert import NotRepresentable, insert_new
 from ingestion.models import Delivery, Event
 from tests.support.lanes import LaneKit, delivery, event
+from tests.support.redrives import dead, retry
 
 
 def columns(model: type[models.Model]) -> set[str | None]:
@@ -27,6 +28,9 @@ def test_rows_of_events_and_deliveries_have_every_column_of_their_tables(
     monkeypatch.setattr("ingestion.commit.insert_new", watched)
     lanes.append(delivery(event("evt-1")))
     lanes.append(delivery(event("evt-2"), body=b"a form"))
+    lanes.drain()
+    (receipt,) = dead(lanes, monkeypatch, "evt-3")
+    retry(receipt.event_id)
     lanes.drain()
     assert seen == {Event: columns(Event), Delivery: columns(Delivery)}
 

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 
+from autocom.kernel.clock import datetime_of
 from ingestion.buffer import keys
 from ingestion.buffer.append import AppendLimits, EntryKind
 from ingestion.models import (
@@ -64,6 +65,7 @@ def test_a_retried_letter_is_stored_as_it_was_sent_at_a_place_of_its_own(
     for digest in ("identity", "body_sha256", "content_sha256"):
         assert bytes(getattr(stored, digest)) == bytes(getattr(before, digest))
     assert bytes(stored.body_sha256) == receipt.body_sha256
+    assert stored.occurred_at == datetime_of(us=1_700_000_000_123_456)
     with connection.cursor() as cursor:
         cursor.execute("SELECT payload = %s::jsonb FROM ingestion_event", [payload.decode()])
         assert cursor.fetchone() == (True,)
