@@ -1,4 +1,4 @@
-"""The permissions that the console asks for, declared once. Each is a permission that Django makes for a model."""
+"""The permissions that the console asks for, declared once. Each is one that Django stores for a model."""
 
 from enum import StrEnum
 
@@ -9,6 +9,8 @@ class Permission(StrEnum):
     OVERVIEW_READ = "ingestion.view_latencyflush"  # the overview shows figures, and those are latency flushes
     EVENT_READ = "ingestion.view_event"
     DEAD_LETTER_READ = "ingestion.view_deadletter"
+    SET_ASIDE_RETRY = "ingestion.retry_set_aside"  # dead letters and quarantined events alike
+    SET_ASIDE_DISCARD = "ingestion.discard_set_aside"
     DUPLICATE_READ = "ingestion.view_suppressedduplicate"
     QUARANTINE_READ = "ingestion.view_quarantinedevent"
     BATCH_READ = "ingestion.view_batch"

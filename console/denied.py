@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from console.access import Permission
+from console.actions.operator import RefusalRecorded
 from console.guards import is_poll
 from console.roles import PERMISSIONS_BY_ROLE
 from evidence.audit import Act, Actor, record
@@ -19,7 +20,8 @@ _VERB_OF_PAGE = {"changelist": "view", "change": "view", "history": "view", "add
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler403. Inside the console with its navigation, elsewhere as a bare page."""
     missing = missing_permission(request, exception)
-    _record(request, missing)
+    if not isinstance(exception, RefusalRecorded):
+        _record(request, missing)
     inside = admin.site.has_permission(request)
     context = {
         "site_context": inside,

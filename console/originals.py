@@ -95,6 +95,17 @@ def quarantined_links(event_id: UUID) -> SafeString | str:
     )
 
 
+def letter_link(event: Event) -> SafeString | str:
+    """To the letter that a redriven event was, which tells its attempts."""
+    if event.redriven_at is None:
+        return "no"
+    for model, name in ((DeadLetter, "dead letter"), (QuarantinedEvent, "quarantined event")):
+        if model._default_manager.filter(pk=event.pk).exists():
+            link = reverse(f"admin:ingestion_{model._meta.model_name}_change", args=[event.pk])
+            return format_html('as a <a class="console-link" href="{}">{}</a>, until it was retried', link, name)
+    return "yes, until it was retried; its letter is not kept any more"
+
+
 def _all_of(model: str, event_id: UUID, *, text: str) -> SafeString:
     link = f"{reverse(f'admin:{model}_changelist')}?q=original:{event_id}"
     return format_html('<a class="console-link" href="{}">{}</a>', link, text)

@@ -31,12 +31,13 @@ ACTS = frozenset({Permission.AUDIT_READ})
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
 )
+DECISIONS = frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD})
 OPERATIONS = FIGURES | CONTENTS | {Permission.PROVIDER_READ}
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
-    Role.DRI: OPERATIONS | ACTS,
-    Role.PLATFORM_OPS: OPERATIONS | ACTS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
+    Role.DRI: OPERATIONS | ACTS | DECISIONS,
+    Role.PLATFORM_OPS: OPERATIONS | ACTS | DECISIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
     Role.LEADERSHIP: FIGURES | ACTS | {Permission.PROVIDER_READ},
     Role.AUDITOR: OPERATIONS | ACTS | {Permission.USER_READ, Permission.GROUP_READ},
 }

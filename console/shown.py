@@ -108,15 +108,17 @@ def headers_table(headers: Mapping[str, object]) -> SafeString | str:
     """Names and values; what would let the reader in as the provider is masked."""
     if not headers:
         return "none kept"
-    rows = (
-        (name, "••••••••" if name.lower() in _SECRET_HEADERS else visible(str(value)))
-        for name, value in headers.items()
-    )
+    rows = ((name, visible(value)) for name, value in masked(headers).items())
     return format_html(
         '<table class="console-table"><thead><tr><th scope="col">Header</th><th scope="col">Value</th></tr></thead>'
         "<tbody>{}</tbody></table>",
         format_html_join("", '<tr><th scope="row">{}</th><td class="console-mono">{}</td></tr>', rows),
     )
+
+
+def masked(headers: Mapping[str, object]) -> dict[str, str]:
+    """What would let the reader in as the provider is not told."""
+    return {name: "••••••••" if name.lower() in _SECRET_HEADERS else str(value) for name, value in headers.items()}
 
 
 def visible(text: str) -> str:

@@ -346,6 +346,10 @@ class DeadLetter(SetAsideFields):
             models.Index(fields=["message_id", "event_type"], name="dead_letter_message_type"),
             models.Index(fields=["state", "event_id"], name="dead_letter_state"),
         ]
+        permissions = [
+            ("retry_set_aside", "Can retry dead letters and quarantined events"),
+            ("discard_set_aside", "Can discard dead letters and quarantined events"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.message_id}: {self.error_class}"

@@ -1,26 +1,28 @@
 """Dead letters: what could never be stored as it was, why, and its bytes."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, override
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import display
 
 from autocom.kernel.ids import request_id_of
 from console.admin.events import SEARCH_HELP, time_of
-from console.admin.filters import ProviderFilter, StateFilter
-from console.admin.read_only import KeysetAdmin
+from console.admin.filters import AgeFilter, FingerprintFilter, ProviderFilter, StateFilter
+from console.admin.set_aside import SetAsideAdmin
 from console.lineage import lineage_of, lineage_table
 from console.originals import no_longer_kept
 from console.search import QUALIFIERS, Matched, Qualifier, matched_events
+from console.set_aside.groups import groups_page
 from console.shown import digest, folded, folded_bytes, headers_table, moment, mono, short_id, whole_id
 from ingestion.models import DeadLetter, Delivery
+from ingestion.redrive.place import SetAside
 
 # this table has no index on ordering keys
 LETTER_QUALIFIERS = {**QUALIFIERS, "key": Qualifier("ordering_key", "ordering key", is_indexed=False)}
@@ -28,10 +30,12 @@ LETTER_QUALIFIERS["error"] = Qualifier("fingerprint", "error fingerprint", is_in
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(KeysetAdmin):
-    """Read-only: retry and discard are acts of their own, with a reason and an audit entry."""
+class DeadLetterAdmin(SetAsideAdmin):
+    """What failed for good: by itself, or grouped with what failed alike."""
 
+    set_aside = SetAside.DEAD_LETTER
     list_display = (
+        "pick",
         "short",
         "state_label",
         "error_class",
@@ -44,7 +48,7 @@ class DeadLetterAdmin(KeysetAdmin):
     list_columns: ClassVar[Sequence[str]] = (
         *("event_id", "state", "error_class", "event_type", "message_id", "provider", "attempt_count", "dead_at"),
     )
-    list_filter = (StateFilter, ProviderFilter)
+    list_filter = (StateFilter, ProviderFilter, FingerprintFilter, AgeFilter)
     empty_sentence = "Nothing has failed for good yet."
     search_fields = ("event_id",)
     search_help_text = SEARCH_HELP
@@ -64,11 +68,23 @@ class DeadLetterAdmin(KeysetAdmin):
                 )
             },
         ),
-        ("Why", {"fields": ("error_class", "error_text", "fingerprint_link", "attempt_count", "died")}),
+        ("Why", {"fields": ("error_class", "error_text", "fingerprint_link", "died")}),
+        ("Attempts", {"fields": ("attempts", "discarded")}),
         ("Lineage", {"fields": ("lineage",)}),
         ("Receipt", {"fields": ("place", "body_digest", "content_digest", "batch_link")}),
         ("Content", {"fields": ("bytes_text", "delivery_headers")}),
     )
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        groups = self.admin_site.admin_view(partial(groups_page, admin=self))
+        return [path("groups/", groups, name="ingestion_deadletter_groups"), *super().get_urls()]
+
+    @override
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(
+            request, {"groups_address": self.kind.address("groups"), **(extra_context or {})}
+        )
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: DeadLetter | None = None) -> list[str]:
@@ -90,10 +106,6 @@ class DeadLetterAdmin(KeysetAdmin):
     def short(self, letter: DeadLetter) -> SafeString:
         return short_id(letter.pk)
 
-    @display(description="State", label={"open": "warning", "retried": "info", "discarded": "default"})  # type: ignore[untyped-decorator]
-    def state_label(self, letter: DeadLetter) -> str:
-        return letter.state
-
     @admin.display(description="Dead since")
     def died(self, letter: DeadLetter) -> SafeString | str:
         return moment(letter.dead_at)
@@ -112,7 +124,7 @@ class DeadLetterAdmin(KeysetAdmin):
 
     @admin.display(description="Fingerprint")
     def fingerprint_link(self, letter: DeadLetter) -> SafeString:
-        link = f"{reverse('admin:ingestion_deadletter_changelist')}?q=error:{letter.fingerprint}"
+        link = f"{self.kind.address('changelist')}?error={letter.fingerprint}"
         return format_html(
             '{} <a class="console-link" href="{}">letters that failed alike</a>', mono(letter.fingerprint), link
         )

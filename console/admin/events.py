@@ -17,7 +17,14 @@ from autocom.kernel.ids import request_id_of
 from console.admin.filters import ProviderFilter
 from console.admin.read_only import KeysetAdmin
 from console.lineage import lineage_of, lineage_table
-from console.originals import aged_out, aged_sentence, duplicates_table, no_longer_kept, quarantined_links
+from console.originals import (
+    aged_out,
+    aged_sentence,
+    duplicates_table,
+    letter_link,
+    no_longer_kept,
+    quarantined_links,
+)
 from console.search import Matched, matched_events
 from console.shown import between, digest, folded_json, headers_table, moment, mono, short_id, whole_id
 from ingestion.aged import aged_event
@@ -58,7 +65,7 @@ class EventAdmin(KeysetAdmin):
         ),
         ("Lineage", {"fields": ("lineage",)}),
         ("Receipt", {"fields": ("place", "body_digest", "content_digest", "identity_digest", "recipe", "batch_link")}),
-        ("Came again", {"fields": ("duplicates", "quarantined")}),
+        ("Came again", {"fields": ("duplicates", "quarantined", "stood_aside")}),
         ("Content", {"fields": ("payload_text", "delivery_headers")}),
     )
 
@@ -149,6 +156,10 @@ class EventAdmin(KeysetAdmin):
     @admin.display(description="With another content")
     def quarantined(self, event: Event) -> SafeString | str:
         return quarantined_links(event.pk)
+
+    @admin.display(description="Stood aside")
+    def stood_aside(self, event: Event) -> SafeString | str:
+        return letter_link(event)
 
     @admin.display(description="Payload")
     def payload_text(self, event: Event) -> SafeString | str:

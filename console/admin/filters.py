@@ -1,12 +1,14 @@
 """List filters that cost next to nothing: their choices are known without reading the filtered table."""
 
-from typing import Any, override
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, override
 
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ingestion.models import DeadLetter, Provider
+from console.selectors import earliest_id
+from ingestion.models import Provider
 
 
 class ProviderFilter(SimpleListFilter):
@@ -33,9 +35,52 @@ class StateFilter(SimpleListFilter):
 
     @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, str(label)) for value, label in DeadLetter.State.choices]
+        choices = model_admin.model._meta.get_field("state").choices
+        return [(value, str(label)) for value, label in choices]
 
     @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
         return queryset if value is None else queryset.filter(state=value)
+
+
+class FingerprintFilter(SimpleListFilter):
+    """Offers no choices, which would take a look at the whole table: the page of groups leads here."""
+
+    title = "error fingerprint"
+    parameter_name = "error"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        asked = request.GET.get(self.parameter_name)
+        return [(asked, asked)] if asked else []
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset if value is None else queryset.filter(fingerprint=value)
+
+
+class AgeFilter(SimpleListFilter):
+    """By the time in the ids, which the primary key's index serves."""
+
+    title = "received"
+    parameter_name = "age"
+    LENGTHS: ClassVar[dict[str, tuple[str, timedelta]]] = {
+        "hour": ("in the last hour", timedelta(hours=1)),
+        "day": ("in the last day", timedelta(days=1)),
+        "week": ("in the last 7 days", timedelta(days=7)),
+        "older": ("more than 7 days ago", timedelta(days=7)),
+    }
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, label) for value, (label, _) in self.LENGTHS.items()]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if value not in self.LENGTHS:
+            return queryset
+        edge = earliest_id(datetime.now(UTC) - self.LENGTHS[value][1])
+        return queryset.filter(pk__lt=edge) if value == "older" else queryset.filter(pk__gte=edge)

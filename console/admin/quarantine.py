@@ -14,14 +14,15 @@ from django.utils.safestring import SafeString
 from autocom.kernel.ids import request_id_of
 from console.admin.duplicates import ORIGINAL
 from console.admin.events import time_of
-from console.admin.filters import ProviderFilter
-from console.admin.read_only import KeysetAdmin
+from console.admin.filters import AgeFilter, ProviderFilter, StateFilter
+from console.admin.set_aside import SetAsideAdmin
 from console.differences import PATHS_LIMIT_COUNT, differing_paths, readable
 from console.lineage import lineage_of, lineage_table
 from console.originals import no_longer_kept, original_link, original_of
 from console.search import QUALIFIERS, Matched, Qualifier, matched_events
 from console.shown import digest, folded_bytes, folded_json, headers_table, moment, mono, short_id, whole_id
 from ingestion.models import Delivery, Event, QuarantinedEvent
+from ingestion.redrive.place import SetAside
 
 QUARANTINE_QUALIFIERS = {
     "original": ORIGINAL,
@@ -31,14 +32,25 @@ QUARANTINE_QUALIFIERS = {
 
 
 @admin.register(QuarantinedEvent)
-class QuarantinedEventAdmin(KeysetAdmin):
-    """Read-only: a decision about it is an act of its own, with a reason and an audit entry."""
+class QuarantinedEventAdmin(SetAsideAdmin):
+    """What came with another content than before: both contents, and a person's decision."""
 
-    list_display = ("short", "event_type", "message_id", "provider", "original", "recipe", "received")
-    list_columns: ClassVar[Sequence[str]] = (
-        *("event_id", "event_type", "message_id", "provider", "original_event_id", "recipe", "received_at"),
+    set_aside = SetAside.QUARANTINE
+    list_display = (
+        "pick",
+        "short",
+        "state_label",
+        "event_type",
+        "message_id",
+        "provider",
+        "original",
+        "recipe",
+        "received",
     )
-    list_filter = (ProviderFilter,)
+    list_columns: ClassVar[Sequence[str]] = (
+        *("event_id", "state", "event_type", "message_id", "provider", "original_event_id", "recipe", "received_at"),
+    )
+    list_filter = (StateFilter, ProviderFilter, AgeFilter)
     empty_sentence = "No event has come with another content than before."
     search_fields = ("event_id",)
     search_help_text = "id, original's id, message id, original:…, provider:…"
@@ -49,6 +61,7 @@ class QuarantinedEventAdmin(KeysetAdmin):
                 "fields": (
                     "whole",
                     "request_id",
+                    "state_label",
                     "event_type",
                     "message_id",
                     "provider",
@@ -57,6 +70,7 @@ class QuarantinedEventAdmin(KeysetAdmin):
             },
         ),
         ("Why", {"fields": ("why", "fate", "differs", "contents")}),
+        ("Attempts", {"fields": ("attempts", "discarded")}),
         ("Lineage", {"fields": ("lineage",)}),
         ("Receipt", {"fields": ("place", "identity_digest", "recipe", "body_digest", "batch_link")}),
         ("Content", {"fields": ("bytes_text", "delivery_headers")}),

@@ -99,6 +99,11 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         return None if self.cursor.is_newest else self._link({})
 
     @property
+    def filter_query(self) -> str:
+        """The address's filters and search, without the page: what an act on "all that match" means."""
+        return self._link({})
+
+    @property
     def searched_to_text(self) -> str:
         edge = self.keyset.searched_to
         return "" if edge is None else self.model_admin.told_key(edge)

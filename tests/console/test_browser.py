@@ -85,6 +85,7 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "event": change(events[0]),
         "letters": "/admin/ingestion/deadletter/?state=open",
         "letter": change(letter),
+        "letter_groups": "/admin/ingestion/deadletter/groups/",
         "duplicates": "/admin/ingestion/suppressedduplicate/",
         "duplicates_found": f"/admin/ingestion/suppressedduplicate/?q=original:{events[0].pk}",
         "duplicate": change(duplicates[0]),

@@ -1,0 +1,44 @@
+"""Who acts, and what they may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+
+from console.access import Permission
+from evidence.audit import Act, Actor, record
+
+
+class RefusalRecorded(PermissionDenied):
+    """The audit log has this refusal already: whoever answers it must not enter it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whose name goes into the audit log. `has` tells whether they hold a permission."""
+
+    actor: Actor
+    has: Callable[[Permission], bool]
+
+    @classmethod
+    def signed_in(cls, user: Any) -> Self:
+        return cls(actor=Actor.person(user), has=user.has_perm)
+
+    @classmethod
+    def command_line(cls, name: str | None) -> Self:
+        """The named person, or whoever runs this process. May do everything: who can run commands here can also read
+        the keys and write the database."""
+        return cls(actor=Actor.command_line(name), has=lambda _: True)
+
+
+def check(operator: Operator, permission: Permission, *, subject: str) -> None:
+    """Passes those who hold the permission. Raises RefusalRecorded for all others."""
+    if operator.has(permission):
+        return
+    with transaction.atomic(durable=True):  # what is raised below must not take the entry with it
+        record(Act.PERMISSION_REFUSED, actor=operator.actor, subject=subject, facts={"permission": permission.value})
+    raise RefusalRecorded(permission.value)

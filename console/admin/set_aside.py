@@ -1,0 +1,120 @@
+"""What dead letters and quarantine have in common: letters to tick, and the pages that decide over them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar, override
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from console.admin.read_only import KeysetAdmin
+from console.roles import PERMISSIONS_BY_ROLE
+from console.set_aside.attempts import attempts_table
+from console.set_aside.chosen import PICK
+from console.set_aside.decide import decide_page
+from console.set_aside.kinds import KINDS, Kind, Letter
+from console.set_aside.outcome import became, outcome_page, stored_link
+from console.set_aside.plan import retry_plan
+from console.set_aside.verbs import VERBS, Verb
+from console.shown import ID_TAIL_COUNT, moment
+from ingestion.models import SetAsideState
+from ingestion.redrive.place import SetAside
+from ingestion.redrive.selectors import attempts_of
+
+STATE_COLOURS = {
+    SetAsideState.OPEN: "warning",
+    SetAsideState.RETRYING: "info",
+    SetAsideState.RETRIED: "success",
+    SetAsideState.DISCARDED: "default",
+}
+
+
+class SetAsideAdmin(KeysetAdmin):
+    """The rows stay read-only: every change is an act with a preview, and an entry in the audit log."""
+
+    set_aside: ClassVar[SetAside]
+    change_list_template = "console/set_aside_list.html"
+    change_form_outer_before_template = "console/set_aside_decision.html"
+    list_display_links = ("short",)
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.set_aside]
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        name = f"ingestion_{self.model._meta.model_name}"
+        site = self.admin_site.admin_view
+        decide = [
+            path(f"{verb.name}/", site(partial(decide_page, admin=self, verb=verb)), name=f"{name}_{verb.name}")
+            for verb in VERBS
+        ]
+        outcome = site(partial(outcome_page, admin=self))
+        return [*decide, path("outcome/<int:number>/", outcome, name=f"{name}_outcome"), *super().get_urls()]
+
+    @override
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        acts = [self.offered(verb, request) for verb in VERBS]
+        answer: HttpResponse = super().changelist_view(request, {"acts": acts, **(extra_context or {})})
+        return answer
+
+    @override
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        letter = self.get_object(request, object_id) if object_id else None
+        context = dict(extra_context or {})
+        if letter is not None and self.has_view_permission(request):
+            last = attempts_of(self.set_aside, letter.pk).last()
+            context |= {
+                "letter": letter,
+                "is_open": letter.state == SetAsideState.OPEN,
+                "forecast": retry_plan(self.set_aside, [letter.pk]).letters[0],
+                "became": became(letter, last),
+                "stored": stored_link(letter.pk, last) if letter.state == SetAsideState.RETRIED else "",
+                "acts": [self.offered(verb, request) for verb in VERBS],
+            }
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return answer
+
+    def offered(self, verb: Verb, request: HttpRequest) -> dict[str, Any]:
+        """For its button, which says what is missing to those who may not press it."""
+        holders = [role.value for role, held in PERMISSIONS_BY_ROLE.items() if verb.permission in held]
+        return {
+            "name": verb.name,
+            "address": self.kind.address(verb.name),
+            "is_permitted": request.user.has_perm(verb.permission),
+            "missing": f"{verb.name} takes the permission {verb.permission.value}: {' and '.join(holders)} have it",
+        }
+
+    @admin.display(description="Tick")
+    def pick(self, letter: Letter) -> SafeString:
+        return format_html(
+            '<input type="checkbox" class="console-pick" name="{}" value="{}" aria-label="Tick …{}">',
+            PICK,
+            letter.pk,
+            str(letter.pk)[-ID_TAIL_COUNT:],
+        )
+
+    @display(description="State", label=STATE_COLOURS)  # type: ignore[untyped-decorator]
+    def state_label(self, letter: Letter) -> str:
+        return letter.state
+
+    @admin.display(description="Attempts")
+    def attempts(self, letter: Letter) -> SafeString | str:
+        return attempts_table(letter, place=self.set_aside)
+
+    @admin.display(description="Discarded")
+    def discarded(self, letter: Letter) -> SafeString | str:
+        if letter.state != SetAsideState.DISCARDED:
+            return "no"
+        return format_html("{} {}", moment(letter.state_at), letter.discard_reason)
