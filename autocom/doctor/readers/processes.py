@@ -20,11 +20,10 @@ from rq.worker import Worker
 from autocom.build import build
 from autocom.doctor.judgements.processes import IngressFacts, ProcessFacts
 from autocom.doctor.readers.schedulers import last_heartbeats
-from ingestion.selectors import WORKER_SILENT_AT_MOST
 from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
-from ingestion.selectors import UNATTENDED_AFTER_MS
+from ingestion.selectors import UNATTENDED_AFTER_MS, WORKER_SILENT_AT_MOST
 
 ANSWER_WITHIN_SECONDS = 3.0
 BODY_LIMIT_BYTES = 4_096
