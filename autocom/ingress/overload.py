@@ -2,7 +2,9 @@
 
 A round of the event loop reads every connection that is ready. Served at once, the last of a thousand would wait for
 all before it, and so would Redis's answers: so a round serves for a short time only, and what is left waits in the
-order of its arrival. What has waited too long is refused unseen, at a fraction of what serving costs.
+order of its arrival. What has waited too long is refused unseen, at a fraction of what serving costs. How long is too
+long depends on whether this is a burst or a state: as long as the queue was empty a moment ago, waiting is the better
+answer (Nichols and Jacobson, "Controlling Queue Delay", 2012: a standing queue, not a queue, is what must go).
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from ingestion.problems import Reply
 
 ROUND_SECONDS = 0.01  # of serving, before the loop looks at its connections again: some thirty acks
 PAUSE_SECONDS = 0.002
-WAIT_LIMIT_SECONDS = 0.02  # with the rounds before and after it and the disk, an ack within 0.12 s
+BURST_SECONDS = 0.1  # a queue that stands for longer is no burst; in one, nobody waits for longer than this
+WAIT_LIMIT_SECONDS = 0.02  # in a standing queue: with the rounds before and after it and the disk an ack within 0.12 s
 
 type Respond = Callable[[Reply], None]
 type Serve = Callable[[Request, Respond], None]
@@ -39,6 +42,8 @@ class Turns:
         self._is_behind = is_behind
         self._waiting: deque[_Waiting] = deque()
         self._round_ends_at: float | None = None
+        self._standing_since = 0.0  # when somebody had to wait, after a while in which nobody had to
+        self._last_stood_at = -BURST_SECONDS
 
     def take(self, request: Request, respond: Respond) -> None:
         """Serves it now or after those that wait already, or sheds it."""
@@ -46,6 +51,9 @@ class Turns:
         if self._round_ends_at is None:
             self._begin_round(now)
         if self._waiting or now > self._round_ends_at or self._is_behind():  # type: ignore[operator]
+            if now - self._last_stood_at > BURST_SECONDS:
+                self._standing_since = now
+            self._last_stood_at = now
             self._waiting.append(_Waiting(now, request, respond))
         else:
             self._serve(request, respond)
@@ -73,7 +81,9 @@ class Turns:
             self._serve(first.request, first.respond)
 
     def _shed_overdue(self) -> None:
-        overdue_at = time.monotonic() - WAIT_LIMIT_SECONDS
+        now = time.monotonic()
+        is_burst = now - self._standing_since < BURST_SECONDS
+        overdue_at = now - (BURST_SECONDS if is_burst else WAIT_LIMIT_SECONDS)
         while self._waiting and self._waiting[0].came_at < overdue_at:
             late = self._waiting.popleft()
             self._shed(late.request, late.respond)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import resource
 import signal
 import statistics
 import threading
@@ -16,7 +17,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from autocom.ingress.http import Request
-from autocom.ingress.overload import ROUND_SECONDS, WAIT_LIMIT_SECONDS, Respond, Turns
+from autocom.ingress.overload import BURST_SECONDS, ROUND_SECONDS, WAIT_LIMIT_SECONDS, Respond, Turns
 from ingestion.problems import Reply
 from tests.support.ingress import (
     Answer,
@@ -31,7 +32,7 @@ from tests.support.ingress import (
 from tests.support.senders import event_body
 
 NUMBERS = itertools.count()
-BURST_COUNT = 400
+BURST_COUNT = 900  # more than is served within the time that a burst may wait
 SLOW_COUNT = 500
 
 
@@ -82,7 +83,7 @@ def test_a_request_alone_is_served_at_once_however_long_others_took() -> None:
 
 
 def test_more_than_a_round_can_serve_wait_in_order_and_are_shed_when_they_waited_too_long() -> None:
-    names = [f"{i:02}" for i in range(40)]
+    names = [f"{i:02}" for i in range(80)]
 
     async def at_once() -> Work:
         work = Work(cost_seconds=ROUND_SECONDS / 2.5)
@@ -96,6 +97,42 @@ def test_more_than_a_round_can_serve_wait_in_order_and_are_shed_when_they_waited
     assert len(work.served) >= 4
     assert len(work.shed) >= 20
     assert sorted(work.served + work.shed) == names
+
+
+def test_a_burst_waits_and_nobody_is_refused() -> None:
+    names = [f"{i:02}" for i in range(12)]
+
+    async def at_once() -> Work:
+        work = Work(cost_seconds=BURST_SECONDS / 20)  # the last of them waits for half of what a burst may
+        work.take(*names)
+        await work.settled(len(names))
+        return work
+
+    work = asyncio.run(at_once())
+    assert (work.served, work.shed) == (names, [])
+
+
+def test_in_a_queue_that_stands_the_limit_is_tight_and_after_it_was_empty_it_is_not() -> None:
+    cost_seconds = WAIT_LIMIT_SECONDS / 2
+
+    async def flood_then_burst() -> tuple[Work, int]:
+        work = Work(cost_seconds=cost_seconds)
+        ends_at = time.monotonic() + 3 * BURST_SECONDS
+        count = 0
+        while time.monotonic() < ends_at:
+            work.take(*(str(count + i) for i in range(6)))
+            count += 6
+            await asyncio.sleep(cost_seconds)
+        await work.settled(count)
+        shed_count = len(work.shed)
+        await asyncio.sleep(2 * BURST_SECONDS)
+        work.take(*"abcdef")
+        await work.settled(count + 6)
+        return work, shed_count
+
+    work, shed_count = asyncio.run(flood_then_burst())
+    assert shed_count > len(work.served) / 4
+    assert work.shed[shed_count:] == []
 
 
 def test_the_loop_hears_others_between_two_rounds() -> None:
@@ -132,6 +169,8 @@ def test_nothing_more_is_served_while_redis_is_behind_and_all_is_again_when_it_i
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[OwnValkey]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4_096)), hard))  # the ingress inherits it
     with own_valkey() as valkey:
         yield valkey
 
