@@ -191,7 +191,7 @@ def test_it_writes_nothing_to_postgresql(buffer: LaneBuffer) -> None:
 
 
 def test_the_manual_lists_exactly_the_checks() -> None:
-    manual = (DOCS / "operate.md").read_text()
+    manual = (DOCS / "operate.md").read_text().partition("## Is it fit for production?")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `([a-z]+\.[a-z_]+)` \| \S", manual, re.MULTILINE)
     assert listed == check_ids()
 
