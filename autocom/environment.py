@@ -21,6 +21,7 @@ PLACEHOLDER_WORDS = ("changeme", "change-me", "secret", "password", "insecure", 
 SECRET_LENGTH_AT_LEAST = 24
 BODY_LIMIT_DEFAULT_BYTES = 1_048_576
 LANES_TOTAL_BYTES = 536_870_912  # of all lanes at their default bounds
+SEEN_BOUND_DEFAULT_COUNT = 1_000_000
 SEEN_BYTES = 300  # of an identity in Redis with its place in their order, as measured
 LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
 
@@ -102,7 +103,9 @@ class Environment:
             lane_bound_bytes=read.integer(
                 "LANE_BOUND_BYTES", default=LANES_TOTAL_BYTES // lanes, at_least=65_536, at_most=1_099_511_627_776
             ),
-            seen_bound_count=read.integer("SEEN_BOUND", default=1_000_000, at_least=1_000, at_most=1_000_000_000),
+            seen_bound_count=read.integer(
+                "SEEN_BOUND", default=SEEN_BOUND_DEFAULT_COUNT, at_least=1_000, at_most=1_000_000_000
+            ),
             body_limit_bytes=read.integer(
                 "BODY_LIMIT_BYTES", default=BODY_LIMIT_DEFAULT_BYTES, at_least=1_024, at_most=26_214_400
             ),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from autocom.kernel.clock import us_of
-from ingestion.models import DeadLetter, LaneIncident, QuarantinedEvent
+from ingestion.models import DeadLetter, LaneIncident, QuarantinedEvent, SetAsideState
 
 COUNTED_AT_MOST = 10_000  # a number above it means: more
 
@@ -20,11 +20,13 @@ class Waiting:
 
 
 def waiting_for_a_person(*, now: datetime, last: timedelta) -> Waiting:
-    """Dead letters as long as they are open; quarantined events and incidents of late. Raises django.db.Error."""
+    """Open dead letters; open quarantined events and incidents of late. Raises django.db.Error."""
     earliest_id = UUID(int=us_of(now - last) // 1_000 << 80)  # ids carry the time
     bound = slice(COUNTED_AT_MOST + 1)
     return Waiting(
-        open_dead_letter_count=DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by()[bound].count(),
-        quarantined_count=QuarantinedEvent.objects.filter(pk__gt=earliest_id).order_by()[bound].count(),
+        open_dead_letter_count=DeadLetter.objects.filter(state=SetAsideState.OPEN).order_by()[bound].count(),
+        quarantined_count=QuarantinedEvent.objects.filter(pk__gt=earliest_id, state=SetAsideState.OPEN)
+        .order_by()[bound]
+        .count(),
         incident_count=LaneIncident.objects.filter(seen_at__gt=now - last).order_by()[bound].count(),
     )

@@ -36,7 +36,7 @@ class Census:
     counts: Counter[str] = field(default_factory=Counter)
     others_count: int = 0
     others_bytes: int = 0
-    identity_bytes: float = 0.0  # of one, allocation overhead included; its places in the tables are counted apart
+    identity_bytes: float = 0.0  # of one with its place in their order; its places in the tables are counted apart
 
 
 @dataclass(slots=True)
@@ -163,13 +163,15 @@ def census(buffer: redis.Redis) -> Census:
         found.counts["identities"] += len(identities)
         sampled += identities[: min(20, IDENTITIES_MEASURED_COUNT - len(sampled))]
         for name in names:
-            if not name.startswith(IDENTITY):
+            if not name.startswith(IDENTITY) and name != keys.SEEN_ORDER:
                 found.counts[kind_of(name)] += 1
                 found.others_count += 1
                 found.others_bytes += 0 if name.startswith(LANES) else weight(buffer, name)
         if cursor == 0:
             break
-    found.identity_bytes = statistics.fmean(weight(buffer, name) for name in sampled) if sampled else 0.0
+    if sampled:
+        place_bytes = weight(buffer, keys.SEEN_ORDER) / found.counts["identities"]
+        found.identity_bytes = statistics.fmean(weight(buffer, name) for name in sampled) + place_bytes
     return found
 
 
@@ -195,7 +197,7 @@ def redis_figures(buffer: redis.Redis, last: Census) -> Sample:
     tables = stats.get("db.0", {})
     table_bytes = sum(int(value) for name, value in tables.items() if str(name).startswith("overhead.hashtable"))
     key_count = buffer.dbsize()
-    identities = max(0, key_count - last.others_count)
+    identities = max(0, key_count - last.others_count - 1)  # and one key for the order of them all
     streams = [keys.stream(lane) for lane in range(int(cast("bytes | None", buffer.get(keys.LANE_COUNT)) or 0))]
     stream_bytes = sum(buffer.memory_usage(stream) or 0 for stream in streams)  # estimated from five nodes of each
     used = int(memory["used_memory"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from autocom.environment import SEEN_BOUND_DEFAULT_COUNT
 from bench.soak.sample import MIB, Census, Sample
 from bench.soak.trend import SECONDS_PER_HOUR, Nature, Points, Rule, Trend, trend_of
 
@@ -55,6 +56,7 @@ class Load:
 
     new_per_second: float  # events accepted for the first time
     dedupe_window_seconds: float
+    identities_at_most: int
     identity_bytes: float
     shared_buffers_mib: float
     allocator: str  # Valkey's
@@ -75,6 +77,7 @@ def load_of(
     return Load(
         new_per_second=new_count / seconds,
         dedupe_window_seconds=window_seconds,
+        identities_at_most=SEEN_BOUND_DEFAULT_COUNT,
         identity_bytes=censuses[-1].identity_bytes if censuses else 0.0,
         shared_buffers_mib=128.0,
         allocator=allocator,
@@ -108,22 +111,22 @@ def _unit_and_rule(name: str, points: Points, *, load: Load) -> tuple[str, Rule 
 
 def _natures(points: Points, load: Load) -> Mapping[str, Nature]:
     identities_per_hour = load.new_per_second * SECONDS_PER_HOUR
-    most = load.new_per_second * load.dedupe_window_seconds
+    most = min(load.new_per_second * load.dedupe_window_seconds, load.identities_at_most)
     place_bytes = 2 * 64 / 7 * 2  # a place in the tables of keys and of expiries, at worst half full
     identity_mib = (load.identity_bytes + place_bytes) / MIB
     window = f"{load.dedupe_window_seconds / SECONDS_PER_HOUR:.0f} h, the dedupe window"
     identities = Nature(
         expected_per_hour=identities_per_hour,
         amount=200,
-        why=f"one identity for each new event, kept for {window}",
-        bound=f"{most:,.0f} at this rate",
+        why=f"one identity for each new event, kept for {window}, or until SEEN_BOUND newer ones have come",
+        bound=f"{most:,.0f}",
     )
     holes = Nature(
         expected_per_hour=identities_per_hour * LIBC_HOLES_BYTES / MIB,
         amount=16.0,
         why=f"holes between identities, up to {LIBC_HOLES_BYTES} bytes each: this Valkey uses libc's allocator; with "
         "jemalloc, as in packages and images, it is judged flat",
-        bound=f"{most * LIBC_HOLES_BYTES / MIB / 1024:,.1f} GiB at this rate",
+        bound=f"{most * LIBC_HOLES_BYTES / MIB / 1024:,.1f} GiB",
     )
     return {
         **({"redis|rss_over_used": holes} if load.allocator == "libc" else {}),
@@ -132,8 +135,8 @@ def _natures(points: Points, load: Load) -> Mapping[str, Nature]:
         "redis|used": Nature(
             expected_per_hour=identities_per_hour * identity_mib,
             amount=8.0,
-            why=f"the identities: {load.identity_bytes:.0f} bytes each and their places in two tables",
-            bound=f"{most * identity_mib / 1024:,.1f} GiB at this rate: maxmemory must be above",
+            why=f"the identities: {load.identity_bytes:.0f} bytes each with its place in their order and in two tables",
+            bound=f"{most * identity_mib / 1024:,.1f} GiB: maxmemory must be above",
         ),
         "redis|aof": Nature(
             expected_per_hour=float("inf"),

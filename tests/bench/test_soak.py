@@ -28,6 +28,7 @@ TEN_MINUTES = 600.0
 LOAD = Load(
     new_per_second=980.0,
     dedupe_window_seconds=262_800,
+    identities_at_most=10**12,
     identity_bytes=228,
     shared_buffers_mib=128,
     allocator="jemalloc-5.3.0",

@@ -94,6 +94,7 @@ INDEXED = {
     "event_ordering_key": "events of an ordering key",
     "event_lane_sequence": "event by lane and sequence",
     "batch_lane_sequence": "batch by lane and sequence",
+    "dead_letter_state": "open dead letters",
     "quarantined_original": "quarantined rivals of an event",
     "refusal_count_recent": "refusals of a provider",
 }

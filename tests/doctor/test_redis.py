@@ -73,8 +73,9 @@ def test_a_limit_below_what_full_lanes_need_fails_and_tells_both(client: redis.R
         found = findings("redis")
     assert found["redis.maxmemory"].level is Level.FINE
     assert found["redis.headroom"].level is Level.FAIL
-    need = told_bytes(reader.read().lanes_at_bound_bytes)
-    assert f"of 100.0 MiB; full lanes would take {need} more" in found["redis.headroom"].found
+    read = reader.read()
+    need = told_bytes(read.lanes_at_bound_bytes + read.identities_to_come_bytes)
+    assert f"of 100.0 MiB; full lanes and remembered identities would take {need} more" in found["redis.headroom"].found
 
 
 def test_a_limit_above_what_full_lanes_need_is_fine(client: redis.Redis) -> None:
@@ -91,7 +92,7 @@ def test_at_its_limit_redis_refuses_the_drain_as_the_check_says(client: redis.Re
 def test_entries_that_lie_on_the_lanes_are_not_counted_twice() -> None:
     facts = reader.read()
     full = facts.lanes_at_bound_bytes
-    roomy = {"limit_bytes": 3 * full, "used_bytes": full, "lanes_now_bytes": full}
+    roomy = {"limit_bytes": 3 * full, "used_bytes": full, "lanes_now_bytes": full, "identities_to_come_bytes": 0}
     assert judged_level(checks.HEADROOM, **roomy) is Level.FINE
     assert judged_level(checks.HEADROOM, **roomy | {"used_bytes": int(2.9 * full)}) is Level.WARNING
     assert judged_level(checks.HEADROOM, **roomy | {"used_bytes": int(2.9 * full), "lanes_now_bytes": 0}) is Level.FAIL
@@ -149,7 +150,7 @@ def test_a_user_without_scripts_fails(user: Any) -> None:
 
 def test_a_user_who_may_only_read_can_run_every_redis_check(user: Any) -> None:
     user("-@all", "+@read", "+@connection", "+info", "+config|get", "+eval", "+time")
-    assert {found.level for found in findings("redis").values()} == {Level.FINE, Level.WARNING}
+    assert {found.level for found in findings("redis").values()} <= {Level.FINE, Level.WARNING}
 
 
 def test_a_replica_fails(client: redis.Redis) -> None:

@@ -46,7 +46,7 @@ MAXMEMORY = Check(
 HEADROOM = Check(
     "redis.headroom",
     "At its limit Redis refuses every script that writes: no ack, and no drain, so it does not recover by itself.",
-    "raise maxmemory, or lower LANE_BOUND: lanes must be full before Redis is",
+    "raise maxmemory, or lower LANE_BOUND_BYTES or SEEN_BOUND: lanes must be full before Redis is",
 )
 PERSISTENCE = Check(
     "redis.persistence",
@@ -109,6 +109,7 @@ class RedisFacts:
     machine_bytes: int
     lanes_now_bytes: int
     lanes_at_bound_bytes: int
+    identities_to_come_bytes: int  # what remembered identities may still take up to their bound
     file_trouble: str  # empty: the last write, rewrite and snapshot went well
     role: str
     replica_count: int
@@ -154,10 +155,11 @@ def _memory(facts: RedisFacts) -> Iterator[Finding]:
     limit = facts.limit_bytes
     yield MAXMEMORY.wished(holds=bool(limit), found=f"maxmemory {told_bytes(limit)}" if limit else "no maxmemory")
     free_bytes = (limit or facts.machine_bytes) - facts.used_bytes
-    need_bytes = max(facts.lanes_at_bound_bytes - facts.lanes_now_bytes, 0)
+    need_bytes = max(facts.lanes_at_bound_bytes - facts.lanes_now_bytes, 0) + facts.identities_to_come_bytes
     found = (
         f"{told_bytes(facts.used_bytes)} used of {told_bytes(limit or facts.machine_bytes)}"
-        f"{'' if limit else ' that the machine has'}; full lanes would take {told_bytes(need_bytes)} more"
+        f"{'' if limit else ' that the machine has'}; full lanes and remembered identities would take "
+        f"{told_bytes(need_bytes)} more"
     )
     if limit and need_bytes > free_bytes:
         yield HEADROOM.fail(found)

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from autocom.doctor.judgements.redis_server import RedisFacts
 from autocom.doctor.readers.machine import is_here, space_if_seen
+from autocom.environment import SEEN_BYTES
 from ingestion.accept import append_limits
 from ingestion.buffer import keys
 from ingestion.buffer.store import lane_buffer
@@ -36,6 +37,7 @@ def read() -> RedisFacts:
         machine_bytes=int(info["total_system_memory"]),
         lanes_now_bytes=sum(_lane_bytes(client, lane, wrong_types) for lane in range(environment.lanes)),
         lanes_at_bound_bytes=environment.lanes * append_limits().lane_bound_bytes,
+        identities_to_come_bytes=_identities_to_come_bytes(client, bound_count=environment.seen_bound_count),
         file_trouble=_file_trouble(info, told),
         role=str(info["role"]),
         replica_count=int(info["connected_slaves"]),
@@ -49,6 +51,15 @@ def read() -> RedisFacts:
         space=space_if_seen(told.get("dir", "")) if _is_local(environment.redis_url, info) else None,
         directory=told.get("dir", ""),
     )
+
+
+def _identities_to_come_bytes(client: redis.Redis, *, bound_count: int) -> int:
+    """Of a list of a wrong type the check of keys tells; here it counts as empty."""
+    try:
+        known_count = int(client.execute_command("LLEN", keys.SEEN_ORDER))
+    except redis.ResponseError:
+        known_count = 0
+    return max(bound_count - known_count, 0) * SEEN_BYTES
 
 
 def _settings(client: redis.Redis) -> Mapping[str, str]:
