@@ -3,7 +3,7 @@
 A round of the event loop reads every connection that is ready. Served at once, the last of a thousand would wait for
 all before it, and so would Redis's answers: so a round serves for a short time only, and what is left waits in the
 order of its arrival. What has waited too long is refused unseen, at a fraction of what serving costs. How long is too
-long depends on whether this is a burst or a state: as long as the queue was empty a moment ago, waiting is the better
+long depends on whether this is a burst or a state: as long as requests usually need not wait, waiting is the better
 answer (Nichols and Jacobson, "Controlling Queue Delay", 2012: a standing queue, not a queue, is what must go).
 """
 
@@ -20,8 +20,10 @@ from ingestion.problems import Reply
 
 ROUND_SECONDS = 0.01  # of serving, before the loop looks at its connections again: some thirty acks
 PAUSE_SECONDS = 0.002
-BURST_SECONDS = 0.1  # a queue that stands for longer is no burst; in one, nobody waits for longer than this
 WAIT_LIMIT_SECONDS = 0.02  # in a standing queue: with the rounds before and after it and the disk an ack within 0.12 s
+STANDING_SECONDS = WAIT_LIMIT_SECONDS / 2  # the usual wait above which the queue stands
+MEMORY_SECONDS = 0.5  # over so long a wait is usual: a burst of a tenth of a second passes
+BURST_LIMIT_SECONDS = 0.25
 
 type Respond = Callable[[Reply], None]
 type Serve = Callable[[Request, Respond], None]
@@ -42,8 +44,8 @@ class Turns:
         self._is_behind = is_behind
         self._waiting: deque[_Waiting] = deque()
         self._round_ends_at: float | None = None
-        self._standing_since = 0.0  # when somebody had to wait, after a while in which nobody had to
-        self._last_stood_at = -BURST_SECONDS
+        self._usual_wait_seconds = 0.0
+        self._noted_at = 0.0
 
     def take(self, request: Request, respond: Respond) -> None:
         """Serves it now or after those that wait already, or sheds it."""
@@ -51,12 +53,15 @@ class Turns:
         if self._round_ends_at is None:
             self._begin_round(now)
         if self._waiting or now > self._round_ends_at or self._is_behind():  # type: ignore[operator]
-            if now - self._last_stood_at > BURST_SECONDS:
-                self._standing_since = now
-            self._last_stood_at = now
             self._waiting.append(_Waiting(now, request, respond))
         else:
+            self._note_wait(0.0, now=now)
             self._serve(request, respond)
+
+    def _note_wait(self, wait_seconds: float, *, now: float) -> None:
+        share = min((now - self._noted_at) / MEMORY_SECONDS, 1.0)
+        self._usual_wait_seconds += (wait_seconds - self._usual_wait_seconds) * share
+        self._noted_at = now
 
     def _begin_round(self, now: float) -> None:
         self._round_ends_at = now + ROUND_SECONDS
@@ -76,14 +81,18 @@ class Turns:
             return
         self._begin_round(now)
         ends_at = now + ROUND_SECONDS
-        while self._waiting and time.monotonic() < ends_at and not self._is_behind():
+        while self._waiting and (now := time.monotonic()) < ends_at and not self._is_behind():
             first = self._waiting.popleft()
+            self._note_wait(now - first.came_at, now=now)
             self._serve(first.request, first.respond)
 
     def _shed_overdue(self) -> None:
         now = time.monotonic()
-        is_burst = now - self._standing_since < BURST_SECONDS
-        overdue_at = now - (BURST_SECONDS if is_burst else WAIT_LIMIT_SECONDS)
+        if not self._waiting:
+            return
+        self._note_wait(now - self._waiting[0].came_at, now=now)
+        is_standing = self._usual_wait_seconds > STANDING_SECONDS
+        overdue_at = now - (WAIT_LIMIT_SECONDS if is_standing else BURST_LIMIT_SECONDS)
         while self._waiting and self._waiting[0].came_at < overdue_at:
             late = self._waiting.popleft()
             self._shed(late.request, late.respond)

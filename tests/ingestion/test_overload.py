@@ -17,7 +17,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from autocom.ingress.http import Request
-from autocom.ingress.overload import BURST_SECONDS, ROUND_SECONDS, WAIT_LIMIT_SECONDS, Respond, Turns
+from autocom.ingress.overload import MEMORY_SECONDS, ROUND_SECONDS, WAIT_LIMIT_SECONDS, Respond, Turns
 from ingestion.problems import Reply
 from tests.support.ingress import (
     Answer,
@@ -103,7 +103,7 @@ def test_a_burst_waits_and_nobody_is_refused() -> None:
     names = [f"{i:02}" for i in range(12)]
 
     async def at_once() -> Work:
-        work = Work(cost_seconds=BURST_SECONDS / 20)  # the last of them waits for half of what a burst may
+        work = Work(cost_seconds=WAIT_LIMIT_SECONDS / 4)  # the last of them waits three times as long as in a queue
         work.take(*names)
         await work.settled(len(names))
         return work
@@ -117,7 +117,7 @@ def test_in_a_queue_that_stands_the_limit_is_tight_and_after_it_was_empty_it_is_
 
     async def flood_then_burst() -> tuple[Work, int]:
         work = Work(cost_seconds=cost_seconds)
-        ends_at = time.monotonic() + 3 * BURST_SECONDS
+        ends_at = time.monotonic() + MEMORY_SECONDS
         count = 0
         while time.monotonic() < ends_at:
             work.take(*(str(count + i) for i in range(6)))
@@ -125,7 +125,7 @@ def test_in_a_queue_that_stands_the_limit_is_tight_and_after_it_was_empty_it_is_
             await asyncio.sleep(cost_seconds)
         await work.settled(count)
         shed_count = len(work.shed)
-        await asyncio.sleep(2 * BURST_SECONDS)
+        await asyncio.sleep(4 * MEMORY_SECONDS)
         work.take(*"abcdef")
         await work.settled(count + 6)
         return work, shed_count
