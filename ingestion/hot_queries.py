@@ -48,7 +48,7 @@ def hot_queries(*, now: datetime) -> list[HotQuery]:
         HotQuery("duplicates of an event", SuppressedDuplicate.objects.filter(original_event_id=NOBODY)),
         HotQuery("quarantined rivals of an event", QuarantinedEvent.objects.filter(original_event_id=NOBODY)),
         HotQuery("dead letter by id", DeadLetter.objects.filter(pk=NOBODY)),
-        HotQuery("open dead letters", DeadLetter.objects.filter(state="open").order_by("-event_id")[:50]),
+        HotQuery("open dead letters", DeadLetter.objects.filter(state="open").order_by()),
         HotQuery("dead letters that failed alike", DeadLetter.objects.filter(fingerprint="none")),
         HotQuery(
             "latency of a stage over a range",
