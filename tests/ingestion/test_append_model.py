@@ -80,6 +80,7 @@ class Lanes(RuleBasedStateMachine):
         self.lanes = {number: ModelLane() for number in range(3)}
         self.seen: dict[bytes, tuple[bytes, Receipt]] = {}
         self.tokens: dict[bytes, tuple[bytes, bytes]] = {}  # the identity and content that each vouched for
+        self.token_receipts: dict[bytes, Receipt] = {}  # of these, kept with the token: `seen` may go before it
         self.jobs: list[str] = []
         self.token = 0
 
@@ -127,7 +128,7 @@ class Lanes(RuleBasedStateMachine):
         if sent.token_sha256 and self.tokens.get(sent.token_sha256, this) != this:
             kind, code = EntryKind.QUARANTINED, Code.TOKEN_REUSED
         vouched = code is Code.TOKEN_REUSED
-        original = self.seen.get(self.tokens[sent.token_sha256][0]) if vouched else known
+        first = self.token_receipts[sent.token_sha256] if vouched else known[1] if known else None
         has_room = lane.has_room
         if not has_room and kind is not EntryKind.DUPLICATE:
             code = Code.FULL
@@ -137,6 +138,8 @@ class Lanes(RuleBasedStateMachine):
             assert answer.receipt == known[1]
         if known is not None or code is Code.ACCEPTED:
             self.tokens.setdefault(sent.token_sha256, this)
+            if (told := known[1] if known else answer.receipt) is not None:
+                self.token_receipts.setdefault(sent.token_sha256, told)
         if not has_room:
             return False
         lane.sequence += 1
@@ -157,7 +160,7 @@ class Lanes(RuleBasedStateMachine):
                 meta=each.meta,
                 payload=each.payload if has_payload else b"",
                 delivery=sent.header + b"\n" + sent.body if attach and not is_whole else b"",
-                seen_bytes=seen_bytes(original[1]) if original else 0,
+                seen_bytes=seen_bytes(first) if first else 0,
             )
         )
         return True
@@ -272,6 +275,7 @@ class Lanes(RuleBasedStateMachine):
     def a_token_is_forgotten(self, token: bytes) -> None:
         self.kit.buffer.client.delete(keys.token(token))
         self.tokens.pop(token, None)
+        self.token_receipts.pop(token, None)
 
     # what must hold after each of them
 

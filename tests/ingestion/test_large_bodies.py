@@ -55,6 +55,11 @@ def post(ingress: Ingress, body: bytes) -> Answer:
 def test_the_longest_body_of_github_is_promised_and_committed_whole(ingress: Ingress, valkey: OwnValkey) -> None:
     body = body_of(LIMIT_BYTES)
     answer = post(ingress, body)
+    for _ in range(4):  # a disk that takes longer than an ack may is a 503; GitHub's operators send it again
+        if answer.status == 202:
+            break
+        assert (answer.status, answer.code) == (503, "buffer_unavailable")
+        answer = post(ingress, body)
     assert (answer.status, answer.code) == (202, "")
     lanes = LaneKit(buffer=valkey.lanes)
     for lane in range(LANES):

@@ -223,7 +223,7 @@ def test_a_dismissed_child_that_does_not_end_is_killed_and_said(kit: Kit, monkey
     supervisor.dismiss(deaf)
     wait_for(lambda: kit.said == ["worker 2 did not end within 0.3 s and is killed"])
     assert deaf.process is not None
-    assert deaf.process.poll() == -signal.SIGKILL
+    assert deaf.process.wait(timeout=20) == -signal.SIGKILL
 
 
 def test_a_crashed_child_that_is_dismissed_during_its_pause_stays_away(kit: Kit) -> None:

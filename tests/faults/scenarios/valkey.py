@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
+
+import redis
 
 from ingestion.buffer import keys
 from ingestion.replay.history import History
@@ -77,7 +80,7 @@ def dedupe_forgotten(strike: Strike) -> None:
 
 
 def killed_while_rewriting(strike: Strike) -> None:
-    with strike.stack.redis() as client:
+    with strike.stack.redis() as client, contextlib.suppress(redis.ResponseError):  # it may rewrite by itself just now
         client.bgrewriteaof()
     strike.hold(strike.rng.uniform(0.0, 0.1))
     killed(strike)
