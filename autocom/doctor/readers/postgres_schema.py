@@ -126,8 +126,16 @@ def _plan(query: HotQuery, indexes: Sequence[Index]) -> Plan:
         table=query.rows.model._meta.db_table,
         row_count=float(_explained(query.rows.model._default_manager.order_by())["Plan Rows"]),
         scans_now=_scans(now),
-        can_use_index=not _scans(forced) and _enters_index(forced, {index.name: index.columns for index in indexes}),
+        can_use_index=not _scans(forced)
+        and (_enters_index(forced, {index.name: index.columns for index in indexes}) or _has_index(query, indexes)),
     )
+
+
+def _has_index(query: HotQuery, indexes: Sequence[Index]) -> bool:
+    """PostgreSQL 18 may skip through an index by its second column where the first has few values."""
+    table = query.rows.model._meta.db_table
+    beginnings = {index.columns[:1] for index in indexes if index.table == table and index.is_valid}
+    return bool(query.column) and (query.column,) in beginnings
 
 
 def _enters_index(nodes: Sequence[dict[str, Any]], columns: Mapping[str, Sequence[str]]) -> bool:
