@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from autocom.kernel.clock import us_of
 from ingestion.models import DeadLetter, LaneIncident, QuarantinedEvent, SetAsideState
+from ingestion.retention.policy import earliest_id
 
 COUNTED_AT_MOST = 10_000  # a number above it means: more
 
@@ -21,11 +20,10 @@ class Waiting:
 
 def waiting_for_a_person(*, now: datetime, last: timedelta) -> Waiting:
     """Open dead letters; open quarantined events and incidents of late. Raises django.db.Error."""
-    earliest_id = UUID(int=us_of(now - last) // 1_000 << 80)  # ids carry the time
     bound = slice(COUNTED_AT_MOST + 1)
     return Waiting(
         open_dead_letter_count=DeadLetter.objects.filter(state=SetAsideState.OPEN).order_by()[bound].count(),
-        quarantined_count=QuarantinedEvent.objects.filter(pk__gt=earliest_id, state=SetAsideState.OPEN)
+        quarantined_count=QuarantinedEvent.objects.filter(pk__gte=earliest_id(now - last), state=SetAsideState.OPEN)
         .order_by()[bound]
         .count(),
         incident_count=LaneIncident.objects.filter(seen_at__gt=now - last).order_by()[bound].count(),
