@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 
 from autocom.kernel.env import EnvReader
 from autocom.kernel.errors import ConfigurationError
+from autocom.kernel.signed_note import SigningKeyInvalid
+from autocom.kernel.signing_keys import signers_of
 from autocom.local_servers import addresses
 from autocom.local_servers.limits import VALKEY_MEMORY_BYTES
 from ingestion.buffer.memory import FREE_SHARE
@@ -24,6 +27,7 @@ LANES_TOTAL_BYTES = 536_870_912  # of all lanes at their default bounds
 SEEN_BOUND_DEFAULT_COUNT = 1_000_000
 SEEN_BYTES = 300  # of an identity in Redis with its place in their order, as measured
 LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
+LOCAL_KEYS = (*LOCAL_SECRETS, "LOG_SIGNING_KEY")  # the last one is needed by nobody but the sealer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class Environment:
     provider_secrets_keys: tuple[str, ...]
     webhook_bearer_key: str
     webhook_hmac_secret: str
+    log_signing_key: str
+    log_name: str
     db_url: str
     redis_url: str
     db_is_local: bool
@@ -81,13 +87,15 @@ class Environment:
             provider_secrets_keys=_keys(read, "PROVIDER_SECRETS_KEYS"),
             webhook_bearer_key=_secret(read, "WEBHOOK_BEARER_KEY"),
             webhook_hmac_secret=_secret(read, "WEBHOOK_HMAC_SECRET"),
+            log_signing_key=_signing_key(read),
+            log_name=_log_name(read, base_url=(base_url := read.url("APP_BASE_URL", schemes=("http", "https")))),
             db_url=db_url or addresses.db_url(data_dir),
             redis_url=redis_url or addresses.redis_url(data_dir),
             db_is_local=not db_url,
             redis_is_local=not redis_url,
             sentry_dsn=read.url("SENTRY_DSN", schemes=("http", "https")),
             sentry_environment=read.text("SENTRY_ENVIRONMENT", default="local"),
-            app_base_url=read.url("APP_BASE_URL", schemes=("http", "https")),
+            app_base_url=base_url,
             evidence_root=Path(read.text("EVIDENCE_ROOT", default=str(data_dir / "evidence"))),
             evidence_endpoint=read.url("EVIDENCE_ENDPOINT", schemes=("http", "https")),
             data_dir=data_dir,
@@ -175,6 +183,26 @@ def _secret(read: EnvReader, name: str) -> str:
     return value
 
 
+def _signing_key(read: EnvReader) -> str:
+    """One or more Ed25519 private keys in PEM, the one that signs first; empty in a process that seals nothing."""
+    value = read.text("LOG_SIGNING_KEY", default="")
+    if value:
+        try:
+            signers_of(value, name="checked")
+        except SigningKeyInvalid as error:
+            read.mistakes.append(f"LOG_SIGNING_KEY: {error}")
+    return value
+
+
+def _log_name(read: EnvReader, *, base_url: str) -> str:
+    """What every checkpoint of this installation begins with: by default the console's host."""
+    default = urlsplit(base_url).hostname or "localhost"
+    name = read.text("LOG_NAME", default=f"{default}/autocom")
+    if not re.fullmatch(r"[A-Za-z0-9._/-]{1,100}", name):
+        read.mistakes.append(f"LOG_NAME is {name!r}: write host and path, such as autocom.example.com/log")
+    return name
+
+
 def _keys(read: EnvReader, name: str) -> tuple[str, ...]:
     """None or more keys, separated by commas."""
     keys = tuple(key.strip() for key in read.text(name, default="").split(",") if key.strip())
@@ -193,7 +221,7 @@ def with_local_secrets(environ: Mapping[str, str], *, data_dir: Path) -> Mapping
     if environ.get("DB_URL") or environ.get("DB_URL_FILE"):
         return environ
     found = {}
-    for name in LOCAL_SECRETS:
+    for name in LOCAL_KEYS:
         file = data_dir / "secrets" / name
         if not environ.get(name) and not environ.get(f"{name}_FILE") and file.is_file():
             found[f"{name}_FILE"] = str(file)

@@ -1,11 +1,12 @@
-"""What a first start on a developer's machine makes: the data directory and three secrets, never overwritten."""
+"""What a first start on a developer's machine makes: the data directory and its secrets, never overwritten."""
 
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from autocom.environment import LOCAL_SECRETS
+from autocom.environment import LOCAL_KEYS
+from autocom.kernel.signing_keys import new_signing_key
 from autocom.local_servers import addresses
 
 
@@ -15,16 +16,16 @@ def prepare_first_run(environ: Mapping[str, str]) -> None:
         return
     directory = addresses.data_dir(environ) / "secrets"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in LOCAL_SECRETS:
+    for name in LOCAL_KEYS:
         if not environ.get(name) and not environ.get(f"{name}_FILE"):
-            _make_once(directory / name)
+            _make_once(directory / name, new_signing_key() if name == "LOG_SIGNING_KEY" else secrets.token_hex(32))
 
 
-def _make_once(path: Path) -> None:
+def _make_once(path: Path, value: str) -> None:
     try:
         # O_EXCL: two first starts at once must not give the running one another key
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
+        file.write(value)

@@ -20,5 +20,11 @@ class Permission(StrEnum):
     PROVIDER_ADD = "ingestion.add_provider"
     PROVIDER_CHANGE = "ingestion.change_provider"
     AUDIT_READ = "evidence.view_auditentry"
+    LOG_READ = "evidence.view_seal"  # checkpoints, segments and receipts: digests and places, no payloads
+    PROMISE_READ = "evidence.view_promiseincident"
+    EVIDENCE_READ = "evidence.view_artifact"
+    EVIDENCE_UPLOAD = "evidence.upload_evidence"
+    EVIDENCE_EXPORT = "evidence.export_evidence"
+    EVIDENCE_PUBLISH = "evidence.publish_evidence"
     USER_READ = "auth.view_user"
     GROUP_READ = "auth.view_group"

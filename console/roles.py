@@ -28,6 +28,8 @@ FIGURES = frozenset(
     {Permission.OVERVIEW_READ, Permission.LANE_READ, Permission.LANE_INCIDENT_READ, Permission.BATCH_READ}
 )
 ACTS = frozenset({Permission.AUDIT_READ})
+PROOFS = frozenset({Permission.LOG_READ, Permission.PROMISE_READ, Permission.EVIDENCE_READ})
+MAKE_EVIDENCE = frozenset({Permission.EVIDENCE_UPLOAD, Permission.EVIDENCE_EXPORT})
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
 )
@@ -36,10 +38,20 @@ OPERATIONS = FIGURES | CONTENTS | {Permission.PROVIDER_READ}
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
-    Role.DRI: OPERATIONS | ACTS | DECISIONS,
-    Role.PLATFORM_OPS: OPERATIONS | ACTS | DECISIONS | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
-    Role.LEADERSHIP: FIGURES | ACTS | {Permission.PROVIDER_READ},
-    Role.AUDITOR: OPERATIONS | ACTS | {Permission.USER_READ, Permission.GROUP_READ},
+    Role.DRI: OPERATIONS | ACTS | PROOFS | MAKE_EVIDENCE | {Permission.EVIDENCE_PUBLISH} | DECISIONS,
+    Role.PLATFORM_OPS: OPERATIONS
+    | ACTS
+    | PROOFS
+    | MAKE_EVIDENCE
+    | {Permission.EVIDENCE_PUBLISH}
+    | DECISIONS
+    | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
+    Role.LEADERSHIP: FIGURES | ACTS | PROOFS | {Permission.PROVIDER_READ},
+    Role.AUDITOR: OPERATIONS
+    | ACTS
+    | PROOFS
+    | {Permission.EVIDENCE_EXPORT}
+    | {Permission.USER_READ, Permission.GROUP_READ},
 }
 
 

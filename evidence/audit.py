@@ -53,6 +53,22 @@ class Act(StrEnum):
     QUARANTINE_RETRIED = "quarantine.retry_requested"
     QUARANTINE_DISCARDED = "quarantine.discarded"
     CONFIGURATION_AT_START = "configuration.read_at_start"
+    REPLAY_RUN = "replay.run"
+    LOG_STARTED = "log.started"
+    LOG_KEY_ROTATED = "log.key_rotated"
+    LOG_SEALING_REFUSED = "log.sealing_refused"
+    LOG_VERIFIED = "log.verified"
+    PROMISE_BROKEN = "promise.broken"
+    PROMISE_KEPT_LATE = "promise.kept_late"
+    WITNESS_COSIGNED = "witness.cosigned"
+    ARTIFACT_UPLOADED = "artifact.uploaded"
+    ARTIFACT_DOWNLOADED = "artifact.downloaded"
+    BUNDLE_EXPORTED = "bundle.exported"
+    BUNDLE_VERIFIED = "bundle.verified"
+    BUNDLE_PUBLISHED = "bundle.published"
+    EXTERNAL_SEND_REFUSED = "external_send.refused"
+    SERVICE_TOKEN_CREATED = "service_token.created"  # noqa: S105  (the act's name)
+    SERVICE_TOKEN_REVOKED = "service_token.revoked"  # noqa: S105  (the act's name)
 
 
 class ActorKind(StrEnum):

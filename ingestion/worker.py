@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from itertools import count
 from typing import Any, override
 
@@ -29,6 +30,13 @@ ROLL_UP_EVERY_SECONDS = 20
 RETENTION_EVERY_SECONDS = 20
 ROLL_UP_BY_HOUR_EVERY_SECONDS = 600
 NEXT_LIFE_SECONDS = 1.0
+# what cron puts on the ops queue, and how often; the apps above add theirs when they start
+PERIODIC: dict[Callable[[], object], int] = {
+    jobs.sweep: SWEEP_EVERY_SECONDS,
+    jobs.roll_up: ROLL_UP_EVERY_SECONDS,
+    jobs.roll_up_by_hour: ROLL_UP_BY_HOUR_EVERY_SECONDS,
+    jobs.retention: RETENTION_EVERY_SECONDS,
+}
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +155,6 @@ def _hear_stop() -> None:
 
 def cron() -> Cron:
     scheduler = Cron(connection=rq_client())
-    scheduler.every(SWEEP_EVERY_SECONDS, jobs.sweep)
-    scheduler.every(ROLL_UP_EVERY_SECONDS, jobs.roll_up)
-    scheduler.every(ROLL_UP_BY_HOUR_EVERY_SECONDS, jobs.roll_up_by_hour)
-    scheduler.every(RETENTION_EVERY_SECONDS, jobs.retention)
+    for func, seconds in PERIODIC.items():
+        scheduler.every(seconds, func)
     return scheduler

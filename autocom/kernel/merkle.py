@@ -61,3 +61,76 @@ def root_of_path(leaf: bytes, path: Sequence[bytes], *, position: int, leaf_coun
     if position < split:
         return node_hash(root_of_path(leaf, below, position=position, leaf_count=split), beside)
     return node_hash(beside, root_of_path(leaf, below, position=position - split, leaf_count=leaf_count - split))
+
+
+def consistency_path(hashes: Sequence[bytes], *, old_size: int) -> list[bytes]:
+    """What proves that the tree over these leaves grew out of its first `old_size` (RFC 6962 section 2.1.2).
+
+    Raises IndexError for an old size that the tree never had.
+    """
+    if not 0 < old_size <= len(hashes):
+        raise IndexError(f"there was no tree of {old_size} leaves before one of {len(hashes)}")
+    return _subproof(hashes, old_size, is_whole=True)
+
+
+def _subproof(hashes: Sequence[bytes], old_size: int, *, is_whole: bool) -> list[bytes]:
+    if old_size == len(hashes):
+        return [] if is_whole else [root_of_hashes(hashes)]
+    split = 1 << (len(hashes) - 1).bit_length() - 1
+    if old_size <= split:
+        return [*_subproof(hashes[:split], old_size, is_whole=is_whole), root_of_hashes(hashes[split:])]
+    return [*_subproof(hashes[split:], old_size - split, is_whole=False), root_of_hashes(hashes[:split])]
+
+
+def is_consistent(*, old_size: int, old_root: bytes, size: int, root: bytes, path: Sequence[bytes]) -> bool:
+    """Whether the path proves it (RFC 9162 section 2.1.4.2). An empty tree is the start of every tree."""
+    if old_size == 0:
+        return not path and old_root == EMPTY_ROOT
+    if old_size == size:
+        return not path and old_root == root
+    if old_size > size or not path:
+        return False
+    hashes = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
+    inner, last = old_size - 1, size - 1
+    while inner & 1:
+        inner, last = inner >> 1, last >> 1
+    old = new = hashes[0]
+    for beside in hashes[1:]:
+        if last == 0:
+            return False
+        if inner & 1 or inner == last:
+            old, new = node_hash(beside, old), node_hash(beside, new)
+            while inner and not inner & 1:
+                inner, last = inner >> 1, last >> 1
+        else:
+            new = node_hash(new, beside)
+        inner, last = inner >> 1, last >> 1
+    return last == 0 and old == old_root and new == root
+
+
+class Frontier:
+    """A tree that only grows, as the roots of its full subtrees: log2(size) hashes instead of all leaves."""
+
+    def __init__(self, size: int = 0, roots: Sequence[bytes] = ()) -> None:
+        """Raises ValueError for roots that no tree of this size has."""
+        if len(roots) != size.bit_count():
+            raise ValueError(f"a tree of {size} leaves has {size.bit_count()} full subtrees, not {len(roots)}")
+        self.size = size
+        self.roots = list(roots)  # the largest first
+
+    def append(self, leaf: bytes) -> None:
+        """`leaf` is a leaf's hash."""
+        node, size = leaf, self.size
+        while size & 1:
+            node, size = node_hash(self.roots.pop(), node), size >> 1
+        self.roots.append(node)
+        self.size += 1
+
+    @property
+    def root(self) -> bytes:
+        if not self.roots:
+            return EMPTY_ROOT
+        node = self.roots[-1]
+        for left in reversed(self.roots[:-1]):
+            node = node_hash(left, node)
+        return node

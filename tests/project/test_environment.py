@@ -12,8 +12,10 @@ import pytest
 from autocom.environment import Environment
 from autocom.first_run import prepare_first_run
 from autocom.kernel.errors import ConfigurationError
+from autocom.kernel.signing_keys import new_signing_key
 from autocom.local_servers import addresses
 
+SIGNING_KEY = new_signing_key().strip()
 PROJECT = Path(__file__).resolve().parents[2]
 SECRETS = {
     "SECRET_KEY": "k9" * 20,
@@ -51,6 +53,8 @@ GIVEN = {
     "PROVIDER_SECRETS_KEYS": ("a7" * 20, "provider_secrets_keys", ("a7" * 20,)),
     "WEBHOOK_BEARER_KEY": ("a3" * 20, "webhook_bearer_key", "a3" * 20),
     "WEBHOOK_HMAC_SECRET": ("a4" * 20, "webhook_hmac_secret", "a4" * 20),
+    "LOG_SIGNING_KEY": (SIGNING_KEY, "log_signing_key", SIGNING_KEY),
+    "LOG_NAME": ("autocom.example.com/log", "log_name", "autocom.example.com/log"),
     "DB_URL": ("postgresql://db.example.com/x", "db_url", "postgresql://db.example.com/x"),
     "REDIS_URL": ("rediss://redis.example.com/1", "redis_url", "rediss://redis.example.com/1"),
     "SENTRY_DSN": ("https://key@sentry.example.com/1", "sentry_dsn", "https://key@sentry.example.com/1"),
@@ -201,8 +205,8 @@ def test_the_local_secrets_are_made_once_and_readable_by_their_owner_only(tmp_pa
     prepare_first_run(environ)
     again = Environment.from_environ(environ)
     files = sorted((tmp_path / "secrets").iterdir())
-    assert [file.name for file in files] == sorted(SECRETS)
-    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
+    assert [file.name for file in files] == sorted([*SECRETS, "LOG_SIGNING_KEY"])
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 4
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert first == again
     assert len({first.secret_key, first.webhook_bearer_key, first.webhook_hmac_secret}) == 3

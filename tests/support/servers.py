@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from autocom.kernel.signing_keys import new_signing_key
 from autocom.local_servers.servers import LocalServers
 
 OUTSIDE = (
@@ -36,6 +37,7 @@ os.environ |= {
     "SECRET_KEY": "for-tests-only-0123456789abcdef0123456789abcdef",
     "WEBHOOK_BEARER_KEY": "bearer-for-tests-0123456789abcdef",
     "WEBHOOK_HMAC_SECRET": "hmac-for-tests-0123456789abcdef",
+    "LOG_SIGNING_KEY": new_signing_key(),
     "LANES": "4",
 }
 SERVERS = LocalServers.start(BASE, durable=False)
