@@ -25,7 +25,9 @@ from evidence.log.unsealed import sealed_through
 from evidence.models import AuditEntry, Seal, SealedBatch, SealerState
 from ingestion.buffer.store import LaneBuffer
 from ingestion.models import Batch, Event
-from tests.support.lanes import LaneKit
+from ingestion.retention.bounds import bounds_now
+from tests.support.ageing import age
+from tests.support.lanes import LANES, LaneKit
 from tests.support.log import own_log
 
 
@@ -290,3 +292,19 @@ def test_a_forged_batch_below_the_floor_is_found(sealed: LaneKit) -> None:
         + str(first.number),
     )
     assert any(each.fault is LogFault.UNSEALED_LATE for each in check_logs().findings)
+
+
+def test_only_what_is_sealed_ages_and_what_aged_is_proved_by_its_leaf(kit: LaneKit) -> None:
+    commit(kit, lane=0)
+    seal_everything(LogName.EVENTS)
+    commit(kit, lane=1)
+    sealed_event, unsealed_event = (Event.objects.filter(lane=lane).order_by("sequence")[1] for lane in (0, 1))
+    report = age(days=91, bounds=bounds_now(kit.buffer, lane_count=LANES))
+    assert report.removed["events"] == 3
+    assert Event.objects.filter(pk=unsealed_event.pk).exists()
+    proof = event_proof(sealed_event.pk)
+    assert (proof.leaf, proof.position) == (b"", 1)
+    root = root_of_path(proof.leaf_sha256, proof.path, position=1, leaf_count=3)
+    assert proof.batch_line.split(b"\t")[10] == root.hex().encode()
+    seal_everything(LogName.EVENTS)
+    assert check_logs().findings == []
