@@ -234,9 +234,11 @@ def test_nothing_above_the_sealed_batches_ages(lanes: LaneKit) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_seals() -> Iterator[None]:
     """As if no app sealed: age alone decides."""
-    monkeypatch.setattr(retention_bounds, "_sealed_through", [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention_bounds, "_sealed_through", [])
+        yield
 
 
 @pytest.mark.parametrize(("sealed", "bound"), [(None, 0), (7, 7)])
