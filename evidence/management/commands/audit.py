@@ -27,8 +27,8 @@ DONE, UNSOUND, WRONG_USAGE, INCONCLUSIVE = 0, 1, 2, 3
 class Command(BaseCommand):
     help = (
         "Verify or export the audit log. verify also derives the sealed logs again: rows, files, signatures."
-        " Exit 0: nothing was found. 1: something does not fit, and what. 2: wrong usage. 3: there is nothing to verify,"
-        " or PostgreSQL cannot be asked."
+        " Exit 0: nothing was found. 1: something does not fit, and what. 2: wrong usage. 3: nothing to verify, or"
+        " PostgreSQL cannot be asked."
     )
     requires_system_checks = ()
 

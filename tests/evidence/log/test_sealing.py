@@ -20,7 +20,7 @@ from evidence.log.keys import known_keys
 from evidence.log.names import LogName
 from evidence.log.proofs import consistency, event_proof
 from evidence.log.reads import checkpoint_note, current_incarnation, latest_seal, leaf_hashes, leaf_lines
-from evidence.log.sealer import seal, seal_everything
+from evidence.log.sealer import begin_anew, seal, seal_everything
 from evidence.log.unsealed import sealed_through
 from evidence.models import AuditEntry, Seal, SealedBatch, SealerState
 from ingestion.buffer.store import LaneBuffer
@@ -308,3 +308,33 @@ def test_only_what_is_sealed_ages_and_what_aged_is_proved_by_its_leaf(kit: LaneK
     assert proof.batch_line.split(b"\t")[10] == root.hex().encode()
     seal_everything(LogName.EVENTS)
     assert check_logs().findings == []
+
+
+def test_after_a_loss_a_person_begins_the_log_anew_and_its_first_leaf_names_the_head_that_is_left(
+    sealed: LaneKit,
+) -> None:
+    old = latest_seal(LogName.EVENTS)
+    assert old is not None
+    as_superuser("evidence_seal", f"DELETE FROM evidence_seal WHERE id = {old.pk}")
+    as_superuser("evidence_sealedbatch", f"DELETE FROM evidence_sealedbatch WHERE index >= {old.first_index}")
+    left = latest_seal(LogName.EVENTS)
+    assert left is not None
+    with pytest.raises(ValueError, match="must be said"):
+        begin_anew(LogName.EVENTS, actor=Actor.command_line("ops"), reason=" ")
+    again = begin_anew(LogName.EVENTS, actor=Actor.command_line("ops"), reason="the disk of the database died")
+    root = bytes(left.root).hex()
+    assert again.start_line.split("\t")[2:5] == [old.incarnation.origin, str(left.tree_size), root]
+    assert seal_everything(LogName.EVENTS) == 2  # the start line, and the batch whose seal was lost
+    entry = AuditEntry.objects.get(act=Act.LOG_STARTED, subject=again.origin)
+    assert (entry.actor, entry.reason) == ("os:ops", "the disk of the database died")
+    assert checkpoint_note(old) in entry.facts["published_before"]
+    found = check_logs().findings
+    assert {each.fault for each in found} == {LogFault.MISSING}  # the loss itself, for as long as its files are there
+
+
+def test_a_database_that_knows_nothing_of_the_published_log_does_not_begin_one_by_itself(sealed: LaneKit) -> None:
+    for table in ("evidence_seal", "evidence_sealedbatch", "evidence_logincarnation"):
+        as_superuser(table, f"DELETE FROM {table}")
+    with pytest.raises(SealingRefused, match="restart-log"):
+        seal(LogName.EVENTS)
+    assert any("does not know" in what for _, what in faults())
