@@ -11,7 +11,10 @@ from console.management.evidence import (
 from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
-VERBS: tuple[ModuleType, ...] = (restart_log,)
+VERBS: tuple[ModuleType, ...] = (
+    republish,
+    restart_log,
+)
 
 
 class Command(VerbCommand):
