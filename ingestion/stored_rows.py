@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Func, IntegerField, QuerySet, TextField
@@ -144,19 +145,23 @@ def _events(batches: Sequence[Batch], numbers: Sequence[int]) -> Iterator[Stored
         )
         for found in rows.values_list("id", *_COLUMNS, "redriven_at", "redriven_from_sequence"):
             leaf_kind = STORED if found[-2] is None else REDRIVEN
-            yield StoredRow(*found[:-2], leaf_kind, *found[-2:])
+            yield _row(found[:-2], leaf_kind=leaf_kind, redriven_at=found[-2], redriven_from_sequence=found[-1])
 
 
 def _letters(numbers: Sequence[int]) -> Iterator[StoredRow]:
     rows = DeadLetter.objects.filter(batch_id__in=numbers).order_by()
     for found in rows.values_list("event_id", *_COLUMNS, "state", "error_class"):
-        yield StoredRow(*found[:-2], DEAD, is_settled=_is_settled(found[-2]), error_class=found[-1])
+        yield _row(found[:-2], leaf_kind=DEAD, is_settled=_is_settled(found[-2]), error_class=found[-1])
 
 
 def _quarantined(numbers: Sequence[int]) -> Iterator[StoredRow]:
     rows = QuarantinedEvent.objects.filter(batch_id__in=numbers).order_by()
     for found in rows.values_list("event_id", *_COLUMNS, "state"):
-        yield StoredRow(*found[:-1], QUARANTINED, is_settled=_is_settled(found[-1]))
+        yield _row(found[:-1], leaf_kind=QUARANTINED, is_settled=_is_settled(found[-1]))
+
+
+def _row(common: Sequence[Any], **more: Any) -> StoredRow:
+    return StoredRow(*common, **more)
 
 
 def _is_settled(state: str) -> bool:
