@@ -30,6 +30,18 @@ def milliseconds(value_ms: float | None) -> str:
     return f"{value_ms:.1f} ms" if value_ms >= 9.995 else f"{value_ms:.2f} ms"
 
 
+def size(count_bytes: int) -> str:
+    """`812 bytes`, `1.4 KiB`, `256.0 MiB`."""
+    if count_bytes < 1_024:
+        return f"{count_bytes} byte{'' if count_bytes == 1 else 's'}"
+    value = float(count_bytes)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1_024
+        if value < 1_024:
+            return f"{value:,.1f} {unit}"
+    return f"{value / 1_024:,.1f} TiB"
+
+
 def between(start: datetime, end: datetime) -> str:
     """The time from one moment to another; a negative one (two machines' clocks) keeps its sign."""
     passed_ms = (end - start) / timedelta(milliseconds=1)
@@ -73,6 +85,17 @@ def whole_id(value: UUID | str) -> SafeString:
         '<button type="button" class="console-copy-button" data-copy="{0}" aria-label="Copy {0}" hidden>Copy</button>'
         "</span>",
         value,
+    )
+
+
+def short_digest(value: str) -> SafeString:
+    """The first twelve digits, with a button that copies all of them."""
+    return format_html(
+        '<span class="console-copy"><code class="console-mono" title="{0}">{1}…</code>'
+        '<button type="button" class="console-copy-button" data-copy="{0}" aria-label="Copy {0}" hidden>Copy</button>'
+        "</span>",
+        value,
+        value[:12],
     )
 
 
