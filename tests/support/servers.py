@@ -23,6 +23,9 @@ OUTSIDE = (
     "AUTOCOM_PROCESS",
     "AUTOCOM_SUPERVISED",
     "EVIDENCE_ROOT",
+    "EVIDENCE_ENDPOINT",
+    "EVIDENCE_ENDPOINT_TOKEN",
+    "SENTRY_IN_OBSERVER",
 )
 BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))
 BASE.chmod(0o755)  # the servers' own user must get through to its directories below
