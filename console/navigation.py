@@ -50,6 +50,10 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Proof",
+        (Item("Publications", "cloud_upload", "admin:evidence_publication_changelist", Permission.EVIDENCE_READ),),
+    ),
+    Section(
         "Access",
         (
             Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),

@@ -10,6 +10,7 @@ from console.admin import (
     lane_incidents,
     lanes,
     providers,
+    publications,
     quarantine,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "lane_incidents",
     "lanes",
     "providers",
+    "publications",
     "quarantine",
 ]

@@ -14,7 +14,7 @@ from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
-from evidence.models import AuditEntry
+from evidence.models import AuditEntry, Publication
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -25,11 +25,29 @@ from ingestion.models import (
     QuarantinedEvent,
     SuppressedDuplicate,
 )
-from tests.console.rows import batch_row, dead_letter_row, duplicate_row, event_row, provider_row, quarantined_row
+from tests.console.rows import (
+    batch_row,
+    dead_letter_row,
+    duplicate_row,
+    event_row,
+    provider_row,
+    publication_row,
+    quarantined_row,
+)
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident, AuditEntry)
+READ_ONLY = (
+    Event,
+    DeadLetter,
+    SuppressedDuplicate,
+    QuarantinedEvent,
+    Batch,
+    Lane,
+    LaneIncident,
+    AuditEntry,
+    Publication,
+)
 
 
 def one_row_each() -> dict[type, Any]:
@@ -46,6 +64,7 @@ def one_row_each() -> dict[type, Any]:
         User: User.objects.create_user("subject"),
         Group: Group.objects.create(name="subject"),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
+        Publication: publication_row(),
     }
 
 

@@ -9,11 +9,12 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+NO_HEADERS: Mapping[str, str] = {}
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on with no time: closing sends a reset
 
 
@@ -73,11 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.endpoint.headers.append({name.lower(): value for name, value in self.headers.items()})
         return content_range
 
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+    def answer(self, status: int, headers: Mapping[str, str] = NO_HEADERS, *, body: bytes = b"") -> None:
         self.send_response(status)
         for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        if "Content_Length" not in headers:
+            self.send_header(name, value)
+        if "Content-Length" not in headers:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -89,8 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(405)
         if content is None:
             return self.answer(404)
-        digest = {"X_Checksum_Sha256": hashlib.sha256(content).hexdigest()} if self.endpoint.names_digests else {}
-        return self.answer(200, Content_Length=str(len(content)), **digest)
+        digest = {"X-Checksum-Sha256": hashlib.sha256(content).hexdigest()} if self.endpoint.names_digests else {}
+        return self.answer(200, {"Content-Length": str(len(content)), **digest})
 
     def do_PUT(self) -> None:
         content_range = self.noted()
@@ -111,12 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
             assert int(found[1]) == len(had), "a piece must begin where the last one ended"
             had += self.read(size)
         if len(had) < total:
-            return self.answer(308, **({"Range": f"bytes=0-{len(had) - 1}"} if had else {}))
+            return self.answer(308, {"Range": f"bytes=0-{len(had) - 1}"} if had else {})
         self.endpoint.stored[self.name] = bytes(self.endpoint.partial.pop(self.name))
         return self.created()
 
     def created(self) -> None:
-        self.answer(201, Location=f"/kept/{self.name}")
+        self.answer(201, {"Location": f"/kept/{self.name}"})
 
     def misbehave(self, fault: Fault, size: int) -> None:
         if fault.after_bytes is not None:
@@ -130,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.drips:
             return self.drip()
         assert content
-        return self.answer(fault.status, fault.body, **{n.replace("-", "_"): v for n, v in fault.headers.items()})
+        return self.answer(fault.status, fault.headers, body=fault.body)
 
     def take_some(self, count: int) -> None:
         content = self.read(count)

@@ -200,7 +200,7 @@ def test_a_busy_endpoint_is_tried_again(endpoint: FakeEndpoint, status: int) -> 
 def test_a_retry_after_is_waited_for_and_the_rest_is_spread(
     endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher.random, "random", lambda: 0.5)
+    monkeypatch.setattr("random.random", lambda: 0.5)
     endpoint.faults = [Fault(status=503, headers={"Retry-After": "120"}), Fault(status=503), Fault(status=503)]
     row, rests = asked(SMALL), []
     for _ in range(3):
