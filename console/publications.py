@@ -46,16 +46,17 @@ def endpoint_host() -> str:
 def sentence(row: Publication) -> str:
     """What became of it, or comes next."""
     host = urlsplit(row.endpoint).hostname
+    attempts = "one attempt" if row.attempt_count == 1 else f"{row.attempt_count} attempts"
     match row.state:
         case Publication.State.PUBLISHED:
             return f"{host} has it"
         case Publication.State.REFUSED:
-            return f"nothing was sent: {visible(row.error)}"
+            return visible(row.error)
         case Publication.State.FAILED:
-            return f"given up after {_attempts(row)}: {visible(row.error)}"
+            return f"given up after {attempts}: {visible(row.error)}"
     if not row.attempt_count:
         return f"it goes to {host} within seconds, where a worker of the ops queue runs"
-    return f"tried {_attempts(row)}" + (f", last: {visible(row.error)}" if row.error else ", under way")
+    return f"{attempts}, the last: {visible(row.error)}" if row.error else f"{attempts}, under way"
 
 
 def _told(row: Publication) -> dict[str, Any]:
@@ -83,7 +84,3 @@ def _button(rows: list[Publication]) -> str:
 
 def _missing() -> str:
     return f"publish takes the permission {Permission.EVIDENCE_PUBLISH.value}: {HOLDERS} have it"
-
-
-def _attempts(row: Publication) -> str:
-    return "once" if row.attempt_count == 1 else f"{row.attempt_count} times"

@@ -94,7 +94,11 @@ def test_what_the_mode_refuses_is_shown_as_such_with_a_button_to_ask_again(
     row = Publication.objects.get()
     text = page_of(client, row)
     assert row.state == Publication.State.REFUSED
-    for told in ("Refused by the mode", "nothing was sent: the mode is OBSERVER", "Publish again"):
+    for told in (
+        "Refused by the mode",
+        "the mode is OBSERVER: nothing is sent to evidence.example.com",
+        "Publish again",
+    ):
         assert told in text
 
 
@@ -112,11 +116,11 @@ def test_without_an_endpoint_the_page_says_so_and_asking_changes_nothing(
     ("state", "fields", "told"),
     [
         ("published", {"link": "https://evidence.example.com/kept/1", "published_at": ago(minutes=1)}, "has it"),
-        ("failed", {"error": "it answers 403", "attempt_count": 3}, "given up after 3 times: it answers 403"),
+        ("failed", {"error": "it answers 403", "attempt_count": 3}, "given up after 3 attempts: it answers 403"),
         (
             "waiting",
             {"error": "it answers 503", "next_attempt_at": ago(seconds=-9)},
-            "tried once, last: it answers 503",
+            "one attempt, the last: it answers 503",
         ),
         ("waiting", {"attempt_count": 0}, "within seconds"),
     ],
