@@ -109,7 +109,8 @@ class PublicationAdmin(KeysetAdmin):
 
     @admin.display(description="Artifact, SHA-256")
     def whole(self, row: Publication) -> SafeString:
-        return whole_id(row.artifact_id)
+        address = reverse("admin:evidence_artifact_change", args=[row.artifact_id])
+        return format_html('{} <a class="console-link" href="{}">Open</a>', whole_id(row.artifact_id), address)
 
     @display(description="State", label=STATE_COLOURS)  # type: ignore[untyped-decorator]
     def state_label(self, row: Publication) -> str:

@@ -53,7 +53,7 @@ def accepted(answer: Answer, parcel: Parcel) -> None:
     """The answer to a PUT says that it is stored. Raises EndpointRefuses and EndpointBusy for every other."""
     if answer.status not in STORED:
         raise not_stored(answer)
-    if (digest := _digest(answer)) not in ("", parcel.sha256):
+    if (digest := _digest(answer, parcel)) not in ("", parcel.sha256):
         raise EndpointRefuses(f"it says that it stored other bytes: SHA-256 {digest} instead of {parcel.sha256}")
 
 
@@ -90,7 +90,7 @@ def holds(answer: Answer, parcel: Parcel) -> Verified:
         raise EndpointBusy("it says that it stored the artifact, and has it not")
     if answer.status != HTTPStatus.OK:
         return Verified.NOT_ASKED
-    digest, length = _digest(answer), answer.headers.get("content-length", "")
+    digest, length = _digest(answer, parcel), answer.headers.get("content-length", "")
     if digest not in ("", parcel.sha256):
         raise EndpointRefuses(f"it holds other bytes: SHA-256 {digest} instead of {parcel.sha256}")
     if length not in ("", str(parcel.size_bytes)):
@@ -100,7 +100,7 @@ def holds(answer: Answer, parcel: Parcel) -> Verified:
 
 def is_there(answer: Answer, parcel: Parcel) -> bool:
     """True only where the endpoint names the digest itself: what merely is as long may be anything."""
-    return answer.status == HTTPStatus.OK and _digest(answer) == parcel.sha256
+    return answer.status == HTTPStatus.OK and _digest(answer, parcel) == parcel.sha256
 
 
 def link_of(answer: Answer, *, url: str) -> str:
@@ -117,8 +117,13 @@ class Delivered:
     verified: Verified
 
 
-def _digest(answer: Answer) -> str:
-    """The SHA-256 that the answer names, in hexadecimal; empty where it names none."""
+def _digest(answer: Answer, parcel: Parcel) -> str:
+    """The SHA-256 that the answer names, in hexadecimal; empty where it names none.
+
+    An entity tag may be anything, so it counts only where it is the digest that it should be.
+    """
+    if answer.headers.get("etag", "") == f'"{parcel.sha256}"':
+        return parcel.sha256
     plain = answer.headers.get("x-checksum-sha256") or _json(answer).get("sha256")
     if isinstance(plain, str):
         return plain.strip().lower()

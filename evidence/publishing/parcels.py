@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO, Self
 
+from django.utils.http import content_disposition_header
+
 from autocom.kernel.canonical_json import canonical_json
 from evidence.errors import EvidenceError
 from evidence.models import Artifact, Bundle
@@ -35,12 +37,18 @@ class Parcel:
 
     sha256: str
     size_bytes: int
+    name: str
     opened: Callable[[], BinaryIO]
 
     @classmethod
-    def of_bytes(cls, content: bytes) -> Self:
+    def of_bytes(cls, content: bytes, *, name: str) -> Self:
         digest = hashlib.sha256(content).hexdigest()
-        return cls(sha256=digest, size_bytes=len(content), opened=lambda: BytesIO(content))
+        return cls(sha256=digest, size_bytes=len(content), name=name, opened=lambda: BytesIO(content))
+
+    @property
+    def disposition(self) -> str:
+        """The name as a header, for who keeps one."""
+        return content_disposition_header(True, self.name) or "attachment"
 
     @property
     def digests(self) -> dict[str, str]:
@@ -63,9 +71,11 @@ class Parcel:
 def parcels_of(artifact: Artifact) -> list[Parcel]:
     """The artifact last: once its link is known, everything is there."""
     sha256 = artifact.sha256
-    whole = Parcel(sha256=sha256, size_bytes=artifact.size_bytes, opened=lambda: open_artifact(sha256))
+    upload = artifact.uploads.order_by("pk").first()
+    name = upload.name if upload else f"{sha256}.bin"
+    whole = Parcel(sha256=sha256, size_bytes=artifact.size_bytes, name=name, opened=lambda: open_artifact(sha256))
     bundle = Bundle.objects.filter(artifact=artifact).first()
-    return [whole] if bundle is None else [Parcel.of_bytes(registration(bundle, artifact)), whole]
+    return [whole] if bundle is None else [Parcel.of_bytes(registration(bundle, artifact), name=f"{name}.json"), whole]
 
 
 def registration(bundle: Bundle, artifact: Artifact) -> bytes:

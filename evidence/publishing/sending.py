@@ -55,7 +55,11 @@ class Endpoint:
 
     def put(self, parcel: Parcel, *, first: int, end: int, holding: Callable[[], None]) -> Answer:
         """The bytes from `first` to before `end`; all of them are a plain PUT."""
-        headers = {**parcel.digests, "Content-Type": "application/octet-stream"}
+        headers = {
+            **parcel.digests,
+            "Content-Type": "application/octet-stream",
+            "Content-Disposition": parcel.disposition,
+        }
         if end - first < parcel.size_bytes:
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{parcel.size_bytes}"
         return self._ask("PUT", parcel, headers, chunks=_held(parcel.chunks(first, end), holding), size=end - first)

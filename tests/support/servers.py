@@ -26,6 +26,7 @@ OUTSIDE = (
     "EVIDENCE_ENDPOINT",
     "EVIDENCE_ENDPOINT_TOKEN",
     "SENTRY_IN_OBSERVER",
+    "EVIDENCE_STORE_URL",
 )
 BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))
 BASE.chmod(0o755)  # the servers' own user must get through to its directories below

@@ -5,13 +5,19 @@ from __future__ import annotations
 from types import ModuleType
 
 from console.management.evidence import (
+    download,
     publications,
     publish,
+    upload,
 )
+from console.management.evidence import list as list_all
 from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
 VERBS: tuple[ModuleType, ...] = (
+    upload,
+    list_all,
+    download,
     publish,
     publications,
 )
