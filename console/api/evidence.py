@@ -91,14 +91,13 @@ class ArtifactItem(EvidenceView):
 
     def put(self, request: Request, sha256: str) -> HttpResponse:
         may_upload(operator_of(request))  # before a byte of the body is read
-        digest, http = digest_given(sha256), request._request
-        length_bytes = _length_bytes(http)
-        content_range = http.headers.get("Content-Range")
-        if content_range is None:
-            return self._put_whole(request, digest, length_bytes)
+        digest, content_range = digest_given(sha256), request.headers.get("Content-Range", "")
         if (total := total_asked(content_range)) is not None:
             return self._tell_progress(request, digest, total)
-        return self._put_part(request, digest, content_range, length_bytes)
+        length_bytes = _length_bytes(request._request)
+        if content_range:
+            return self._put_part(request, digest, content_range, length_bytes)
+        return self._put_whole(request, digest, length_bytes)
 
     def _put_whole(self, request: Request, digest: str, length_bytes: int) -> HttpResponse:
         with staging(limit_bytes=settings.AUTOCOM.evidence_limit_bytes) as into:

@@ -13,6 +13,7 @@ from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
 from evidence.audit import Act, Actor, record
 from evidence.models import Artifact, AuditEntry, Publication
+from evidence.store import put, register
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
 from ingestion.models import (
@@ -80,6 +81,17 @@ def publication_row(state: str = "published", **fields: Any) -> Publication:
         "attempt_count": 1,
     }
     return Publication.objects.create(artifact=artifact, **(row | fields))
+
+
+def artifact_row() -> Artifact:
+    """In the store of all tests, registered twice."""
+    artifact = put(iter([b'{"events": 30000}']), limit_bytes=1_000)
+    with transaction.atomic():
+        register(artifact, name="summary.json", actor=Actor.process("rows"))
+        register(
+            artifact, name=f"{'long-name-' * 20}.json", actor=Actor.command_line("rows"), note="kept for gate A\nagain"
+        )
+    return artifact
 
 
 def _common(received_at: datetime, fields: dict[str, Any]) -> dict[str, Any]:

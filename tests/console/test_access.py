@@ -14,7 +14,7 @@ from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
-from evidence.models import AuditEntry, Publication
+from evidence.models import Artifact, AuditEntry, Publication
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -26,6 +26,7 @@ from ingestion.models import (
     SuppressedDuplicate,
 )
 from tests.console.rows import (
+    artifact_row,
     batch_row,
     dead_letter_row,
     duplicate_row,
@@ -46,6 +47,7 @@ READ_ONLY = (
     Lane,
     LaneIncident,
     AuditEntry,
+    Artifact,
     Publication,
 )
 
@@ -63,6 +65,7 @@ def one_row_each() -> dict[type, Any]:
         Provider: provider_row(),
         User: User.objects.create_user("subject"),
         Group: Group.objects.create(name="subject"),
+        Artifact: artifact_row(),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
         Publication: publication_row(),
     }
