@@ -22,7 +22,7 @@ from console.actions.publish_evidence import publish_evidence
 from console.admin.read_only import KeysetAdmin
 from console.guards import refuse_without
 from console.publications import STATES, publication_panel, sentence
-from console.shown import moment, mono, visible, whole_id
+from console.shown import moment, mono, visible
 from evidence.models import Artifact, Publication
 
 STATE_COLOURS = {"waiting": "info", "refused by the mode": "warning", "published": "success", "failed": "danger"}
@@ -110,7 +110,7 @@ class PublicationAdmin(KeysetAdmin):
     @admin.display(description="Artifact, SHA-256")
     def whole(self, row: Publication) -> SafeString:
         address = reverse("admin:evidence_artifact_change", args=[row.artifact_id])
-        return format_html('{} <a class="console-link" href="{}">Open</a>', whole_id(row.artifact_id), address)
+        return format_html('<a class="console-link console-mono" href="{}">{}</a>', address, row.artifact_id)
 
     @display(description="State", label=STATE_COLOURS)  # type: ignore[untyped-decorator]
     def state_label(self, row: Publication) -> str:
