@@ -42,7 +42,7 @@ class FakeEndpoint:
     requests: list[tuple[str, str, str]] = field(default_factory=list)  # method, Content-Range, Authorization
     headers: list[dict[str, str]] = field(default_factory=list)
     received_bytes: int = 0
-    arriving: Callable[[], None] = lambda: None
+    arriving: Callable[[], None] = lambda: None  # at each part of a body
 
     @property
     def url(self) -> str:
