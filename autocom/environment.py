@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from autocom.evidence_store import storage_of
+from autocom.kernel.addresses import is_loopback
 from autocom.kernel.env import EnvReader
 from autocom.kernel.errors import ConfigurationError
 from autocom.kernel.signed_note import SigningKeyInvalid
@@ -49,9 +50,11 @@ class Environment:
     redis_is_local: bool
     sentry_dsn: str
     sentry_environment: str
+    sentry_in_observer: bool
     app_base_url: str
     evidence_root: Path
     evidence_endpoint: str
+    evidence_endpoint_token: str
     evidence_limit_bytes: int
     evidence_quota_bytes: int
     evidence_store_url: str
@@ -100,9 +103,11 @@ class Environment:
             redis_is_local=not redis_url,
             sentry_dsn=read.url("SENTRY_DSN", schemes=("http", "https")),
             sentry_environment=read.text("SENTRY_ENVIRONMENT", default="local"),
+            sentry_in_observer=read.flag("SENTRY_IN_OBSERVER", default=False),
             app_base_url=base_url,
             evidence_root=Path(read.text("EVIDENCE_ROOT", default=str(data_dir / "evidence"))),
             evidence_endpoint=read.url("EVIDENCE_ENDPOINT", schemes=("http", "https")),
+            evidence_endpoint_token=read.text("EVIDENCE_ENDPOINT_TOKEN", default=""),
             evidence_limit_bytes=read.integer(
                 "EVIDENCE_LIMIT_BYTES",
                 default=EVIDENCE_LIMIT_DEFAULT_BYTES,
@@ -159,8 +164,19 @@ class Environment:
                 f" days: give at least {horizon.days + 1}, or 0 for ever"
             )
 
+    def _check_endpoint(self, read: EnvReader) -> None:
+        """What would make each publication fail, or show the token on its way."""
+        url, token = self.evidence_endpoint, self.evidence_endpoint_token
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            read.mistakes.append(
+                "EVIDENCE_ENDPOINT_TOKEN has a blank or a character that no header takes: copy it anew"
+            )
+        if url.startswith(("http://", "https://")):
+            read.mistakes.extend(f"EVIDENCE_ENDPOINT {wrong}" for wrong in _wrong_with_endpoint(url, token=token))
+
     def _check_together(self, read: EnvReader) -> None:
         self._check_retention(read)
+        self._check_endpoint(read)
         if self.console_port == self.ingress_port:
             read.mistakes.append(f"CONSOLE_PORT and INGRESS_PORT are both {self.console_port}: they need two ports")
         if self.workers_min > self.workers_max:
@@ -214,6 +230,18 @@ def _log_name(read: EnvReader, *, base_url: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._/-]{1,100}", name):
         read.mistakes.append(f"LOG_NAME is {name!r}: write host and path, such as autocom.example.com/log")
     return name
+
+
+def _wrong_with_endpoint(url: str, *, token: str) -> Iterator[str]:
+    """None of it repeats the address, which may hold a password."""
+    try:
+        parts, port = urlsplit(url), urlsplit(url).port
+    except ValueError:
+        parts, port = urlsplit("http://"), 0
+    if not parts.hostname or port == 0 or "@" in parts.netloc or parts.query or parts.fragment:
+        yield "is no plain address: give scheme, host and path alone, such as https://autocom.example.com/evidence"
+    elif parts.scheme == "http" and token and not is_loopback(parts.hostname):
+        yield "is http://, over which EVIDENCE_ENDPOINT_TOKEN could be read by anybody: give https://"
 
 
 def _store_url(read: EnvReader) -> str:

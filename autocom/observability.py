@@ -10,16 +10,19 @@ import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, override
+from urllib.parse import urlsplit
 
 import sentry_sdk
 from django.conf import settings
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
 
+from autocom.kernel.addresses import is_loopback
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from autocom.scrubbing import SECRET_NAMES, first_line, scrub
+from evidence.modes import Mode, current_mode
 
 STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -100,9 +103,12 @@ def with_request_id(application: Callable[..., Iterable[bytes]]) -> Callable[...
 
 
 def start_sentry() -> None:
-    """Does nothing without SENTRY_DSN. The ingress has no default integrations: they cost more than the ack itself."""
+    """Does nothing without SENTRY_DSN, nor in OBSERVER mode where it is another machine's and not allowed.
+
+    The ingress has no default integrations: they cost more than the ack itself.
+    """
     environment = settings.AUTOCOM
-    if not environment.sentry_dsn:
+    if not environment.sentry_dsn or _is_sentry_forbidden():
         return
     is_ingress = os.environ.get("AUTOCOM_PROCESS") == "ingress"
     sentry_sdk.init(
@@ -122,3 +128,14 @@ def start_sentry() -> None:
         before_send=scrub,
         before_send_transaction=scrub,
     )
+
+
+def _is_sentry_forbidden() -> bool:
+    """No audit entry of its own: processes start without a database too, and the settings are in an entry anyway."""
+    environment, mode = settings.AUTOCOM, current_mode()
+    host = urlsplit(environment.sentry_dsn).hostname or ""
+    if mode is not Mode.OBSERVER or environment.sentry_in_observer or is_loopback(host):
+        return False
+    if sys.argv[1:2] and sys.argv[1] in SERVICES:
+        log.warning("sentry_off_in_observer", extra={"host": host, "allow_by": "SENTRY_IN_OBSERVER=true"})
+    return True

@@ -81,6 +81,7 @@ def known_secrets() -> list[str]:
 
     environment = settings.AUTOCOM
     values = {environment.secret_key, environment.webhook_bearer_key, environment.webhook_hmac_secret}
+    values.add(environment.evidence_endpoint_token)
     values |= {*environment.secret_key_fallbacks, *environment.provider_secrets_keys}
     values |= {urlsplit(url).password or "" for url in (environment.db_url, environment.redis_url)}
     values |= set(BOOK.secret_values())

@@ -66,6 +66,8 @@ class Act(StrEnum):
     BUNDLE_EXPORTED = "bundle.exported"
     BUNDLE_VERIFIED = "bundle.verified"
     BUNDLE_PUBLISHED = "bundle.published"
+    PUBLICATION_ASKED = "publication.asked"
+    PUBLICATION_FAILED = "publication.failed"
     EXTERNAL_SEND_REFUSED = "external_send.refused"
     SERVICE_TOKEN_CREATED = "service_token.created"  # noqa: S105  (the act's name)
     SERVICE_TOKEN_REVOKED = "service_token.revoked"  # noqa: S105  (the act's name)

@@ -9,6 +9,7 @@ from django.db import Error, close_old_connections
 from evidence.log.errors import NoSigningKey, SealingRefused
 from evidence.log.names import LogName
 from evidence.log.sealer import seal_everything
+from evidence.publishing.publisher import publish_beside
 
 log = logging.getLogger(__name__)
 
@@ -24,3 +25,8 @@ def seal_logs() -> int:
             level = logging.INFO if isinstance(error, NoSigningKey) else logging.WARNING
             log.log(level, "sealing_broken_off", extra={"log": name.value, "error": str(error)})
     return leaf_count
+
+
+def publish_due() -> bool:
+    """Sends what waits for the central endpoint, beside the queue's other jobs. False while that is under way."""
+    return publish_beside()

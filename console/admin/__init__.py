@@ -11,6 +11,7 @@ from console.admin import (
     lane_incidents,
     lanes,
     providers,
+    publications,
     quarantine,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "lane_incidents",
     "lanes",
     "providers",
+    "publications",
     "quarantine",
 ]

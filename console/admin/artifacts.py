@@ -22,6 +22,7 @@ from console.admin.read_only import ReadOnlyAdmin
 from console.downloads import download_response, file_name
 from console.evidence_upload import upload_page
 from console.guards import refuse_without
+from console.publications import publication_panel
 from console.shown import moment, short_digest, size, whole_id
 from evidence.models import Artifact, Upload
 from evidence.store.errors import StoreError
@@ -68,6 +69,8 @@ class ArtifactAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         artifact = self.get_object(request, object_id) if object_id else None
         context = {**(extra_context or {}), **({} if artifact is None else _panel(artifact))}
+        if artifact is not None:
+            context["publication_panel"] = publication_panel(artifact, request)
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return answer
 

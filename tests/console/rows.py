@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 
@@ -12,7 +12,7 @@ from autocom.kernel.clock import us_of
 from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
 from evidence.audit import Act, Actor, record
-from evidence.models import Artifact, AuditEntry
+from evidence.models import Artifact, AuditEntry, Publication
 from evidence.store import put, register
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
@@ -66,6 +66,21 @@ def audit_row() -> AuditEntry:
             reason="somebody gave a reason that goes on for a while",
             facts={"scheme": "generic", "options": []},
         )
+
+
+def publication_row(state: str = "published", **fields: Any) -> Publication:
+    sha256 = uuid4().hex * 2
+    artifact = Artifact.objects.create(
+        sha256=sha256, size_bytes=4_096, media_type="application/zip", stored_at=ago(hours=2)
+    )
+    row = {
+        "endpoint": "https://evidence.example.com/evidence",
+        "state": state,
+        "asked_by": "dri",
+        "asked_at": ago(hours=1),
+        "attempt_count": 1,
+    }
+    return Publication.objects.create(artifact=artifact, **(row | fields))
 
 
 def artifact_row() -> Artifact:

@@ -14,7 +14,7 @@ from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
-from evidence.models import Artifact, AuditEntry
+from evidence.models import Artifact, AuditEntry, Publication
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -32,12 +32,24 @@ from tests.console.rows import (
     duplicate_row,
     event_row,
     provider_row,
+    publication_row,
     quarantined_row,
 )
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident, AuditEntry, Artifact)
+READ_ONLY = (
+    Event,
+    DeadLetter,
+    SuppressedDuplicate,
+    QuarantinedEvent,
+    Batch,
+    Lane,
+    LaneIncident,
+    AuditEntry,
+    Artifact,
+    Publication,
+)
 
 
 def one_row_each() -> dict[type, Any]:
@@ -55,6 +67,7 @@ def one_row_each() -> dict[type, Any]:
         Group: Group.objects.create(name="subject"),
         Artifact: artifact_row(),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
+        Publication: publication_row(),
     }
 
 

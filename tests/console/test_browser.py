@@ -30,6 +30,7 @@ from tests.console.rows import (
     event_row,
     latencies,
     provider_row,
+    publication_row,
     quarantined_row,
     refusal_rows,
 )
@@ -111,6 +112,9 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "audit_found": "/admin/evidence/auditentry/?q=act:provider.added",
         "audit_entry": change(audit_row()),
         "audit_verify": reverse("admin:evidence_auditentry_verify"),
+        "publications": "/admin/evidence/publication/",
+        "publication": change(publication_row(link="https://evidence.example.com/evidence/" + "ab" * 32)),
+        "publication_failed": change(publication_row("failed", error="it answers 403: the token has no scope")),
         "artifacts": "/admin/evidence/artifact/",
         "artifacts_nothing": "/admin/evidence/artifact/?q=nothing-like-it",
         "artifact": change(artifact := artifact_row()),

@@ -20,6 +20,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 
+from evidence.models import AuditEntry
 from ingestion.models import Provider, ProviderSecret
 from ingestion.provider_book import BOOK
 from ingestion.providers.adapter import InboundDelivery
@@ -230,6 +231,14 @@ def test_a_test_of_default_prints_the_command_that_up_prints(provider: Any) -> N
 
     done = provider("test", "default")
     assert done.out.rstrip() == first_webhook(f"http://127.0.0.1:{settings.AUTOCOM.ingress_port}").rstrip()
+
+
+def test_a_test_event_does_not_leave_this_machine_in_observer_mode(provider: Any) -> None:
+    provider("add", "acme", "--scheme", "generic")
+    done = provider("test", "acme", "--send", "--target", "https://autocom.example.com")
+    assert done.status == 1
+    assert "the mode is OBSERVER: nothing is sent to autocom.example.com" in done.err
+    assert AuditEntry.objects.filter(subject="provider test to autocom.example.com").count() == 1
 
 
 def test_sending_to_nobody_fails_with_one_line(provider: Any) -> None:

@@ -61,6 +61,8 @@ GIVEN = {
     "SENTRY_ENVIRONMENT": ("staging", "sentry_environment", "staging"),
     "APP_BASE_URL": ("https://autocom.example.com", "app_base_url", "https://autocom.example.com"),
     "EVIDENCE_ROOT": ("/srv/evidence", "evidence_root", Path("/srv/evidence")),
+    "EVIDENCE_ENDPOINT_TOKEN": ("acst_1_a9a9a9a9", "evidence_endpoint_token", "acst_1_a9a9a9a9"),
+    "SENTRY_IN_OBSERVER": ("yes", "sentry_in_observer", True),
     "EVIDENCE_ENDPOINT": ("https://evidence.example.com", "evidence_endpoint", "https://evidence.example.com"),
     "EVIDENCE_LIMIT_BYTES": ("1048576", "evidence_limit_bytes", 1_048_576),
     "EVIDENCE_QUOTA_BYTES": ("7", "evidence_quota_bytes", 7),
@@ -128,6 +130,12 @@ WRONG = [
     ("EVIDENCE_STORE_URL", "s3://kept?secret=hunter2hunter2", "endpoint"),
     ("EVIDENCE_STORE_URL", "s3://kept/../hunter2hunter2", "part .."),
     ("EVIDENCE_STORE_URL", "s3://[hunter2hunter2", "no URL"),
+    ("EVIDENCE_ENDPOINT", "https://", "scheme, host and path alone"),
+    ("EVIDENCE_ENDPOINT", "https://user:hunter2hunter2@evidence.example.com", "scheme, host and path alone"),
+    ("EVIDENCE_ENDPOINT", "https://evidence.example.com/?key=hunter2hunter2", "scheme, host and path alone"),
+    ("EVIDENCE_ENDPOINT", "https://evidence.example.com:port/", "scheme, host and path alone"),
+    ("EVIDENCE_ENDPOINT_TOKEN", "hunter2hunter2 \n x", "copy it anew"),
+    ("SENTRY_IN_OBSERVER", "perhaps", "true or false"),
     ("SECRET_KEY_FALLBACKS", f"{'a5' * 20},hunter2hunter2", "at least 24 characters"),
     ("PROVIDER_SECRETS_KEYS", "hunter2hunter2", "at least 24 characters"),
     ("CONSOLE_PORT", "0", "from 1 to 65535"),
@@ -166,6 +174,20 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_what_is_right(
     assert name in lines[0]
     assert hint in lines[0]
     assert "hunter2hunter2" not in lines[0]
+
+
+def test_a_token_goes_over_tls_or_stays_on_this_machine(base: dict[str, str]) -> None:
+    token = {"EVIDENCE_ENDPOINT_TOKEN": "hunter2hunter2"}
+    (line,) = mistakes({**base, **token, "EVIDENCE_ENDPOINT": "http://evidence.example.com/evidence"})
+    assert "give https://" in line
+    assert "hunter2hunter2" not in line
+    for fine in (
+        "https://evidence.example.com",
+        "http://127.0.0.1:8000/evidence",
+        "http://localhost",
+        "http://[::1]:80",
+    ):
+        assert Environment.from_environ({**base, **token, "EVIDENCE_ENDPOINT": fine}).evidence_endpoint == fine
 
 
 def test_an_identity_is_kept_longer_than_any_provider_sends_again(base: dict[str, str]) -> None:

@@ -158,6 +158,14 @@ def test_the_ingress_has_no_integration_but_its_log_and_the_others_have_django_a
     assert {"django", "rq", "logging"} <= set(initialised(SENTRY_DSN=dsn, AUTOCOM_PROCESS="") or ())
 
 
+@pytest.mark.parametrize("process", ["", "ingress"])
+def test_in_observer_mode_a_sentry_elsewhere_is_off_unless_the_setting_allows_it(process: str) -> None:
+    dsn = {"SENTRY_DSN": "https://key@sentry.example.com/1", "AUTOCOM_PROCESS": process}
+    assert initialised(**dsn) is None
+    assert initialised(**dsn, SENTRY_IN_OBSERVER="false") is None
+    assert initialised(**dsn, SENTRY_IN_OBSERVER="true") is not None
+
+
 KEPT = [
     "connection to server failed: Connection refused",
     'duplicate key value violates unique constraint "event_identity_once"',

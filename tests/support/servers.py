@@ -23,6 +23,9 @@ OUTSIDE = (
     "AUTOCOM_PROCESS",
     "AUTOCOM_SUPERVISED",
     "EVIDENCE_ROOT",
+    "EVIDENCE_ENDPOINT",
+    "EVIDENCE_ENDPOINT_TOKEN",
+    "SENTRY_IN_OBSERVER",
     "EVIDENCE_STORE_URL",
 )
 BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))

@@ -6,6 +6,8 @@ from types import ModuleType
 
 from console.management.evidence import (
     download,
+    publications,
+    publish,
     republish,
     restart_log,
     upload,
@@ -18,6 +20,8 @@ VERBS: tuple[ModuleType, ...] = (
     upload,
     list_all,
     download,
+    publish,
+    publications,
     republish,
     restart_log,
 )

@@ -12,6 +12,8 @@ from django.conf import settings
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from console.management.provider.printing import say
+from evidence.audit import Actor
+from evidence.sends import guard_external_send
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
 from ingestion.provider_changes.errors import ProviderChangeRefused, ProviderMissing
 from ingestion.receive import base_url
@@ -72,6 +74,7 @@ def _say_curl(request: SignedRequest, *, address: str, now: datetime) -> None:
 
 
 def _send(request: SignedRequest, *, address: str) -> int:
+    guard_external_send(address, purpose="provider test", actor=Actor.command_line())
     post = urllib.request.Request(address, data=request.body, headers=dict(request.headers), method="POST")  # noqa: S310
     try:
         with urllib.request.urlopen(post, timeout=ANSWER_SECONDS) as answer:  # noqa: S310  (http or https: `_target`)
