@@ -1,4 +1,4 @@
-"""What the console process and `manage.py runserver` serve: the console, the public log, and all that the ingress serves."""
+"""What the console process and `manage.py runserver` serve: console, public log, and all that the ingress serves."""
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path

@@ -3,6 +3,7 @@ from typing import override
 from django.apps import AppConfig
 
 SEAL_EVERY_SECONDS = 2
+GROW_TILES_EVERY_SECONDS = 10
 
 
 class EvidenceConfig(AppConfig):
@@ -16,4 +17,5 @@ class EvidenceConfig(AppConfig):
         from ingestion.worker import PERIODIC
 
         PERIODIC[jobs.seal_logs] = SEAL_EVERY_SECONDS
+        PERIODIC[jobs.grow_tiles] = GROW_TILES_EVERY_SECONDS
         age_only_what_is_sealed(sealed_through)

@@ -1,7 +1,7 @@
 """Cosignatures of checkpoints as C2SP defines them (tlog-cosignature, cosignature/v1), with Ed25519.
 
-A witness signs two lines, `cosignature/v1` and `time <seconds>`, and the checkpoint's text after them. Its signature line
-holds the key's hash, the time (8 bytes, big-endian) and the signature.
+A witness signs two lines, `cosignature/v1` and `time <seconds>`, and the checkpoint's text after them. Its signature
+line holds the key's hash, the time (8 bytes, big-endian) and the signature.
 """
 
 from __future__ import annotations

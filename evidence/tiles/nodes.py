@@ -1,13 +1,12 @@
 """The roots of every 256, 65,536, … leaves of a log, one flat file a level, 32 bytes each, that only grow.
 
-They lie beside the log's other files, `nodes/1`, `nodes/2`, …, are written by the one who seals, and may be deleted: they
-are made again. Nobody trusts them: whoever reads a proof made with their help verifies it.
+They lie beside the log's other files, `nodes/1`, `nodes/2`, …, are written by the one who seals, and may be deleted:
+they are made again. Nobody trusts them: whoever reads a proof made with their help verifies it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,4 +56,4 @@ class NodeFiles:
         with self.growing():
             for file in self.folder.iterdir():
                 if file.name != ".lock":
-                    os.unlink(file)
+                    file.unlink()

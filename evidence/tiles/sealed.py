@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from autocom.kernel.canonical_json import NotCanonical
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.merkle import is_consistent, leaf_hash
 from evidence.log.names import LogName
@@ -49,10 +50,17 @@ def nodes_of(incarnation: LogIncarnation) -> NodeFiles:
 def leaf_hashes_between(incarnation: LogIncarnation, first: int, end: int) -> Sequence[bytes]:
     """Of the leaves `first` to `end` - 1; those whose rows are gone are left out."""
     if incarnation.log == LogName.AUDIT:
-        return [leaf_hash(line) for line in leaf_lines(incarnation, first, end)]
+        return _entry_hashes(incarnation, first, end)
     start = [leaf_hash(incarnation.start_line.encode())] if first == 0 < end else []
     sealed = SealedBatch.objects.filter(incarnation=incarnation, index__gte=first, index__lt=end).order_by("index")
     return [*start, *map(bytes, sealed.values_list("leaf_sha256", flat=True))]
+
+
+def _entry_hashes(incarnation: LogIncarnation, first: int, end: int) -> Sequence[bytes]:
+    try:
+        return [leaf_hash(line) for line in leaf_lines(incarnation, first, end)]
+    except NotCanonical:  # an entry was changed into something that nobody can have sealed
+        return []
 
 
 def consistency(seal: Seal, *, old_size: int) -> list[bytes]:
@@ -115,7 +123,7 @@ def entries(seal: Seal, *, number: int, width: int) -> list[bytes]:
 
 
 def keep_nodes() -> int:
-    """The nodes of both logs reach as far as their seals. Returns how many were added. Raises OSError, LeavesMissing."""
+    """The nodes of both logs reach as far as their seals. How many were added. Raises OSError, LeavesMissing."""
     return sum(_keep_nodes_of(name) for name in LogName)
 
 

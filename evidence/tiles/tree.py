@@ -70,7 +70,7 @@ class Tree:
 
 
 def grow(tree: Tree, nodes: NodeFiles) -> int:
-    """The nodes reach as far as the tree does, level by level. Returns how many were added. Raises OSError, LeavesMissing.
+    """The nodes reach as far as the tree does, level by level. How many were added. Raises OSError, LeavesMissing.
 
     A tree whose nodes are there already costs nothing.
     """

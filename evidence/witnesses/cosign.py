@@ -72,7 +72,9 @@ def _signed_seal(opened: OpenedNote, checkpoint: Checkpoint, *, log: LogName) ->
     raise CheckpointUnknown(f"the log {log} signed no such checkpoint of size {checkpoint.size} for this origin")
 
 
-def _verified(opened: OpenedNote, *, keys: Sequence[WitnessKey]) -> Iterator[tuple[WitnessKey, SignatureLine, datetime]]:
+def _verified(
+    opened: OpenedNote, *, keys: Sequence[WitnessKey]
+) -> Iterator[tuple[WitnessKey, SignatureLine, datetime]]:
     for key in keys:
         for line in opened.signatures:
             if key.is_named_by(line):

@@ -7,8 +7,8 @@ Each round, for each log: the checkpoint is fetched, its signature verified with
 that it grew out of the checkpoint that was kept. Then, and only then, the new one is kept (one head for each log) and,
 with a key of the witness's own, countersigned. Python's standard library and the `openssl` command, nothing else.
 
-Exit 0: every log is consistent with what was kept. 1: one is not, and what is wrong. 2: wrong usage. 3: one could not be
-asked, or has sealed nothing yet. Not checked: what the log's lines say, and whether the log still grows.
+Exit 0: every log is consistent with what was kept. 1: one is not, and what is wrong. 2: wrong usage. 3: one could not
+be asked, or has sealed nothing yet. Not checked: what the log's lines say, and whether the log still grows.
 """
 
 from __future__ import annotations
@@ -82,10 +82,14 @@ class Signer(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", required=True, help="of the console, such as https://autocom.example.com")
     parser.add_argument("--keep", required=True, type=Path, metavar="DIR", help="where the witness keeps its heads")
-    parser.add_argument("--vkey", action="append", default=[], help="a key of the log that you trust; several may be given")
+    parser.add_argument(
+        "--vkey", action="append", default=[], help="a key of the log that you trust; several may be given"
+    )
     parser.add_argument("--trust-first", action="store_true", help="without --vkey: trust the keys of the first answer")
     parser.add_argument("--log", action="append", choices=LOGS, help="default: all of them")
-    parser.add_argument("--accept", action="append", default=[], metavar="ORIGIN", help="a log that began anew, once looked at")
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="ORIGIN", help="a log that began anew, once looked at"
+    )
     parser.add_argument("--key", type=Path, metavar="FILE", help="countersign: an Ed25519 private key in PEM")
     parser.add_argument("--name", help="the name that the witness countersigns under, such as auditor.example.com/w1")
     parser.add_argument("--submit", action="store_true", help="post the countersignature back to the log")
@@ -121,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
 def say(line: str, to: Any = None) -> None:
     """What a server told is shown without anything that could move the reader's cursor."""
     shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line)
-    print(shown, file=to or sys.stdout, flush=True)  # noqa: T201  (a command of its own)
+    print(shown, file=to or sys.stdout, flush=True)
 
 
 # --- one round
@@ -228,9 +232,15 @@ class Witness:
         except (Finding, Unknown, IndexError, ValueError) as error:
             return f"What its start line says cannot be believed ({error})"
         if before is None or previous != before.origin:
-            return f"Its start line names {previous} with {size} leaves as the log before, which the witness did not keep"
+            return (
+                f"Its start line names {previous} with {size} leaves as the log before, which the witness did not keep"
+            )
         if size < before.size:
-            return f"Its start line says that {size} leaves were there before, but {before.size} were kept: {before.size - size} were lost"
+            lost_count = before.size - size
+            return (
+                f"Its start line says that {size} leaves were there before, but {before.size} were kept: "
+                f"{lost_count} were lost"
+            )
         if size == before.size and root != before.root.hex():
             return f"Its start line names another root for {size} leaves than the kept one: history was rewritten"
         return f"Its start line says that {size} leaves were there before; {before.size} were kept"
@@ -246,7 +256,8 @@ class Witness:
         if head.size == before.size:
             if head.root != before.root:
                 raise Finding(
-                    f"fork: two roots for the same {head.size} leaves, {before.root.hex()} kept and {head.root.hex()} shown"
+                    f"fork: two roots for the same {head.size} leaves, {before.root.hex()} kept and {head.root.hex()} "
+                    "shown"
                 )
             return
         self.prove(log, old_size=before.size, old_root=before.root, head=head)
@@ -347,7 +358,9 @@ class Kept:
         try:
             return parse_note(text)[0]
         except Finding as error:
-            raise Usage(f"{self.folder / file_name(origin or '')}.checkpoint was damaged ({error}): get it from a copy") from error
+            raise Usage(
+                f"{self.folder / file_name(origin or '')}.checkpoint was damaged ({error}): get it from a copy"
+            ) from error
 
     def keep(self, log: str, head: Head) -> None:
         self._write(f"{file_name(head.origin)}.checkpoint", head.note)
@@ -381,7 +394,7 @@ class Kept:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(file.name, path)
+            Path(file.name).replace(path)
             sync(self.folder)
         except OSError as error:
             raise Usage(f"{path} cannot be written: {error.strerror}") from error
@@ -491,7 +504,19 @@ def has_signed(key: Key, message: bytes, signature: bytes) -> bool:
         files = {"key": DER_HEAD + key.public, "message": message, "signature": signature}
         for name, content in files.items():
             Path(folder, name).write_bytes(content)
-        arguments = ["-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", "key", "-in", "message", "-sigfile", "signature"]
+        arguments = [
+            "-verify",
+            "-rawin",
+            "-pubin",
+            "-keyform",
+            "DER",
+            "-inkey",
+            "key",
+            "-in",
+            "message",
+            "-sigfile",
+            "signature",
+        ]
         return openssl("pkeyutl", *arguments, folder=folder).returncode == 0
 
 
@@ -500,7 +525,9 @@ def own_signer(file: Path, name: str | None) -> Signer:
         raise Usage("--key needs the name that the witness signs under: --name auditor.example.com/w1 (no blank, no +)")
     done = openssl("pkey", "-in", str(file.absolute()), "-pubout", "-outform", "DER", folder="/")
     if done.returncode or not done.stdout.startswith(DER_HEAD):
-        raise Usage(f"--key {file} is no Ed25519 private key in PEM: `openssl genpkey -algorithm ed25519 -out {file}` makes one")
+        raise Usage(
+            f"--key {file} is no Ed25519 private key in PEM: `openssl genpkey -algorithm ed25519 -out {file}` makes one"
+        )
     public = done.stdout[len(DER_HEAD) :]
     key_hash = hashlib.sha256(name.encode() + b"\n" + COSIGNATURE + public).digest()[:4]
     return Signer(Key(name, key_hash, public), file.absolute())
@@ -525,7 +552,8 @@ def cosignature_line(signer: Signer, text: str, *, now_seconds: int) -> str:
 
 def openssl(*arguments: str, folder: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S607
+        command = ["openssl", *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     except FileNotFoundError as error:
         raise Usage("the command `openssl` is missing: signatures are checked with it") from error
 

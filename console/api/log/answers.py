@@ -15,7 +15,9 @@ def answer(body: str | bytes, *, kept: str, content_type: str = TEXT) -> HttpRes
     response = HttpResponse(body, content_type=content_type)
     response["Cache-Control"] = kept
     response["X-Content-Type-Options"] = "nosniff"
-    response["Access-Control-Allow-Origin"] = "*"  # public, and asked without a cookie: a verifier in a browser may read it
+    response["Access-Control-Allow-Origin"] = (
+        "*"  # public, and asked without a cookie: a verifier in a browser may read it
+    )
     return response
 
 

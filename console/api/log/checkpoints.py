@@ -59,11 +59,15 @@ def segment(request: HttpRequest, *, log: str, number: str, token: str = "") -> 
     """The lines that a seal entered, as they were sealed, or none of them."""
     allow_only(request, "GET", "HEAD")
     if log != LogName.EVENTS:
-        raise Refused(LogProblem.LOG_UNKNOWN, "Segments are public for the log events alone: the lines of others name people.")
+        raise Refused(
+            LogProblem.LOG_UNKNOWN, "Segments are public for the log events alone: the lines of others name people."
+        )
     found = seal_numbered(log, token, whole_number(number, "the number"))
     text = segment_text(leaf_lines(found.incarnation, found.first_index, found.tree_size))
     if sha256(text) != bytes(found.segment_sha256):
-        raise NotConsistent(f"the rows are not what seal {found.number} was made over: `manage.py audit verify` says where")
+        raise NotConsistent(
+            f"the rows are not what seal {found.number} was made over: `manage.py audit verify` says where"
+        )
     return answer(text, kept=kept_for(token))
 
 

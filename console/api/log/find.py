@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from console.api.log.problems import LogProblem, Refused
 from evidence.log.names import LogName
 from evidence.log.reads import current_incarnation, last_of
 from evidence.models import LogIncarnation, Seal
-
-from console.api.log.problems import LogProblem, Refused
 
 NUMBER_DIGITS_AT_MOST = 18  # below PostgreSQL's bigint
 
@@ -16,7 +15,9 @@ def incarnation_named(log: str, token: str) -> LogIncarnation:
     name = log_named(log)
     found = LogIncarnation.objects.filter(log=log, token=token).first() if token else current_incarnation(name)
     if found is None and token:
-        raise Refused(LogProblem.LOG_UNKNOWN, f"The log {log} has no life {token[:16]}: GET /log/ names the current one.")
+        raise Refused(
+            LogProblem.LOG_UNKNOWN, f"The log {log} has no life {token[:16]}: GET /log/ names the current one."
+        )
     if found is None:
         raise not_sealed(log)
     return found
@@ -59,7 +60,8 @@ def whole_number(text: str | None, what: str) -> int:
     """Raises Refused."""
     if not text or not (text.isascii() and text.isdigit()) or len(text) > NUMBER_DIGITS_AT_MOST:
         raise Refused(
-            LogProblem.LOG_REQUEST_MALFORMED, f"{what} is missing or no whole number, as in /log/events/consistency?old=8&size=13"
+            LogProblem.LOG_REQUEST_MALFORMED,
+            f"{what} is missing or no whole number, as in /log/events/consistency?old=8&size=13",
         )
     return int(text)
 

@@ -12,6 +12,7 @@ from console.api.log.problems import allow_only, told_as_problems
 from evidence.log.keys import known_keys
 from evidence.log.names import LogName
 from evidence.log.reads import current_incarnation, last_of
+from evidence.models import Seal
 from evidence.witnesses.cosign import witness_keys
 
 
@@ -57,17 +58,17 @@ def log_index(name: LogName) -> LogIndex:
         "size": seal.tree_size if seal else 0,
         "root": bytes(seal.root).hex() if seal else None,
         "sealed_us": us_of(seal.sealed_at) if seal else None,
-        "links": links(name, incarnation.token) if incarnation and seal else {},
+        "links": links(name, seal) if seal else {},
     }
 
 
-def links(name: LogName, token: str) -> dict[str, str]:
+def links(name: LogName, seal: Seal) -> dict[str, str]:
     """Addresses with the log's life in them: what they lead to never changes."""
-    prefix = f"/log/{name}/{token}"
+    prefix = f"/log/{name}/{seal.incarnation.token}"
     found = {
         "checkpoint": f"/log/{name}/checkpoint",
         "start": f"{prefix}/start",
-        "consistency": f"{prefix}/consistency?old=1&size=1",
+        "consistency": f"{prefix}/consistency?old=1&size={seal.tree_size}",
         "tiles": f"{prefix}/tile/",
         "seals": f"{prefix}/seals/00000001.txt",
         "cosignatures": f"/log/{name}/cosignatures",

@@ -1,4 +1,4 @@
-"""Why a request to the public log was refused: RFC 9457 problem+json with a stable code. `docs/errors.md` lists them."""
+"""Why the public log refused a request: RFC 9457 problem+json with a stable code. `docs/errors.md` lists them."""
 
 from __future__ import annotations
 

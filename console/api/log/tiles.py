@@ -1,4 +1,4 @@
-"""Tiles and entry bundles as C2SP's tlog-tiles has them: `tile/<level>/<number>`, `tile/entries/<number>`, `.p/<width>`."""
+"""Tiles and entry bundles as C2SP has them: `tile/<level>/<number>`, `tile/entries/<number>`, `.p/<width>`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from evidence.log.names import LogName
 from evidence.tiles.ranges import TILE_WIDTH
 from evidence.tiles.sealed import entries, tile
 
-ADDRESS = re.compile(r"(?P<level>[0-9]|[1-5][0-9]|6[0-3]|entries)/(?P<number>(x[0-9]{3}/){0,5}[0-9]{3})(\.p/(?P<width>[1-9][0-9]{0,2}))?")
+ADDRESS = re.compile(
+    r"(?P<level>[0-9]|[1-5][0-9]|6[0-3]|entries)/(?P<number>(x[0-9]{3}/){0,5}[0-9]{3})(\.p/(?P<width>[1-9][0-9]{0,2}))?"
+)
 
 
 @told_as_problems
@@ -23,7 +25,9 @@ def tile_or_entries(request: HttpRequest, *, log: str, address: str, token: str 
     seal = newest_seal(log, token)
     if level is None:
         if log != LogName.EVENTS:
-            raise Refused(LogProblem.LOG_UNKNOWN, "Entries are public for the log events alone: the lines of others name people.")
+            raise Refused(
+                LogProblem.LOG_UNKNOWN, "Entries are public for the log events alone: the lines of others name people."
+            )
         body = _bundle(entries(seal, number=number, width=width))
     else:
         body = tile(seal, level=level, number=number, width=width)

@@ -1,4 +1,4 @@
-"""Everything below `/log/`. With a log's life in the address the answer never changes; without, it is the current one's."""
+"""Everything below `/log/`. With a log's life in the address an answer never changes; without, it is the current's."""
 
 from __future__ import annotations
 
