@@ -3,6 +3,7 @@ from typing import override
 from django.apps import AppConfig
 
 SEAL_EVERY_SECONDS = 2
+NOTE_LOGS_EVERY_SECONDS = 5
 GROW_TILES_EVERY_SECONDS = 10
 
 
@@ -17,5 +18,6 @@ class EvidenceConfig(AppConfig):
         from ingestion.worker import PERIODIC
 
         PERIODIC[jobs.seal_logs] = SEAL_EVERY_SECONDS
+        PERIODIC[jobs.note_logs] = NOTE_LOGS_EVERY_SECONDS
         PERIODIC[jobs.grow_tiles] = GROW_TILES_EVERY_SECONDS
         age_only_what_is_sealed(sealed_through)

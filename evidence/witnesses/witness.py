@@ -308,7 +308,8 @@ class Witness:
             raise Unknown(f"{request.full_url} cannot be asked: {getattr(error, 'reason', error)}") from error
         if len(body) > ANSWER_LIMIT_BYTES:
             raise Finding(f"{request.full_url} answers with more than {ANSWER_LIMIT_BYTES} bytes")
-        return body.decode("utf-8", "replace")
+        text: str = body.decode("utf-8", "replace")
+        return text
 
 
 def base_address(url: str) -> str:
