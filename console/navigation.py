@@ -50,6 +50,10 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Proof",
+        (Item("Log", "verified", "admin:log", Permission.LOG_READ),),
+    ),
+    Section(
         "Access",
         (
             Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),

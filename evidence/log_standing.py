@@ -1,4 +1,4 @@
-"""How far each log has come: sequenced (committed), integrated (sealed), published (on disk), and why one stands still."""
+"""How far each log has come: sequenced (committed), integrated (sealed), published (on disk); why one stands still."""
 
 from __future__ import annotations
 

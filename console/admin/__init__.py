@@ -11,6 +11,7 @@ from console.admin import (
     lanes,
     providers,
     quarantine,
+    seals,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "lanes",
     "providers",
     "quarantine",
+    "seals",
 ]

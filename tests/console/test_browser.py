@@ -30,6 +30,7 @@ from tests.console.rows import (
     provider_row,
     quarantined_row,
     refusal_rows,
+    seal_row,
 )
 from tests.support.resting import rest
 from tests.support.schemes import RSA_KEY, TOPIC, certified
@@ -108,6 +109,9 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "audit_found": "/admin/evidence/auditentry/?q=act:provider.added",
         "audit_entry": change(audit_row()),
         "audit_verify": reverse("admin:evidence_auditentry_verify"),
+        "log": reverse("admin:log"),
+        "seals": "/admin/evidence/seal/?log=audit",
+        "seal": change(seal_row()),
         "app": "/admin/ingestion/",
         "users": "/admin/auth/user/",
         "user": change(User.objects.create_user("subject", is_staff=True)),
