@@ -16,7 +16,10 @@ from evidence.log.reads import current_incarnation, last_of, leaf_lines
 from evidence.models import LogIncarnation, Seal, SealedBatch
 from evidence.tiles.nodes import NodeFiles
 from evidence.tiles.ranges import TILE_WIDTH, Range
-from evidence.tiles.tree import LeavesMissing, Tree, grow
+from evidence.tiles.tree import LeavesMissing, TooManyLeaves, Tree, grow
+
+LEAF_LIMIT_COUNT = 262_144  # hashed for one answer, which anybody may ask for: about a second
+ROWS_DO_NOT_FIT = ".rows_do_not_fit"
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +30,29 @@ class NotSealedThatFar(AutocomError):
     code = "log_size_unknown"
 
 
+class NotPrepared(AutocomError):
+    """Too much would have to be hashed for one answer: the ops worker has not kept the nodes of the tree yet."""
+
+    code = "log_unavailable"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("the tiles of this log are being prepared by the ops worker: ask again")
+
+
 class NotConsistent(AutocomError):
     """The rows do not lead to the checkpoints that were signed over them: somebody changed one or the other."""
 
     code = "log_not_consistent"
 
 
-def tree_of(seal: Seal, *, nodes: NodeFiles | None) -> Tree:
+def tree_of(seal: Seal, *, nodes: NodeFiles | None, leaf_limit_count: int | None = LEAF_LIMIT_COUNT) -> Tree:
     incarnation = seal.incarnation
     return Tree(
         size=seal.tree_size,
         leaf_hashes=lambda first, end: leaf_hashes_between(incarnation, first, end),
         nodes=nodes,
+        leaf_limit_count=leaf_limit_count,
     )
 
 
@@ -66,7 +80,7 @@ def _entry_hashes(incarnation: LogIncarnation, first: int, end: int) -> Sequence
 def consistency(seal: Seal, *, old_size: int) -> list[bytes]:
     """What proves that the seal's tree grew out of its first `old_size` leaves.
 
-    Raises NotSealedThatFar, and NotConsistent where the rows give no such proof.
+    Raises NotSealedThatFar, NotPrepared, and NotConsistent where the rows give no such proof.
     """
     if not 0 < old_size <= seal.tree_size:
         raise NotSealedThatFar(f"the log had no {old_size} leaves before it had {seal.tree_size}")
@@ -91,6 +105,8 @@ def _fitting_path(seal: Seal, *, old_size: int, nodes: NodeFiles | None) -> list
         old_root = _signed_root(seal, old_size) or tree.root_of(Range(0, old_size))
     except LeavesMissing:
         return None
+    except TooManyLeaves as error:
+        raise NotPrepared from error
     fits = is_consistent(old_size=old_size, old_root=old_root, size=seal.tree_size, root=bytes(seal.root), path=path)
     return path if fits else None
 
@@ -101,11 +117,13 @@ def _signed_root(seal: Seal, size: int) -> bytes | None:
 
 
 def tile(seal: Seal, *, level: int, number: int, width: int) -> bytes:
-    """The first `width` hashes of the tile. Raises NotSealedThatFar, NotConsistent."""
+    """The first `width` hashes of the tile. Raises NotSealedThatFar, NotPrepared, NotConsistent."""
     try:
         hashes = tree_of(seal, nodes=nodes_of(seal.incarnation)).tile(level, number)
     except LeavesMissing as error:
         raise NotConsistent(str(error)) from error
+    except TooManyLeaves as error:
+        raise NotPrepared from error
     if len(hashes) < width:
         raise NotSealedThatFar(f"this tile has {len(hashes)} of {width} hashes at size {seal.tree_size}")
     return b"".join(hashes[:width])
@@ -133,4 +151,21 @@ def _keep_nodes_of(name: LogName) -> int:
     if seal is None:
         return 0
     nodes = nodes_of(seal.incarnation)
-    return grow(tree_of(seal, nodes=nodes), nodes)
+    added_count = grow(_whole_tree(seal, nodes), nodes)
+    if _gives_root(seal, nodes) or (nodes.folder / ROWS_DO_NOT_FIT).exists():
+        return added_count
+    log.error("log_nodes_made_again", extra={"origin": seal.incarnation.origin})
+    nodes.forget()
+    added_count += grow(_whole_tree(seal, nodes), nodes)
+    if not _gives_root(seal, nodes):  # the rows themselves: once is enough, `audit verify` says which
+        log.error("log_not_consistent", extra={"origin": seal.incarnation.origin, "size": seal.tree_size})
+        (nodes.folder / ROWS_DO_NOT_FIT).touch()
+    return added_count
+
+
+def _whole_tree(seal: Seal, nodes: NodeFiles) -> Tree:
+    return tree_of(seal, nodes=nodes, leaf_limit_count=None)
+
+
+def _gives_root(seal: Seal, nodes: NodeFiles) -> bool:
+    return _whole_tree(seal, nodes).root_of(Range(0, seal.tree_size)) == bytes(seal.root)

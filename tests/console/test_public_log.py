@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ from evidence.log.files import segment_path
 from evidence.log.names import LogName
 from evidence.log.reads import latest_seal, leaf_hashes, leaf_lines
 from evidence.log.sealer import seal_everything
-from evidence.models import AuditEntry, Seal
+from evidence.models import AuditEntry, Seal, SealedBatch
 from evidence.selectors import newest_number
+from evidence.tiles import sealed
 from evidence.tiles.sealed import keep_nodes, nodes_of
 from ingestion.buffer.store import LaneBuffer
 from ingestion.models import Batch, Event
 from tests.support.lanes import LaneKit
 from tests.support.log import own_log
-from tests.support.witnessed import act, seal_events
+from tests.support.witnessed import act, seal_events, without_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,6 +95,25 @@ def test_nodes_that_somebody_changed_do_not_make_a_wrong_proof(grown: Seal) -> N
     assert text("/log/events/consistency?old=300&size=700") == right
     level.unlink()
     assert text("/log/events/consistency?old=300&size=700") == right
+
+
+def test_nodes_that_do_not_fit_are_made_again_and_rows_that_do_not_fit_only_once(grown: Seal) -> None:
+    level = nodes_of(grown.incarnation).folder / "1"
+    right = level.read_bytes()
+    level.write_bytes(bytes(64))
+    assert keep_nodes() == 2
+    assert level.read_bytes() == right
+    with without_triggers():
+        SealedBatch.objects.filter(incarnation=grown.incarnation, index=5).update(leaf_sha256=bytes(32))
+    level.unlink()
+    assert [keep_nodes(), keep_nodes(), keep_nodes()] == [4, 0, 0]
+    assert code("/log/events/consistency?old=300&size=700") == (409, "log_not_consistent")
+
+
+def test_a_large_log_whose_nodes_are_not_kept_yet_answers_later(grown: Seal, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes_of(grown.incarnation).forget()
+    monkeypatch.setattr(sealed, "tree_of", partial(sealed.tree_of, leaf_limit_count=300))
+    assert code("/log/events/consistency?old=300&size=700") == (503, "log_unavailable")
 
 
 def test_tiles_hold_the_hashes_of_the_leaves_and_of_full_tiles(grown: Seal) -> None:

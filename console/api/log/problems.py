@@ -11,7 +11,7 @@ from typing import Any
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
-from evidence.tiles.sealed import NotConsistent, NotSealedThatFar
+from evidence.tiles.sealed import NotConsistent, NotPrepared, NotSealedThatFar
 from evidence.witnesses.errors import CosignatureRefused
 
 
@@ -79,7 +79,7 @@ def told_as_problems[**P](view: Callable[P, HttpResponse]) -> Callable[P, HttpRe
             return view(*arguments, **named)
         except Refused as error:
             return problem_response(error.problem, str(error))
-        except (NotConsistent, NotSealedThatFar, CosignatureRefused) as error:
+        except (NotConsistent, NotPrepared, NotSealedThatFar, CosignatureRefused) as error:
             return problem_response(LogProblem(error.code), str(error))
         except Error:
             return problem_response(LogProblem.LOG_UNAVAILABLE, "PostgreSQL cannot be asked. Ask again.")

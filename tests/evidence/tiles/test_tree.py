@@ -11,7 +11,7 @@ import pytest
 from autocom.kernel.merkle import consistency_path, leaf_hash, root_of_hashes
 from evidence.tiles.nodes import NodeFiles
 from evidence.tiles.ranges import Range
-from evidence.tiles.tree import LeavesMissing, Tree, grow
+from evidence.tiles.tree import LeavesMissing, TooManyLeaves, Tree, grow
 
 LEAVES = [leaf_hash(b"%d" % number) for number in range(70_000)]  # one full tile on level 1, and more
 
@@ -56,6 +56,16 @@ def test_with_kept_nodes_a_proof_reads_a_few_tiles_of_leaves_and_not_the_log(tmp
     grow(tree(70_000, nodes=nodes), nodes)
     tree(70_000, nodes=nodes, rows=rows).consistency_path(old_size=33_333)
     assert 0 < rows.read_count <= 3 * 256
+
+
+def test_no_answer_hashes_more_leaves_than_it_may(tmp_path: Path) -> None:
+    nodes, size = NodeFiles(tmp_path / "nodes"), 70_000
+    limited = Tree(size=size, leaf_hashes=Rows(size), nodes=nodes, leaf_limit_count=20_000)
+    with pytest.raises(TooManyLeaves):
+        limited.consistency_path(old_size=33_333)
+    grow(tree(size, nodes=nodes), nodes)
+    limited = Tree(size=size, leaf_hashes=Rows(size), nodes=nodes, leaf_limit_count=20_000)
+    assert limited.consistency_path(old_size=33_333) == consistency_path(LEAVES, old_size=33_333)
 
 
 def test_nodes_grow_by_what_is_new_and_cost_nothing_when_nothing_is(tmp_path: Path) -> None:
