@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -97,7 +98,7 @@ def without_triggers() -> Iterator[None]:
 
 
 @contextmanager
-def environment(**changes: object) -> Iterator[None]:
+def environment(**changes: Any) -> Iterator[None]:
     with override_settings(AUTOCOM=replace(settings.AUTOCOM, **changes)):
         yield
 
@@ -112,11 +113,11 @@ class Auditor:
         trust = ("--vkey", vkey) if vkey else ("--trust-first",)
         self.arguments = ("--url", url, "--keep", str(keep), "--log", log, *trust, *arguments)
 
-    def looks(self, capsys: object, *more: str) -> tuple[int, str]:
+    def looks(self, capsys: Any, *more: str) -> tuple[int, str]:
         parser = argparse.ArgumentParser()
         witness.add_arguments(parser)
         status = witness.run(parser.parse_args([*self.arguments, *more]))
-        out, err = capsys.readouterr()  # type: ignore[attr-defined]
+        out, err = capsys.readouterr()
         return status, out + err
 
     def kept(self) -> dict[str, bytes]:
