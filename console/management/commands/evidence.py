@@ -5,12 +5,18 @@ from __future__ import annotations
 from types import ModuleType
 
 from console.management.evidence import (
+    republish,
+    restart_log,
     witness,
 )
 from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
-VERBS: tuple[ModuleType, ...] = (witness,)
+VERBS: tuple[ModuleType, ...] = (
+    republish,
+    restart_log,
+    witness,
+)
 
 
 class Command(VerbCommand):
