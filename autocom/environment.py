@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from autocom.evidence_store import storage_of
 from autocom.kernel.addresses import is_loopback
+from autocom.kernel.cosignature import WitnessKey
 from autocom.kernel.env import EnvReader
 from autocom.kernel.errors import ConfigurationError
-from autocom.kernel.signed_note import SigningKeyInvalid
+from autocom.kernel.signed_note import NoteInvalid, SigningKeyInvalid
 from autocom.kernel.signing_keys import signers_of
 from autocom.local_servers import addresses
 from autocom.local_servers.limits import VALKEY_MEMORY_BYTES
@@ -44,6 +45,7 @@ class Environment:
     webhook_hmac_secret: str
     log_signing_key: str
     log_name: str
+    witness_keys: tuple[str, ...]
     db_url: str
     redis_url: str
     db_is_local: bool
@@ -97,6 +99,7 @@ class Environment:
             webhook_hmac_secret=_secret(read, "WEBHOOK_HMAC_SECRET"),
             log_signing_key=_signing_key(read),
             log_name=_log_name(read, base_url=(base_url := read.url("APP_BASE_URL", schemes=("http", "https")))),
+            witness_keys=_witness_keys(read),
             db_url=db_url or addresses.db_url(data_dir),
             redis_url=redis_url or addresses.redis_url(data_dir),
             db_is_local=not db_url,
@@ -221,6 +224,17 @@ def _signing_key(read: EnvReader) -> str:
         except SigningKeyInvalid as error:
             read.mistakes.append(f"LOG_SIGNING_KEY: {error}")
     return value
+
+
+def _witness_keys(read: EnvReader) -> tuple[str, ...]:
+    """Verifier keys of those whose countersignatures are taken."""
+    vkeys = tuple(vkey.strip() for vkey in read.text("WITNESS_KEYS", default="").split(",") if vkey.strip())
+    for vkey in vkeys:
+        try:
+            WitnessKey.parse(vkey)
+        except NoteInvalid as error:
+            read.mistakes.append(f"WITNESS_KEYS: {error}")
+    return vkeys
 
 
 def _log_name(read: EnvReader, *, base_url: str) -> str:

@@ -1,7 +1,7 @@
-"""What the console process and `manage.py runserver` serve: the console, and all that the ingress serves."""
+"""What the console process and `manage.py runserver` serve: console, public log, and all that the ingress serves."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from autocom import ingress_urls
@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     *api_urls,
+    path("log/", include("console.api.log.urls")),
     *ingress_urls.urlpatterns,
 ]
 

@@ -54,6 +54,7 @@ SECTIONS = (
         (
             Item("Evidence", "inventory_2", "admin:evidence_artifact_changelist", Permission.EVIDENCE_READ),
             Item("Publications", "cloud_upload", "admin:evidence_publication_changelist", Permission.EVIDENCE_READ),
+            Item("Log", "verified", "admin:log", Permission.LOG_READ),
         ),
     ),
     Section(

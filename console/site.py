@@ -28,10 +28,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
+        from console.pages.log import LogPage
         from console.pages.overview import OverviewFigures
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
+            path("log/", self.admin_view(LogPage.as_view(site=self)), name="log"),
         ]
         return [*ours, *super().get_urls()]
 

@@ -4,6 +4,8 @@ from django.apps import AppConfig
 
 SEAL_EVERY_SECONDS = 2
 PUBLISH_EVERY_SECONDS = 10
+NOTE_LOGS_EVERY_SECONDS = 5
+GROW_TILES_EVERY_SECONDS = 10
 
 
 class EvidenceConfig(AppConfig):
@@ -18,4 +20,6 @@ class EvidenceConfig(AppConfig):
 
         PERIODIC[jobs.seal_logs] = SEAL_EVERY_SECONDS
         PERIODIC[jobs.publish_due] = PUBLISH_EVERY_SECONDS
+        PERIODIC[jobs.note_logs] = NOTE_LOGS_EVERY_SECONDS
+        PERIODIC[jobs.grow_tiles] = GROW_TILES_EVERY_SECONDS
         age_only_what_is_sealed(sealed_through)

@@ -9,7 +9,12 @@ from django.db import Error, close_old_connections
 from evidence.log.errors import NoSigningKey, SealingRefused
 from evidence.log.names import LogName
 from evidence.log.sealer import seal_everything
+from evidence.log_standing import log_standings
 from evidence.publishing.publisher import publish_beside
+from evidence.tiles.sealed import keep_nodes
+from evidence.tiles.tree import LeavesMissing
+from ingestion.buffer.store import BufferUnavailable, lane_buffer
+from ingestion.log_figures import keep_log_figures
 
 log = logging.getLogger(__name__)
 
@@ -30,3 +35,25 @@ def seal_logs() -> int:
 def publish_due() -> bool:
     """Sends what waits for the central endpoint, beside the queue's other jobs. False while that is under way."""
     return publish_beside()
+
+
+def note_logs() -> int:
+    """How many leaves wait, of all logs; metrics know the rest."""
+    close_old_connections()
+    try:
+        standings = log_standings()
+        keep_log_figures([standing.figures for standing in standings], buffer=lane_buffer())
+    except (BufferUnavailable, Error) as error:
+        log.warning("logs_not_noted", extra={"error": str(error)})
+        return 0
+    return sum(standing.waiting_count for standing in standings)
+
+
+def grow_tiles() -> int:
+    """How many nodes were added to the files that proofs are made from. Without them proofs are only slower."""
+    close_old_connections()
+    try:
+        return keep_nodes()
+    except (OSError, LeavesMissing, Error) as error:
+        log.warning("tiles_not_grown", extra={"error": str(error)})
+        return 0

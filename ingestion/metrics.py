@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.latency import EDGES_US
+from ingestion.log_figures import log_figures
 from ingestion.selectors import LaneState, lane_states, scaling
 
 type MetricName = Literal[
@@ -34,6 +35,10 @@ type MetricName = Literal[
     "autocom_lanes_resting",
     "autocom_workers",
     "autocom_workers_at_maximum",
+    "autocom_log_leaves",
+    "autocom_log_waiting_leaves",
+    "autocom_log_waiting_seconds",
+    "autocom_log_refused",
     "autocom_source_up",
 ]
 
@@ -64,6 +69,7 @@ class TotalsCollector(Collector):
                 aged_rows(totals),
                 *lane_gauges(),
                 *worker_gauges(),
+                *log_gauges(),
             ]
         except (BufferUnavailable, redis.RedisError):
             families = []
@@ -173,6 +179,25 @@ def worker_gauges() -> Iterator[GaugeMetricFamily]:
     full = GaugeMetricFamily(_name("autocom_workers_at_maximum"), "1 while more workers are wanted than may run")
     full.add_metric([], standing.is_at_maximum)
     yield from (count, full)
+
+
+def log_gauges() -> Iterator[GaugeMetricFamily]:
+    """Nothing where nobody has looked lately: then nobody seals either."""
+    found = log_figures(lane_buffer())
+    if not found:
+        return
+    now_us = lane_buffer().now_us()
+    size = GaugeMetricFamily(_name("autocom_log_leaves"), "Leaves of the log that are sealed", labels=["log"])
+    waiting = GaugeMetricFamily(_name("autocom_log_waiting_leaves"), "Committed, and not sealed", labels=["log"])
+    age = GaugeMetricFamily(_name("autocom_log_waiting_seconds"), "Since the oldest of these came", labels=["log"])
+    refused = GaugeMetricFamily(_name("autocom_log_refused"), "1 while the sealer refuses something", labels=["log"])
+    for each in found:
+        waited_us = max(now_us - each.oldest_waiting_us, 0) if each.oldest_waiting_us else 0
+        size.add_metric([each.log], each.size_count)
+        waiting.add_metric([each.log], each.waiting_count)
+        age.add_metric([each.log], waited_us / 1_000_000)
+        refused.add_metric([each.log], each.is_refused)
+    yield from (size, waiting, age, refused)
 
 
 def _name(name: MetricName) -> str:

@@ -13,6 +13,7 @@ from console.admin import (
     providers,
     publications,
     quarantine,
+    seals,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "providers",
     "publications",
     "quarantine",
+    "seals",
 ]

@@ -66,5 +66,6 @@ def rq_job(job_id: bytes) -> bytes:
     return RQ_JOB_PREFIX + job_id
 
 
+LOGS = TAG + b"logs"  # hash, expires: how far each log is sealed, while somebody looks
 AUTOSCALER = TAG + b"autoscaler"  # hash, expires: workers wanted and why, while an autoscaler runs
 METRICS = TAG + b"metrics"  # hash, no expiry: running totals for Prometheus

@@ -264,17 +264,31 @@ class LaneBuffer:
 
     def note_autoscaler(self, fields: Mapping[str, str], *, life: timedelta) -> None:
         """What the autoscaler wants, until its life is over."""
+        self._note(keys.AUTOSCALER, fields, life=life)
+
+    def autoscaler(self) -> dict[str, str]:
+        """Empty where no autoscaler has spoken lately."""
+        return self._noted(keys.AUTOSCALER)
+
+    def note_logs(self, fields: Mapping[str, str], *, life: timedelta) -> None:
+        """How far the logs have come, until its life is over."""
+        self._note(keys.LOGS, fields, life=life)
+
+    def logs(self) -> dict[str, str]:
+        """Empty where nobody has looked lately."""
+        return self._noted(keys.LOGS)
+
+    def _note(self, key: bytes, fields: Mapping[str, str], *, life: timedelta) -> None:
         try:
             with self.client.pipeline(transaction=True) as pipe:
-                pipe.execute_command("HSET", keys.AUTOSCALER, *[word for pair in fields.items() for word in pair])
-                pipe.execute_command("PEXPIRE", keys.AUTOSCALER, _ms(life))
+                pipe.execute_command("HSET", key, *[word for pair in fields.items() for word in pair])
+                pipe.execute_command("PEXPIRE", key, _ms(life))
                 pipe.execute()
         except redis.RedisError as error:
             raise BufferUnavailable(str(error)) from error
 
-    def autoscaler(self) -> dict[str, str]:
-        """Empty where no autoscaler has spoken lately."""
-        found: dict[bytes, bytes] = self._ask("HGETALL", keys.AUTOSCALER)
+    def _noted(self, key: bytes) -> dict[str, str]:
+        found: dict[bytes, bytes] = self._ask("HGETALL", key)
         return {name.decode(): value.decode() for name, value in found.items()}
 
     def waiting_jobs_count(self, queue: str) -> int:

@@ -11,8 +11,10 @@ from django.db import transaction
 from autocom.kernel.clock import us_of
 from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
+from autocom.kernel.merkle import leaf_hash
+from autocom.kernel.signed_note import Checkpoint
 from evidence.audit import Act, Actor, record
-from evidence.models import Artifact, AuditEntry, Publication
+from evidence.models import Artifact, AuditEntry, LogIncarnation, Publication, Seal
 from evidence.store import put, register
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
@@ -92,6 +94,30 @@ def artifact_row() -> Artifact:
             artifact, name=f"{'long-name-' * 20}.json", actor=Actor.command_line("rows"), note="kept for gate A\nagain"
         )
     return artifact
+
+
+def seal_row(log: str = "audit") -> Seal:
+    """Of a log with one leaf, signed by nobody."""
+    token = f"{next(_numbers):08x}"
+    origin = f"localhost/autocom/{log}/{token}"
+    start = f"acs1\t{origin}\t-\t0\t-\t1"
+    root = leaf_hash(start.encode())
+    incarnation = LogIncarnation.objects.create(
+        log=log, token=token, origin=origin, start_line=start, first_number=1, started_at=ago(minutes=1)
+    )
+    return Seal.objects.create(
+        incarnation=incarnation,
+        number=1,
+        first_index=0,
+        tree_size=1,
+        root=root,
+        frontier=root,
+        segment_sha256=sha256(start.encode() + b"\n"),
+        segment_bytes=len(start) + 1,
+        previous_sha256=bytes(32),
+        text="autocom-seal/1\n\n" + Checkpoint(origin, 1, root).text + "\n",
+        sealed_at=ago(minutes=1),
+    )
 
 
 def _common(received_at: datetime, fields: dict[str, Any]) -> dict[str, Any]:

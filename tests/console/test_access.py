@@ -14,7 +14,7 @@ from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
-from evidence.models import Artifact, AuditEntry, Publication
+from evidence.models import Artifact, AuditEntry, Publication, Seal
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -34,6 +34,7 @@ from tests.console.rows import (
     provider_row,
     publication_row,
     quarantined_row,
+    seal_row,
 )
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,7 @@ READ_ONLY = (
     AuditEntry,
     Artifact,
     Publication,
+    Seal,
 )
 
 
@@ -66,6 +68,7 @@ def one_row_each() -> dict[type, Any]:
         User: User.objects.create_user("subject"),
         Group: Group.objects.create(name="subject"),
         Artifact: artifact_row(),
+        Seal: seal_row(),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
         Publication: publication_row(),
     }
@@ -79,7 +82,7 @@ def every_page() -> list[str]:
     rows = one_row_each()
     lists = [page(model, name) for model in rows for name in ("changelist", "add")]
     details = [page(model, name, row.pk) for model, row in rows.items() for name in ("change", "delete", "history")]
-    more = [reverse(f"admin:{name}") for name in ("index", "overview_figures", "evidence_auditentry_verify")]
+    more = [reverse(f"admin:{name}") for name in ("index", "overview_figures", "log", "evidence_auditentry_verify")]
     return [*more, *lists, *details]
 
 

@@ -33,6 +33,7 @@ from tests.console.rows import (
     publication_row,
     quarantined_row,
     refusal_rows,
+    seal_row,
 )
 from tests.support.evidence import digest, place_of, use_store
 from tests.support.resting import rest
@@ -120,6 +121,9 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "artifact": change(artifact := artifact_row()),
         "artifact_upload": reverse("admin:evidence_artifact_upload"),
         "artifact_verify": reverse("admin:evidence_artifact_verify", args=[artifact.pk]),
+        "log": reverse("admin:log"),
+        "seals": "/admin/evidence/seal/?log=audit",
+        "seal": change(seal_row()),
         "app": "/admin/ingestion/",
         "users": "/admin/auth/user/",
         "user": change(User.objects.create_user("subject", is_staff=True)),

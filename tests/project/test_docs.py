@@ -8,11 +8,15 @@ from typing import get_args
 
 import pytest
 
+from console.api.log.problems import STATUSES as LOG_STATUSES
+from console.api.log.problems import LogProblem
 from console.api.problems import STATUSES
+from evidence.log_standing import log_standings
 from ingestion.autoscale.standing import keep_standing
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import add_aged, add_totals
+from ingestion.log_figures import keep_log_figures
 from ingestion.metrics import MetricName, TotalsCollector
 from ingestion.problems import TEXTS, Problem
 from tests.ingestion.test_autoscale import STANDING
@@ -35,7 +39,8 @@ def test_the_settings_document_lists_exactly_the_variables_that_are_read() -> No
 
 def test_the_errors_document_lists_exactly_the_codes_with_their_statuses() -> None:
     listed = {code: int(cells[0]) for code, cells in rows("errors.md").items()}
-    assert listed == {str(problem): TEXTS[problem].status for problem in Problem}
+    of_the_log = {str(problem): LOG_STATUSES[problem] for problem in LogProblem}
+    assert listed == {str(problem): TEXTS[problem].status for problem in Problem} | of_the_log
 
 
 def test_each_error_says_what_it_means_and_what_to_do() -> None:
@@ -61,6 +66,7 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     add_totals(recorder.take(), client=buffer.client)
     add_aged({"payloads": 1}, client=buffer.client)
     keep_standing(STANDING, buffer=buffer)
+    keep_log_figures([standing.figures for standing in log_standings()], buffer=buffer)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in TotalsCollector().collect()

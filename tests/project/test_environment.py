@@ -11,11 +11,14 @@ import pytest
 
 from autocom.environment import Environment
 from autocom.first_run import prepare_first_run
+from autocom.kernel.cosignature import WitnessKey
 from autocom.kernel.errors import ConfigurationError
+from autocom.kernel.signed_note import NoteKey
 from autocom.kernel.signing_keys import new_signing_key
 from autocom.local_servers import addresses
 
 SIGNING_KEY = new_signing_key().strip()
+WITNESS = WitnessKey("auditor.example.com/w1", bytes(range(32))).vkey
 PROJECT = Path(__file__).resolve().parents[2]
 SECRETS = {
     "SECRET_KEY": "k9" * 20,
@@ -55,6 +58,7 @@ GIVEN = {
     "WEBHOOK_HMAC_SECRET": ("a4" * 20, "webhook_hmac_secret", "a4" * 20),
     "LOG_SIGNING_KEY": (SIGNING_KEY, "log_signing_key", SIGNING_KEY),
     "LOG_NAME": ("autocom.example.com/log", "log_name", "autocom.example.com/log"),
+    "WITNESS_KEYS": (f"{WITNESS}, {WITNESS}", "witness_keys", (WITNESS, WITNESS)),
     "DB_URL": ("postgresql://db.example.com/x", "db_url", "postgresql://db.example.com/x"),
     "REDIS_URL": ("rediss://redis.example.com/1", "redis_url", "rediss://redis.example.com/1"),
     "SENTRY_DSN": ("https://key@sentry.example.com/1", "sentry_dsn", "https://key@sentry.example.com/1"),
@@ -99,6 +103,13 @@ def test_a_value_is_taken_from_its_variable_and_from_its_file(base: dict[str, st
 
 def test_each_variable_but_the_data_directory_is_among_those_tried_here() -> None:
     assert variables_read() == set(GIVEN) | {"AUTOCOM_DATA_DIR"}
+
+
+def test_a_key_of_a_log_is_no_key_of_a_witness(base: dict[str, str]) -> None:
+    vkey = NoteKey("auditor.example.com/w1", bytes(range(32))).vkey
+    (told,) = mistakes({**base, "WITNESS_KEYS": vkey})
+    assert told.startswith("WITNESS_KEYS: ")
+    assert "is no key of a witness: it is name+hash+base64, of the type 0x04" in told
 
 
 @pytest.mark.parametrize("name", SECRETS)

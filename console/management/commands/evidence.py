@@ -11,6 +11,7 @@ from console.management.evidence import (
     republish,
     restart_log,
     upload,
+    witness,
 )
 from console.management.evidence import list as list_all
 from console.management.evidence.errors import UsageWrong
@@ -22,6 +23,7 @@ VERBS: tuple[ModuleType, ...] = (
     download,
     publish,
     publications,
+    witness,
     republish,
     restart_log,
 )
