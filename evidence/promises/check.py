@@ -118,7 +118,8 @@ def _walk_round(checker: Checker) -> None:
 def _compared_group(checker: Checker, start: Place, *, limit_count: int) -> _Group:
     """From the place on; what is broken is on record afterwards."""
     stretches = _stretches(checker, start, limit_count=limit_count)
-    promises = [promise for stretch in stretches for promise in stretch.promises]
+    # an identity that was promised again after its window stands twice in the list, both times with its newer record
+    promises = list({promise.event_id: promise for stretch in stretches for promise in stretch.promises}.values())
     compared = _compared(checker, promises)
     record_broken(compared.broken, now=checker.now)
     return _Group(
