@@ -1,14 +1,21 @@
+from typing import override
+
 from django.apps import AppConfig
+
+SEAL_EVERY_SECONDS = 2
+CHECK_PROMISES_EVERY_SECONDS = 5
 
 
 class EvidenceConfig(AppConfig):
     name = "evidence"
 
+    @override
     def ready(self) -> None:
         from evidence import jobs
+        from evidence.log.unsealed import sealed_through
+        from ingestion.retention.bounds import age_only_what_is_sealed
         from ingestion.worker import PERIODIC
 
+        PERIODIC[jobs.seal_logs] = SEAL_EVERY_SECONDS
         PERIODIC[jobs.check_promises] = CHECK_PROMISES_EVERY_SECONDS
-
-
-CHECK_PROMISES_EVERY_SECONDS = 5
+        age_only_what_is_sealed(sealed_through)
