@@ -50,6 +50,13 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Proof",
+        (
+            Item("Check a receipt", "receipt_long", "admin:receipts", Permission.LOG_READ),
+            Item("Promises", "handshake", "admin:evidence_promiseincident_changelist", Permission.PROMISE_READ),
+        ),
+    ),
+    Section(
         "Access",
         (
             Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),

@@ -29,9 +29,16 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
         from console.pages.overview import OverviewFigures
+        from console.pages.receipts import ReceiptProof, ReceiptsPage
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
+            path("receipts/", self.admin_view(ReceiptsPage.as_view(site=self)), name="receipts"),
+            path(
+                "receipts/proof/<uuid:event_id>/",
+                self.admin_view(ReceiptProof.as_view(site=self)),
+                name="receipt_proof",
+            ),
         ]
         return [*ours, *super().get_urls()]
 

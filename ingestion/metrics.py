@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.latency import EDGES_US
+from ingestion.promises import standing_of
 from ingestion.selectors import LaneState, lane_states, scaling
 
 type MetricName = Literal[
@@ -34,6 +35,12 @@ type MetricName = Literal[
     "autocom_lanes_resting",
     "autocom_workers",
     "autocom_workers_at_maximum",
+    "autocom_promises_missing",
+    "autocom_promise_oldest_waiting_seconds",
+    "autocom_promise_check_age_seconds",
+    "autocom_promises_behind",
+    "autocom_promises_checked",
+    "autocom_promises_unchecked",
     "autocom_source_up",
 ]
 
@@ -64,6 +71,7 @@ class TotalsCollector(Collector):
                 aged_rows(totals),
                 *lane_gauges(),
                 *worker_gauges(),
+                *promise_figures(),
             ]
         except (BufferUnavailable, redis.RedisError):
             families = []
@@ -173,6 +181,29 @@ def worker_gauges() -> Iterator[GaugeMetricFamily]:
     full = GaugeMetricFamily(_name("autocom_workers_at_maximum"), "1 while more workers are wanted than may run")
     full.add_metric([], standing.is_at_maximum)
     yield from (count, full)
+
+
+def promise_figures() -> Iterator[Any]:
+    """Of the last whole check; without samples where there was none lately, as nothing is known then."""
+    now_us = lane_buffer().now_us()
+    standing = standing_of(lane_buffer())
+    is_known = standing is not None and standing.is_known(now_us=now_us)
+    missing = GaugeMetricFamily(_name("autocom_promises_missing"), "Promised events that are missing or differ")
+    waiting = GaugeMetricFamily(_name("autocom_promise_oldest_waiting_seconds"), "Age of the oldest event on any lane")
+    behind = GaugeMetricFamily(_name("autocom_promises_behind"), "Promises that are due and not looked for yet")
+    age = GaugeMetricFamily(_name("autocom_promise_check_age_seconds"), "Since promises were last compared as a whole")
+    checked = CounterMetricFamily(_name("autocom_promises_checked"), "Promises that were looked for among the rows")
+    unchecked = CounterMetricFamily(_name("autocom_promises_unchecked"), "Promises whose record was gone too soon")
+    if standing is not None and is_known:
+        missing.add_metric([], standing.missing_count)
+        behind.add_metric([], standing.behind_count)
+        waited_us = now_us - standing.oldest_waiting_us if standing.oldest_waiting_us else 0
+        waiting.add_metric([], max(waited_us, 0) / 1e6)
+    if standing is not None and standing.whole_us:
+        age.add_metric([], max(now_us - standing.whole_us, 0) / 1e6)
+        checked.add_metric([], standing.checked_count)
+        unchecked.add_metric([], standing.unchecked_count)
+    yield from (missing, waiting, behind, age, checked, unchecked)
 
 
 def _name(name: MetricName) -> str:

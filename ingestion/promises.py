@@ -35,8 +35,10 @@ class PromiseStanding:
         return not self.problem and 0 <= now_us - self.whole_us <= SILENT_AFTER // timedelta(microseconds=1)
 
 
-_TYPES = {field.name: str if field.name in ("problem", "late_lanes", "gaps", "lost_lanes") else int
-          for field in fields(PromiseStanding)}
+_TYPES = {
+    field.name: str if field.name in ("problem", "late_lanes", "gaps", "lost_lanes") else int
+    for field in fields(PromiseStanding)
+}
 
 
 def keep_standing(standing: PromiseStanding, *, buffer: LaneBuffer) -> None:

@@ -9,6 +9,7 @@ from console.admin import (
     events,
     lane_incidents,
     lanes,
+    promise_incidents,
     providers,
     quarantine,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "events",
     "lane_incidents",
     "lanes",
+    "promise_incidents",
     "providers",
     "quarantine",
 ]

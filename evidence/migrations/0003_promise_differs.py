@@ -4,15 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('evidence', '0002_log_and_artifacts'),
+        ("evidence", "0002_log_and_artifacts"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='promiseincident',
-            name='state',
-            field=models.CharField(choices=[('missing', 'Missing'), ('differs', 'Differs'), ('kept_late', 'Kept Late')], default='missing', max_length=16),
+            model_name="promiseincident",
+            name="state",
+            field=models.CharField(
+                choices=[("missing", "Missing"), ("differs", "Differs"), ("kept_late", "Kept Late")],
+                default="missing",
+                max_length=16,
+            ),
         ),
     ]

@@ -147,7 +147,9 @@ def _difference(promise: Receipt, main: _Row, *, first: _Row | None) -> str:
     if main.redriven_from_sequence is not None:
         return _of_retried(promise, main, first=first)
     difference = _row_difference(promise, main)
-    if difference and main.fate is Fate.AGED and first is not None:  # a retry's place aged out; the letter has the first
+    if (
+        difference and main.fate is Fate.AGED and first is not None
+    ):  # a retry's place aged out; the letter has the first
         return _row_difference(promise, first)
     return difference
 

@@ -76,9 +76,7 @@ def settle_kept_late(*, after: UUID, now: datetime) -> UUID:
     settled = [row.pk for row in looked_at if row.pk in kept and not kept[row.pk].differs]
     if settled:
         with transaction.atomic():
-            PromiseIncident.objects.filter(pk__in=settled).update(
-                state=PromiseIncident.State.KEPT_LATE, settled_at=now
-            )
+            PromiseIncident.objects.filter(pk__in=settled).update(state=PromiseIncident.State.KEPT_LATE, settled_at=now)
             facts = {"count": len(settled), "event_ids": [str(each) for each in settled[:NAMED_COUNT]]}
             record(Act.PROMISE_KEPT_LATE, actor=CHECKER, subject=_subject(settled), facts=facts)
         log.warning("promises_kept_late", extra={"count": len(settled)})

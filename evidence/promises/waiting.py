@@ -19,7 +19,7 @@ DUE_AFTER_US = DUE_AFTER // timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Sequences that the lane gave out, that are not settled and not on it. `count` where only their number is known."""
+    """Sequences that the lane gave out, neither settled nor on it: `count` of those between the two ends."""
 
     lane: int
     epoch: int
@@ -32,18 +32,12 @@ class Gap:
         return f"lane {self.lane} epoch {self.epoch} sequences {self.first_sequence} to {self.last_sequence}"
 
 
-def still_waiting(
-    promises: Sequence[Receipt], *, edges: Sequence[LaneEdges], buffer: LaneBuffer
-) -> set[UUID]:
+def still_waiting(promises: Sequence[Receipt], *, edges: Sequence[LaneEdges], buffer: LaneBuffer) -> set[UUID]:
     """Those of the promises whose entry is on its lane. Raises BufferUnavailable."""
     by_lane: dict[int, list[Receipt]] = defaultdict(list)
     for promise in promises:
         by_lane[promise.lane].append(promise)
-    return {
-        event_id
-        for edge in edges
-        for event_id in _waiting_on(edge, by_lane.get(edge.lane, ()), buffer=buffer)
-    }
+    return {event_id for edge in edges for event_id in _waiting_on(edge, by_lane.get(edge.lane, ()), buffer=buffer)}
 
 
 def _waiting_on(edge: LaneEdges, promises: Sequence[Receipt], *, buffer: LaneBuffer) -> set[UUID]:

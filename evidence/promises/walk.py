@@ -17,7 +17,9 @@ from ingestion.buffer.remembered import PAGE_COUNT, RememberedPage, remembered_p
 from ingestion.buffer.store import LaneBuffer
 from ingestion.receipts import Receipt
 
-KEPT_FOR_US = DEDUPE_MARGIN // timedelta(microseconds=1)  # every record outlives this: one that is gone sooner was taken
+KEPT_FOR_US = DEDUPE_MARGIN // timedelta(
+    microseconds=1
+)  # every record outlives this: one that is gone sooner was taken
 
 log = logging.getLogger(__name__)
 

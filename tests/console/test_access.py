@@ -14,7 +14,7 @@ from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
-from evidence.models import AuditEntry
+from evidence.models import AuditEntry, PromiseIncident
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -29,7 +29,17 @@ from tests.console.rows import batch_row, dead_letter_row, duplicate_row, event_
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident, AuditEntry)
+READ_ONLY = (
+    Event,
+    DeadLetter,
+    SuppressedDuplicate,
+    QuarantinedEvent,
+    Batch,
+    Lane,
+    LaneIncident,
+    AuditEntry,
+    PromiseIncident,
+)
 
 
 def one_row_each() -> dict[type, Any]:
@@ -46,6 +56,15 @@ def one_row_each() -> dict[type, Any]:
         User: User.objects.create_user("subject"),
         Group: Group.objects.create(name="subject"),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
+        PromiseIncident: PromiseIncident.objects.create(
+            event_id=event.pk,
+            lane=1,
+            epoch=1,
+            sequence=1,
+            body_sha256=b"",
+            accepted_at=event.accepted_at,
+            found_at=event.accepted_at,
+        ),
     }
 
 
@@ -57,7 +76,10 @@ def every_page() -> list[str]:
     rows = one_row_each()
     lists = [page(model, name) for model in rows for name in ("changelist", "add")]
     details = [page(model, name, row.pk) for model, row in rows.items() for name in ("change", "delete", "history")]
-    more = [reverse(f"admin:{name}") for name in ("index", "overview_figures", "evidence_auditentry_verify")]
+    more = [
+        reverse(f"admin:{name}") for name in ("index", "overview_figures", "evidence_auditentry_verify", "receipts")
+    ]
+    more.append(reverse("admin:receipt_proof", args=[rows[Event].pk]))
     return [*more, *lists, *details]
 
 

@@ -1,4 +1,4 @@
-"""The checker of promises, against a real PostgreSQL and Valkey: it finds each way of losing an event, and nothing else."""
+"""The checker of promises, against a real PostgreSQL and Valkey: it finds each way of losing an event, no other."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def forge(statement: str, *parameters: object) -> None:
 def test_an_event_taken_off_its_lane_is_missing_after_a_minute_and_never_sooner(
     lanes: LaneKit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept, lost, last = lanes.receive_many(["a", "b", "c"])
+    _, lost, _ = lanes.receive_many(["a", "b", "c"])
     lanes.buffer.client.xdel(keys.stream(0), f"{lost.sequence}-0")
     lanes.drain()
     assert look(lanes, after=timedelta(seconds=59)).missing_count == 0
@@ -346,9 +346,7 @@ def test_redis_that_knows_less_than_is_settled_has_lost_its_data(lanes: LaneKit)
     assert Lane.objects.get(number=1).cursor == 2
 
 
-def test_nothing_is_known_while_postgresql_or_redis_is_silent(
-    lanes: LaneKit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_known_while_postgresql_or_redis_is_silent(lanes: LaneKit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert jobs.check_promises() == 0
     now_us = lanes.buffer.now_us()
     standing = standing_of(lanes.buffer)

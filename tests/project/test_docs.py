@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from ingestion import promises
 from ingestion.autoscale.standing import keep_standing
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import LatencyRecorder, Stage
@@ -55,6 +56,7 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     add_totals(recorder.take(), client=buffer.client)
     add_aged({"payloads": 1}, client=buffer.client)
     keep_standing(STANDING, buffer=buffer)
+    promises.keep_standing(promises.PromiseStanding(whole_us=buffer.now_us()), buffer=buffer)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in TotalsCollector().collect()
