@@ -6,15 +6,21 @@ from types import ModuleType
 
 from console.management.evidence import (
     receipt,
+    republish,
+    restart_log,
 )
 from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
-VERBS: tuple[ModuleType, ...] = (receipt,)
+VERBS: tuple[ModuleType, ...] = (
+    receipt,
+    republish,
+    restart_log,
+)
 
 
 class Command(VerbCommand):
-    help = "Receipts, proofs and bundles. Each verb tells its exit codes: manage.py evidence VERB --help."
+    help = "Evidence for others to check. Exit 0: done, or PASS. 1: FAIL, or refused. 2: wrong usage. 3: INCONCLUSIVE."
     name = "evidence"
     verbs = VERBS
     wrong_usage = UsageWrong
