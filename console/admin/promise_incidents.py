@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from console.admin.read_only import KeysetAdmin
-from console.shown import digest, moment, mono, whole_id
+from console.shown import digest, moment, mono, short_id, whole_id
 from evidence.models import PromiseIncident
 
 
@@ -30,7 +30,7 @@ class StateFilter(SimpleListFilter):
 @admin.register(PromiseIncident)
 class PromiseIncidentAdmin(KeysetAdmin):
     empty_sentence = "No promise was broken, as far as the checker could see; the overview says when it last could."
-    list_display = ("event_id", "told_state", "place", "accepted", "found", "detail")
+    list_display = ("short", "told_state", "place", "accepted", "found", "detail")
     list_columns: ClassVar[Sequence[str]] = (
         *("event_id", "state", "lane", "epoch", "sequence", "accepted_at", "found_at", "settled_at", "detail"),
     )
@@ -40,6 +40,10 @@ class PromiseIncidentAdmin(KeysetAdmin):
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: PromiseIncident | None = None) -> list[str]:
         return list(self.fields)
+
+    @admin.display(description="Event")
+    def short(self, incident: PromiseIncident) -> SafeString:
+        return short_id(incident.event_id)
 
     @admin.display(description="Event id")
     def event(self, incident: PromiseIncident) -> SafeString:

@@ -168,9 +168,9 @@ def _placed(answer: Answer, found: _Places) -> Answer:
 
 def _with_places(kept: Mapping[UUID, Kept]) -> _Places:
     """The batch of each, and where that is sealed. Of a repeat those of its original."""
-    originals = _batches_of([k.original_event_id for k in kept.values() if k.fate is Fate.DUPLICATE])
+    originals = _batches_of([k.original_event_id for k in kept.values() if k.original_event_id])
     number_of = {
-        event_id: k.batch if k.fate is not Fate.DUPLICATE else originals.get(k.original_event_id)
+        event_id: k.batch if k.fate is not Fate.DUPLICATE else originals.get(k.original_event_id or k.event_id)
         for event_id, k in kept.items()
     }
     batches = Batch.objects.in_bulk([number for number in number_of.values() if number is not None])
@@ -178,7 +178,7 @@ def _with_places(kept: Mapping[UUID, Kept]) -> _Places:
     return {event_id: (batches[number], sealed[number]) for event_id, number in number_of.items() if number in batches}
 
 
-def _batches_of(event_ids: Sequence[UUID | None]) -> dict[UUID | None, int]:
+def _batches_of(event_ids: Sequence[UUID]) -> dict[UUID, int]:
     if not event_ids:
         return {}
     rows = dict(Event.objects.filter(pk__in=event_ids).values_list("pk", "batch_id"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -122,7 +123,7 @@ def _aside(event_ids: list[UUID]) -> Iterable[_Row]:
         )
 
 
-def _asked(query: str, parameters: list[list[UUID]]) -> list[tuple[object, ...]]:
+def _asked(query: str, parameters: list[list[UUID]]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())

@@ -126,7 +126,7 @@ def test_a_broken_promise_needs_a_person_now() -> None:
     ],
 )
 def test_what_is_late_or_missing_on_a_lane_is_said_apart_from_broken_promises(
-    fields: dict[str, str], told: str
+    fields: dict[str, Any], told: str
 ) -> None:
     figures = content(promises=lambda: promises(**fields))
     assert (card(figures, "promises").figure, card(figures, "promises").is_bad, figures.status) == ("0", True, told)

@@ -62,7 +62,7 @@ def entries(act: Act) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(act=act.value, number__gt=BEFORE).order_by("number"))
 
 
-def forge(statement: str, *parameters: object) -> None:
+def forge(statement: str, *parameters: Any) -> None:
     """As a superuser whom no foreign key and no trigger stops."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
