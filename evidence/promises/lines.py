@@ -39,7 +39,9 @@ def _of_answers(text: str) -> str:
         try:
             answers = [json.loads(line) for line in text.splitlines() if line.strip()]
         except ValueError as error:
-            raise NoReceipts(f"this begins like the JSON answer of a 202 with its receipts, and is no JSON: {error}") from error
+            raise NoReceipts(
+                f"this begins like the JSON answer of a 202 with its receipts, and is no JSON: {error}"
+            ) from error
     found = [answer.get("receipt") if isinstance(answer, dict) else None for answer in answers]
     if not all(isinstance(each, str) for each in found):
         raise NoReceipts('the JSON answer of a 202 has its receipts under "receipt", a text; this has none')
