@@ -55,6 +55,8 @@ SECTIONS = (
             Item("Evidence", "inventory_2", "admin:evidence_artifact_changelist", Permission.EVIDENCE_READ),
             Item("Publications", "cloud_upload", "admin:evidence_publication_changelist", Permission.EVIDENCE_READ),
             Item("Log", "verified", "admin:log", Permission.LOG_READ),
+            Item("Check a receipt", "receipt_long", "admin:receipts", Permission.LOG_READ),
+            Item("Promises", "handshake", "admin:evidence_promiseincident_changelist", Permission.PROMISE_READ),
         ),
     ),
     Section(

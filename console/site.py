@@ -30,10 +30,17 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
     def get_urls(self) -> list[URLResolver | URLPattern]:
         from console.pages.log import LogPage
         from console.pages.overview import OverviewFigures
+        from console.pages.receipts import ReceiptProof, ReceiptsPage
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
             path("log/", self.admin_view(LogPage.as_view(site=self)), name="log"),
+            path("receipts/", self.admin_view(ReceiptsPage.as_view(site=self)), name="receipts"),
+            path(
+                "receipts/proof/<uuid:event_id>/",
+                self.admin_view(ReceiptProof.as_view(site=self)),
+                name="receipt_proof",
+            ),
         ]
         return [*ours, *super().get_urls()]
 

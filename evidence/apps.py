@@ -6,6 +6,7 @@ SEAL_EVERY_SECONDS = 2
 PUBLISH_EVERY_SECONDS = 10
 NOTE_LOGS_EVERY_SECONDS = 5
 GROW_TILES_EVERY_SECONDS = 10
+CHECK_PROMISES_EVERY_SECONDS = 5
 
 
 class EvidenceConfig(AppConfig):
@@ -22,4 +23,5 @@ class EvidenceConfig(AppConfig):
         PERIODIC[jobs.publish_due] = PUBLISH_EVERY_SECONDS
         PERIODIC[jobs.note_logs] = NOTE_LOGS_EVERY_SECONDS
         PERIODIC[jobs.grow_tiles] = GROW_TILES_EVERY_SECONDS
+        PERIODIC[jobs.check_promises] = CHECK_PROMISES_EVERY_SECONDS
         age_only_what_is_sealed(sealed_through)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 
+from django.conf import settings
 from django.db import Error, close_old_connections
 
+from autocom.kernel.clock import SYSTEM_CLOCK
+from evidence.errors import AuditLogBusy
 from evidence.log.errors import NoSigningKey, SealingRefused
 from evidence.log.names import LogName
 from evidence.log.sealer import seal_everything
 from evidence.log_standing import log_standings
+from evidence.promises import check
 from evidence.publishing.publisher import publish_beside
 from evidence.tiles.sealed import keep_nodes
 from evidence.tiles.tree import LeavesMissing
@@ -57,3 +61,30 @@ def grow_tiles() -> int:
     except (OSError, LeavesMissing, Error) as error:
         log.warning("tiles_not_grown", extra={"error": str(error)})
         return 0
+
+
+def check_promises() -> int:
+    """Compares what was promised and is due with the rows, for a second at most: how many promises are broken now.
+
+    -1 where Redis or PostgreSQL cannot be asked; then nothing is known, and the standing says so where it can.
+    """
+    close_old_connections()
+    buffer = lane_buffer()
+    try:
+        checker = check.Checker(
+            buffer=buffer, lane_count=settings.AUTOCOM.lanes, now_us=buffer.now_us(), clock=SYSTEM_CLOCK
+        )
+        return check.check_promises(checker).missing_count
+    except BufferUnavailable as error:
+        log.warning("promises_not_checked", extra={"error": str(error)})
+    except (Error, AuditLogBusy) as error:
+        log.warning("promises_not_checked", extra={"error": str(error)})
+        _say_unknown("PostgreSQL cannot be asked" if isinstance(error, Error) else str(error))
+    return -1
+
+
+def _say_unknown(problem: str) -> None:
+    try:
+        check.cannot_check(problem, buffer=lane_buffer())
+    except BufferUnavailable as error:
+        log.warning("promises_not_checked", extra={"error": str(error)})

@@ -170,10 +170,11 @@ class Cosignature(models.Model):
 
 
 class PromiseIncident(models.Model):
-    """An event that a receipt promised and that no table had a minute later."""
+    """An event that a receipt promised and that no table had a minute later, or not as it was promised."""
 
     class State(models.TextChoices):
         MISSING = "missing"
+        DIFFERS = "differs"
         KEPT_LATE = "kept_late"
 
     event_id = models.UUIDField(primary_key=True)

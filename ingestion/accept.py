@@ -52,6 +52,11 @@ def promise_keys() -> PromiseKeys:
     )
 
 
+def receipt_keys() -> tuple[ReceiptKey, ...]:
+    """Of SECRET_KEY and of those before it: receipts outlive the key that made them."""
+    return tuple(ReceiptKey.derived(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
 @cache
 def lane_count() -> int:
     return settings.AUTOCOM.lanes  # settings look a name up anew each time: too slow for every request

@@ -16,6 +16,7 @@ from ingestion.buffer import keys
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.latency import EDGES_US
 from ingestion.log_figures import log_figures
+from ingestion.promises import standing_of
 from ingestion.selectors import LaneState, lane_states, scaling
 
 type MetricName = Literal[
@@ -39,6 +40,12 @@ type MetricName = Literal[
     "autocom_log_waiting_leaves",
     "autocom_log_waiting_seconds",
     "autocom_log_refused",
+    "autocom_promises_missing",
+    "autocom_promise_oldest_waiting_seconds",
+    "autocom_promise_check_age_seconds",
+    "autocom_promises_behind",
+    "autocom_promises_checked",
+    "autocom_promises_unchecked",
     "autocom_source_up",
 ]
 
@@ -70,6 +77,7 @@ class TotalsCollector(Collector):
                 *lane_gauges(),
                 *worker_gauges(),
                 *log_gauges(),
+                *promise_figures(),
             ]
         except (BufferUnavailable, redis.RedisError):
             families = []
@@ -198,6 +206,29 @@ def log_gauges() -> Iterator[GaugeMetricFamily]:
         age.add_metric([each.log], waited_us / 1_000_000)
         refused.add_metric([each.log], each.is_refused)
     yield from (size, waiting, age, refused)
+
+
+def promise_figures() -> Iterator[Any]:
+    """Of the last whole check; without samples where there was none lately, as nothing is known then."""
+    now_us = lane_buffer().now_us()
+    standing = standing_of(lane_buffer())
+    is_known = standing is not None and standing.is_known(now_us=now_us)
+    missing = GaugeMetricFamily(_name("autocom_promises_missing"), "Promised events that are missing or differ")
+    waiting = GaugeMetricFamily(_name("autocom_promise_oldest_waiting_seconds"), "Age of the oldest event on any lane")
+    behind = GaugeMetricFamily(_name("autocom_promises_behind"), "Promises that are due and not looked for yet")
+    age = GaugeMetricFamily(_name("autocom_promise_check_age_seconds"), "Since promises were last compared as a whole")
+    checked = CounterMetricFamily(_name("autocom_promises_checked"), "Promises that were looked for among the rows")
+    unchecked = CounterMetricFamily(_name("autocom_promises_unchecked"), "Promises whose record was gone too soon")
+    if standing is not None and is_known:
+        missing.add_metric([], standing.missing_count)
+        behind.add_metric([], standing.behind_count)
+        waited_us = now_us - standing.oldest_waiting_us if standing.oldest_waiting_us else 0
+        waiting.add_metric([], max(waited_us, 0) / 1e6)
+    if standing is not None and standing.whole_us:
+        age.add_metric([], max(now_us - standing.whole_us, 0) / 1e6)
+        checked.add_metric([], standing.checked_count)
+        unchecked.add_metric([], standing.unchecked_count)
+    yield from (missing, waiting, behind, age, checked, unchecked)
 
 
 def _name(name: MetricName) -> str:

@@ -45,10 +45,10 @@ class Receipt:
     key_id: str
 
     def line(self, key: ReceiptKey) -> str:
-        """The text that the provider gets."""
+        """The text that the provider gets. It names the key that made it: a repeated event's may be a newer one."""
         fields = (
             f"{VERSION} {self.event_id} {self.lane} {self.epoch} {self.sequence} "
-            f"{self.body_sha256.hex()} {self.accepted_us} {self.key_id}"
+            f"{self.body_sha256.hex()} {self.accepted_us} {key.id}"
         )
         return f"{fields} {hmac_sha256(key.secret, fields.encode()).hex()}"
 

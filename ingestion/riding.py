@@ -199,15 +199,19 @@ def _fits_its_columns(riding: Riding) -> bool:
     )
 
 
+def id_of_place(*, lane: int, epoch: int, sequence: int) -> UUID:
+    """The id of what cannot be read: made of its place, so that a repeat finds its own dead letter."""
+    return UUID(int=(epoch << 64 | lane << 48 | sequence) & ((1 << 128) - 1))
+
+
 def _unreadable(entry: LaneEntry, *, lane: int, epoch: int) -> Riding:
-    # an id that is made of the place, so that a repeat finds its own dead letter
     return Riding(
         lane=lane,
         epoch=epoch,
         sequence=entry.sequence,
         accepted_us=entry.accepted_us,
         payload=entry.meta + b"\n" + entry.payload,
-        event_id=UUID(int=(epoch << 64 | lane << 48 | entry.sequence) & ((1 << 128) - 1)),
+        event_id=id_of_place(lane=lane, epoch=epoch, sequence=entry.sequence),
         provider="unknown",
         message_id="",
         event_type="",

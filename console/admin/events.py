@@ -25,6 +25,7 @@ from console.originals import (
     no_longer_kept,
     quarantined_links,
 )
+from console.receipts import receipt_of, sealed_sentence
 from console.search import Matched, matched_events
 from console.shown import between, digest, folded_json, headers_table, moment, mono, short_id, whole_id
 from ingestion.aged import aged_event
@@ -64,7 +65,15 @@ class EventAdmin(KeysetAdmin):
             },
         ),
         ("Lineage", {"fields": ("lineage",)}),
-        ("Receipt", {"fields": ("place", "body_digest", "content_digest", "identity_digest", "recipe", "batch_link")}),
+        (
+            "Receipt",
+            {
+                "fields": (
+                    *("place", "body_digest", "content_digest", "identity_digest", "recipe", "batch_link"),
+                    *("receipt_line", "sealed"),
+                )
+            },
+        ),
         ("Came again", {"fields": ("duplicates", "quarantined", "stood_aside")}),
         ("Content", {"fields": ("payload_text", "delivery_headers")}),
     )
@@ -148,6 +157,14 @@ class EventAdmin(KeysetAdmin):
     def batch_link(self, event: Event) -> SafeString:
         link = reverse("admin:ingestion_batch_change", args=[event.batch_id])
         return format_html('<a class="console-link" href="{}">batch {}</a>', link, event.batch_id)
+
+    @admin.display(description="Receipt line")
+    def receipt_line(self, event: Event) -> SafeString | str:
+        return receipt_of(event)
+
+    @admin.display(description="Sealed")
+    def sealed(self, event: Event) -> SafeString | str:
+        return sealed_sentence(event)
 
     @admin.display(description="Duplicates")
     def duplicates(self, event: Event) -> SafeString | str:

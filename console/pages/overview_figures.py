@@ -11,6 +11,7 @@ from console.access import Permission
 from console.charts.histogram import Histogram, histogram
 from console.lane_rest import LaneRest, rest_of
 from console.pages.overview_snapshot import OverviewSnapshot, Reading
+from console.promises import Promises
 from console.selectors import COUNTED_AT_MOST
 from console.shown import UNKNOWN, age, milliseconds
 from ingestion.autoscale.standing import Standing
@@ -118,6 +119,7 @@ def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) ->
             _worker_card(snapshot.workers, workers),
             _duplicate_card(snapshot.duplicates_hour, may_see),
             _quarantine_card(snapshot.quarantined_day, may_see),
+            _promise_card(snapshot.promises, may_see),
         ],
         stages=[_stage_row(stages.get(name), name) for name in STAGE_TITLES] if not snapshot.stages.problem else [],
         stages_problem=snapshot.stages.problem,
@@ -217,6 +219,16 @@ def _quarantine_card(reading: Reading[int], may_see: Callable[[str], bool]) -> C
     )
 
 
+def _promise_card(reading: Reading[Promises], may_see: Callable[[str], bool]) -> Card:
+    link = _link("evidence_promiseincident", Permission.PROMISE_READ, may_see)
+    found = reading.value
+    if found is None or (found.standing is None and not found.open_count):
+        detail = reading.problem or (found.detail if found else UNKNOWN)
+        return Card("promises", "Broken promises", "handshake", UNKNOWN, detail, is_unknown=True, link=link)
+    is_bad = any(True for _ in found.complaints)
+    return Card("promises", "Broken promises", "handshake", f"{found.open_count:,}", found.detail, is_bad, link=link)
+
+
 def _counted(reading: Reading[int]) -> str:
     if reading.value is None:
         return UNKNOWN
@@ -261,6 +273,7 @@ def _complaints(snapshot: OverviewSnapshot, workers: Sequence[WorkerRow]) -> lis
         said.append("no worker is alive")
     if snapshot.scaling.value is not None and snapshot.scaling.value.is_at_maximum:
         said.append(f"all {snapshot.scaling.value.wanted_count} workers that may run are not enough")
+    said += snapshot.promises.value.complaints if snapshot.promises.value else ()
     if count := snapshot.open_dead_letters.value:
         said.append(f"{count:,} open dead letter{'s' if count > 1 else ''}")
     return [sentence[0].upper() + sentence[1:] for sentence in said]
@@ -275,6 +288,7 @@ def _readings(snapshot: OverviewSnapshot) -> Sequence[Reading[object]]:
         snapshot.open_dead_letters,
         snapshot.duplicates_hour,
         snapshot.quarantined_day,
+        snapshot.promises,
     )
     return readings
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from django.db import Error as DatabaseError
 
+from console.promises import Promises, promises_now
 from console.selectors import duplicate_count, has_events, open_dead_letter_count, quarantined_count
 from ingestion.autoscale.standing import Standing
 from ingestion.buffer.store import BufferUnavailable
@@ -73,6 +74,7 @@ class OverviewSources:
     duplicate_count: Callable[..., int] = duplicate_count
     quarantined_count: Callable[..., int] = quarantined_count
     has_events: Callable[[], bool] = has_events
+    promises: Callable[[], Promises] = promises_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,7 @@ class OverviewSnapshot:
     duplicates_hour: Reading[int]
     quarantined_day: Reading[int]
     has_events: Reading[bool]
+    promises: Reading[Promises]
 
 
 def read_overview(
@@ -115,6 +118,7 @@ def read_overview(
         duplicates_hour=_asked(lambda: sources.duplicate_count(now=now, last=timedelta(hours=1))),
         quarantined_day=_asked(lambda: sources.quarantined_count(now=now, last=timedelta(days=1))),
         has_events=_asked(sources.has_events),
+        promises=_asked(sources.promises),
     )
 
 

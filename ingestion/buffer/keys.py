@@ -12,6 +12,7 @@ RQ_JOB_PREFIX = f"{RQ_KEY_PREFIX}:job:".encode()  # hash a job, RQ's own
 LANE_COUNT = TAG + b"lanes"  # string, no expiry: how many lanes this installation hashes to
 LAYOUT = TAG + b"layout"  # string, no expiry: version of this layout
 SEEN_ORDER = TAG + b"seen-order"  # list, no expiry, bounded: identities whose `seen` key was set, oldest first
+SEEN_DROPPED = SEEN_ORDER + b"-dropped"  # string, no expiry: how many identities left the list's old end
 DRAIN_QUEUE = "drain"
 OPS_QUEUE = "ops"
 
@@ -69,3 +70,4 @@ def rq_job(job_id: bytes) -> bytes:
 LOGS = TAG + b"logs"  # hash, expires: how far each log is sealed, while somebody looks
 AUTOSCALER = TAG + b"autoscaler"  # hash, expires: workers wanted and why, while an autoscaler runs
 METRICS = TAG + b"metrics"  # hash, no expiry: running totals for Prometheus
+PROMISES = TAG + b"promises"  # hash, no expiry: how far promises were compared with rows, and what was found

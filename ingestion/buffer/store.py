@@ -348,6 +348,18 @@ class LaneBuffer:
             )
         )
 
+    def run_script(self, name: str, script_keys: Sequence[bytes], args: Iterable[bytes | int]) -> Any:
+        """The raw answer of one of the scripts beside `append.lua`."""
+        return self._run(name, script_keys, args)
+
+    def fields(self, key: bytes) -> dict[str, str]:
+        """A hash of ours, as text; empty where there is none."""
+        found: dict[bytes, bytes] = self._ask("HGETALL", key)
+        return {name.decode(): value.decode(errors="replace") for name, value in found.items()}
+
+    def set_fields(self, key: bytes, fields: Mapping[str, str]) -> None:
+        self._ask("HSET", key, *[word for pair in fields.items() for word in pair])
+
     def _run(self, name: str, script_keys: Sequence[bytes], args: Iterable[bytes | int]) -> Any:
         used = script(name)
         return self._ask_script(used, [b"EVALSHA", used.sha, len(script_keys), *script_keys, *args])

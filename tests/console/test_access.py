@@ -14,7 +14,7 @@ from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
-from evidence.models import Artifact, AuditEntry, Publication, Seal
+from evidence.models import Artifact, AuditEntry, PromiseIncident, Publication, Seal
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -51,6 +51,7 @@ READ_ONLY = (
     Artifact,
     Publication,
     Seal,
+    PromiseIncident,
 )
 
 
@@ -71,6 +72,15 @@ def one_row_each() -> dict[type, Any]:
         Seal: seal_row(),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
         Publication: publication_row(),
+        PromiseIncident: PromiseIncident.objects.create(
+            event_id=event.pk,
+            lane=1,
+            epoch=1,
+            sequence=1,
+            body_sha256=b"",
+            accepted_at=event.accepted_at,
+            found_at=event.accepted_at,
+        ),
     }
 
 
@@ -82,7 +92,9 @@ def every_page() -> list[str]:
     rows = one_row_each()
     lists = [page(model, name) for model in rows for name in ("changelist", "add")]
     details = [page(model, name, row.pk) for model, row in rows.items() for name in ("change", "delete", "history")]
-    more = [reverse(f"admin:{name}") for name in ("index", "overview_figures", "log", "evidence_auditentry_verify")]
+    names = ("index", "overview_figures", "log", "evidence_auditentry_verify", "receipts")
+    more = [reverse(f"admin:{name}") for name in names]
+    more.append(reverse("admin:receipt_proof", args=[rows[Event].pk]))
     return [*more, *lists, *details]
 
 

@@ -12,10 +12,12 @@ from django.urls import reverse
 from autocom.kernel.clock import us_of
 from console.pages.overview_figures import OverviewFiguresContent, figures_of, share_within
 from console.pages.overview_snapshot import OverviewSources, SnapshotCache, Window
+from console.promises import Promises
 from console.roles import Role
 from ingestion.buffer.store import BufferUnavailable, LaneBuffer
 from ingestion.latency import Stage
 from ingestion.models import Lane
+from ingestion.promises import PromiseStanding
 from ingestion.selectors import LaneState, StageLatency, WorkerState
 from tests.console.rows import dead_letter_row, event_row, latencies
 from tests.ingestion.test_autoscale import STANDING
@@ -39,6 +41,11 @@ def stage(name: str, **fields: Any) -> StageLatency:
     return StageLatency(**{**given, **fields})
 
 
+def promises(open_count: int = 0, why_unknown: str = "", **fields: Any) -> Promises:
+    standing = None if why_unknown else PromiseStanding(whole_us=us_of(NOW), checked_count=5_000, **fields)
+    return Promises(open_count=open_count, standing=standing, why_unknown=why_unknown, now_us=us_of(NOW))
+
+
 def sources(**others: Any) -> OverviewSources:
     well = OverviewSources(
         stage_latencies=lambda **_: [stage(name) for name in ("ack", "queue", "commit", "end_to_end")],
@@ -50,6 +57,7 @@ def sources(**others: Any) -> OverviewSources:
         duplicate_count=lambda **_: 12,
         quarantined_count=lambda **_: 0,
         has_events=lambda: True,
+        promises=lambda: promises(),
     )
     return replace(well, **others)
 
@@ -100,6 +108,38 @@ def test_postgresql_down_makes_its_figures_unknown_and_never_zero() -> None:
     assert figures.stages == []
     assert not figures.is_empty, "nobody knows whether there are events"
     assert card(figures, "backlog").figure == "7"
+
+
+def test_a_broken_promise_needs_a_person_now() -> None:
+    figures = content(promises=lambda: promises(open_count=2))
+    assert card(figures, "promises").figure == "2"
+    assert card(figures, "promises").is_bad
+    assert figures.status == "2 broken promises"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"late_lanes": "3"}, "Events wait for over a minute on lane 3"),
+        ({"gaps": "lane 1 epoch 2 sequences 3 to 4"}, "Gap: lane 1 epoch 2 sequences 3 to 4"),
+        ({"lost_lanes": "0, 1"}, "Redis has lost the data of lane 0, 1"),
+    ],
+)
+def test_what_is_late_or_missing_on_a_lane_is_said_apart_from_broken_promises(
+    fields: dict[str, Any], told: str
+) -> None:
+    figures = content(promises=lambda: promises(**fields))
+    assert (card(figures, "promises").figure, card(figures, "promises").is_bad, figures.status) == ("0", True, told)
+
+
+def test_promises_that_nobody_checks_are_unknown_and_never_green() -> None:
+    figures = content(promises=lambda: promises(why_unknown="PostgreSQL cannot be asked"))
+    assert card(figures, "promises").figure == "UNKNOWN"
+    assert figures.status == "Promises are not checked: PostgreSQL cannot be asked"
+    figures = content(promises=lambda: promises(open_count=1, why_unknown="silent"))
+    assert (card(figures, "promises").figure, card(figures, "promises").is_bad) == ("1", True)
+    figures = content(promises=raising(BufferUnavailable("down")))
+    assert card(figures, "promises").figure == "UNKNOWN"
 
 
 def test_an_unknown_rate_is_unknown() -> None:

@@ -63,8 +63,14 @@ def test_a_receipt_of_another_key_is_refused_and_the_key_is_named() -> None:
 
 
 def test_a_receipt_that_claims_our_key_but_was_signed_by_another_is_refused() -> None:
+    claimed = receipt().line(OTHER).replace(f" {OTHER.id} ", f" {KEY.id} ")
     with pytest.raises(ReceiptInvalid, match="MAC"):
-        read_receipt(receipt().line(OTHER), keys=(KEY,))
+        read_receipt(claimed, keys=(KEY,))
+
+
+def test_a_receipt_that_was_remembered_under_an_older_key_is_signed_and_named_by_the_newer() -> None:
+    line = receipt(key_id=OTHER.id).line(KEY)
+    assert read_receipt(line, keys=(KEY,)).key_id == KEY.id
 
 
 @pytest.mark.parametrize(

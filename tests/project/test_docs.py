@@ -12,6 +12,7 @@ from console.api.log.problems import STATUSES as LOG_STATUSES
 from console.api.log.problems import LogProblem
 from console.api.problems import STATUSES
 from evidence.log_standing import log_standings
+from ingestion import promises
 from ingestion.autoscale.standing import keep_standing
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import LatencyRecorder, Stage
@@ -67,6 +68,7 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     add_aged({"payloads": 1}, client=buffer.client)
     keep_standing(STANDING, buffer=buffer)
     keep_log_figures([standing.figures for standing in log_standings()], buffer=buffer)
+    promises.keep_standing(promises.PromiseStanding(whole_us=buffer.now_us()), buffer=buffer)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in TotalsCollector().collect()

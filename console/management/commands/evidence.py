@@ -8,6 +8,7 @@ from console.management.evidence import (
     download,
     publications,
     publish,
+    receipt,
     republish,
     restart_log,
     upload,
@@ -18,6 +19,7 @@ from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
 VERBS: tuple[ModuleType, ...] = (
+    receipt,
     upload,
     list_all,
     download,

@@ -161,6 +161,8 @@ if #fresh > 0 then
       oldest[i] = prefix .. oldest[i]
     end
     redis.call('UNLINK', unpack(oldest))
+    -- so that a place in the list has a number for ever; of a wrong type it costs the reader its place, nobody an append
+    redis.pcall('INCRBY', KEYS[3] .. '-dropped', #oldest)
   end
 end
 for i = 1, lane_count do

@@ -6,20 +6,20 @@ import base64
 import socket
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import transaction
 
 from autocom.kernel.signed_note import NoteKey, open_note
 from autocom.kernel.signing_keys import new_signing_key, signers_of
+from evidence.audit import Actor
 from evidence.log.keys import known_keys
 from evidence.log.names import LogName
 from evidence.log.reads import checkpoint_note
-from evidence.log.sealer import _begin, seal_everything
+from evidence.log.sealer import begin_anew as begin_log_anew
+from evidence.log.sealer import seal_everything
 from evidence.models import LogKey, Seal
 from evidence.witnesses.witness import file_name
 from ingestion.models import Batch
@@ -151,8 +151,7 @@ def test_a_witness_that_pins_the_old_key_takes_what_both_keys_signed(auditor: Au
 
 
 def begin_anew(after: Seal) -> Seal:
-    with transaction.atomic():
-        _begin(LogName.EVENTS, now=datetime.now(UTC), after=after)
+    begin_log_anew(LogName.EVENTS, actor=Actor.command_line("ops"), reason=f"{after.incarnation.origin} was lost")
     return seal_events(batches=2)
 
 
