@@ -63,14 +63,15 @@ def _delivery_findings(
         yield RowFinding("changed", where, f"its provider is {delivery.provider}, that of its events is another")
     if any(row.received_at != delivery.received_at for row in vouched):
         yield RowFinding("changed", where, "its time of receipt is not that of its events")
-    is_reproduced = any(
-        event.content_sha256 == row.content_sha256 and is_same(row, event)
-        for row in vouched
-        if (event := events.get(position_of(row.event_id)))
-    )
-    if is_reproduced and len(events) != delivery.event_count:
+    if len(events) != delivery.event_count and _is_reproduced(vouched, events):
         what = f"it says that it has {delivery.event_count} events, its body has {len(events)}"
         yield RowFinding("changed", where, what)
+
+
+def _is_reproduced(vouched: list[StoredRow], events: Mapping[int, IdentifiedEvent]) -> bool:
+    """True where the adapter still sees one of the events at least as it did then."""
+    pairs = [(row, event) for row in vouched if (event := events.get(position_of(row.event_id)))]
+    return any(event.content_sha256 == row.content_sha256 and is_same(row, event) for row, event in pairs)
 
 
 def _forged_findings(row: StoredRow, payload: bytes | None, *, batch: Batch) -> Iterator[RowFinding]:

@@ -216,6 +216,8 @@ def test_an_entry_that_somebody_copied_on_its_lane_leaves_one_row_and_one_leaf(l
     )
     lanes.drain()
     assert QuarantinedEvent.objects.count() + DeadLetter.objects.count() == 1
+    ranges = list(Batch.objects.order_by("number").values_list("first_sequence", "last_sequence"))
+    assert ranges == [(1, 3), (4, 4)]  # nothing was in the second, and the cursor moved
     assert_every_batch_is_proved()
 
 
