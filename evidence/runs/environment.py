@@ -31,7 +31,7 @@ def environment_of_run(*, captured_at: datetime) -> dict[str, Any]:
         "captured_at": captured_at.isoformat(timespec="seconds"),
         "autocom": {"build": build(), **_commit()},
         "python": told["python"],
-        "packages": {name: version for name, version in sorted(_packages().items())},
+        "packages": dict(sorted(_packages().items())),
         "lock_file_sha256": told["lock_file_sha256"],
         "settings": told["settings"],
         "host": {

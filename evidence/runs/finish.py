@@ -35,6 +35,7 @@ def capture(folder: Path, history: History, *, acknowledged_count: int) -> None:
 def record_run(folder: Path | None, summary: Mapping[str, Any], *, actor: Actor) -> AuditEntry:
     """The entry of a run; without a folder it has no digests. Raises django.db.Error, AuditLogBusy."""
     facts = {
+        "run_id": summary["run_id"],
         "provider": summary["provider"],
         "gate": str(summary["gate"]),
         "verdict": str(summary["verdict"]),
