@@ -730,7 +730,8 @@ def batch_line_of(line: bytes) -> BatchLine:
     kind, *fields = line.decode().split("\t")
     if kind != "acb1" or len(fields) != 11:
         raise ValueError(f"{line[:60]!r} is no line of a batch")
-    return BatchLine(*map(whole, fields[:9]), root=digest_of(fields[9]), committed_us=whole(fields[10]))
+    numbers = [whole(word) for word in fields[:9]]
+    return BatchLine._make([*numbers, digest_of(fields[9]), whole(fields[10])])
 
 
 class Seal(NamedTuple):
@@ -807,7 +808,8 @@ def read_log(folder: Path, *, where: str, keys: Sequence[Key], report: Report, i
 
 def _numbered(folder: Path, *, where: str, report: Report) -> set[str]:
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    for name in sorted(name for name in names if not re.fullmatch(r"\d{8,}\.txt", name)):
+    strangers = [name for name in names if not re.fullmatch(r"\d{8,}\.txt|\d{8,}\.tmp", name)]  # .tmp: being sealed
+    for name in sorted(strangers):
         report.found("unlisted", f"{where}/{name}", "does not belong here: names are numbers, such as 00000001.txt")
     return {name for name in names if re.fullmatch(r"\d{8,}\.txt", name)}
 
@@ -1045,7 +1047,8 @@ def _check_run_entry(bag: Bag, entries: Sequence[bytes]) -> None:
             bag.report.found("missing", "data/audit/entries.jsonl", f"no entry tells of the run {run_id}")
         for entry in mine[:1]:
             for name, digest in (entry["facts"].get("files") or {}).items():
-                path = next((path for path in (f"data/replay/{name}", f"data/environment/{name}") if bag.has(path)), "")
+                homes = (f"data/{part}/{name}" for part in ("replay", "environment", "latency"))
+                path = next(filter(bag.has, homes), "")
                 if path and bag.digests[path] != digest:
                     what = f"entry {entry['number']} of the audit log has the digest {digest}, the file another"
                     bag.report.found("changed", path, what)
@@ -1344,9 +1347,8 @@ def leaf_of(line: bytes, *, batch: int) -> Leaf:
         raise ValueError(f"{line[:60]!r} is no leaf of an event")
     names = [word.replace("%0A", "\n").replace("%09", "\t").replace("%25", "%") for word in words[1:4]]
     digest_of(words[9])
-    numbers = list(map(whole, words[4:8]))
-    event_id = UUID(words[10])
-    return Leaf(kind, names[0], names[1], names[2], *numbers, digest_of(words[8]).hex(), event_id, batch)
+    place = [whole(word) for word in words[4:8]]
+    return Leaf._make([kind, *names, *place, digest_of(words[8]).hex(), UUID(words[10]), batch])
 
 
 class Row(NamedTuple):
@@ -1418,10 +1420,10 @@ def _check_batches(bag: Bag, lineage: Lineage, *, kept: Sequence[str]) -> dict[i
 
 def _check_log_paths(bag: Bag, indexes: dict[int, bytes], checkpoint: Checkpoint) -> None:
     where = "data/lineage/proofs.tsv"
-    paths = {}
+    paths: dict[int, list[bytes]] = {}
     for row in bag.lines(where):
-        index, _, words = row.decode().partition("\t")
-        paths[whole(index)] = [digest_of(word) for word in words.split(",") if word]
+        number, _, words = row.decode().partition("\t")
+        paths[whole(number)] = [digest_of(word) for word in words.split(",") if word]
     for index in sorted(paths.keys() - indexes.keys()):
         bag.report.found("invalid", where, f"a path for index {index}, which no batch of the run has")
     for index, line in indexes.items():
@@ -1803,8 +1805,8 @@ def hdr_counts(log: str) -> Counter[int]:
 
 def _hdr_payload(data: bytes) -> dict[int, int]:
     """ZigZag LEB128 numbers: a positive one is a count, a negative one so many counters of zero."""
-    cookie, length, offset, digits, _, highest = struct.unpack(">IIIIQQ", data[:32])
-    if cookie & ~0xF0 != COOKIE_V2 & ~0xF0 or (offset, digits, highest) != (0, 3, HIGHEST_US):
+    cookie, length, offset, digits, lowest = struct.unpack(">IIIIQ", data[:24])
+    if cookie & ~0xF0 != COOKIE_V2 & ~0xF0 or (offset, digits, lowest) != (0, 3, 1):
         raise ValueError("an HDR histogram of another shape")
     numbers, at, end, index = {}, 40, 40 + length, 0
     while at < end:
@@ -1883,6 +1885,7 @@ RECONCILED = {
     "idempotency_violations",
     "order_violations",
     "lost",
+    "duplicates",
     "corrupted",
     "unexpected",
     "misplaced",
@@ -1956,7 +1959,8 @@ def _figure(metric: str, figures: dict[str, Any]) -> float | None:
     value: Any = figures
     for name in metric.split("."):
         value = value.get(name) if isinstance(value, dict) else None
-    return None if value is None or value != value else float(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
 
 
 def judged(criterion: dict[str, Any], figures: dict[str, Any]) -> tuple[float | None, str]:
@@ -2084,6 +2088,7 @@ def verify_folder(folder: Path, *, keys: Sequence[Key] = (), kept: Sequence[str]
                 bag.report.differs("bag-info.txt", name, said=info[name], recomputed=value)
         bag.report.told.update(run=verdict["run_id"], gate=f"{verdict['gate']} {verdict['version']}")
         bag.report.told.update(verdict=verdict["verdict"], missing=verdict["missing"], files=len(bag.digests))
+        bag.report.told["spec_sha256"] = bag.digests["data/gate/spec.json"]  # to be compared with the gate agreed on
     return bag.report
 
 
@@ -2137,33 +2142,46 @@ def verify_proof(text: str, *, keys: Sequence[Key], receipt: str = "") -> Report
     report = Report()
     with report.reading("proof"):
         head, separator, note = text.partition("\n\n")
-        kind, leaf_text, at, count, way, batch_text, c2sp, index_text, *hashes = head.split("\n")
+        kind, leaf_text, at, count, way, batch_text, c2sp, n, *hashes = head.split("\n")
         if (kind, c2sp, separator) != ("autocom-proof/1", "c2sp.org/tlog-proof@v1", "\n\n"):
             raise ValueError("no proof of version 1")
-        line, batch_line = _after("leaf", leaf_text), _after("batch", batch_text)
+        batch_line = _after("batch", batch_text).encode()
         position, size, index = (
-            whole(_after(name, word)) for name, word in (("position", at), ("leaf_count", count), ("index", index_text))
+            whole(_after("position", at)),
+            whole(_after("leaf_count", count)),
+            whole(_after("index", n)),
         )
-        path = [digest_of(word) for word in way.split(" ")[1:]]
         if way.split(" ")[0] != "path":
             raise ValueError("the line `path` is missing")
-        batch, checkpoint = (
-            batch_line_of(batch_line.encode()),
-            signed_checkpoint(note, where="checkpoint", keys=keys, report=report),
-        )
-        leaf = leaf_of(line.encode(), batch=batch.number)
-        root = root_by_path(leaf_hash(line.encode()), path, position=position, size=size)
-        if root != batch.root or size != batch.leaf_count:
+        path = [digest_of(word) for word in way.split(" ")[1:]]
+        batch = batch_line_of(batch_line)
+        checkpoint = signed_checkpoint(note, where="checkpoint", keys=keys, report=report)
+        is_aged = leaf_text.startswith("leaf_sha256 ")
+        line = b"" if is_aged else _after("leaf", leaf_text).encode()
+        hashed = digest_of(_after("leaf_sha256", leaf_text)) if is_aged else leaf_hash(line)
+        if root_by_path(hashed, path, position=position, size=size) != batch.root or size != batch.leaf_count:
             report.found("proof", "path", f"the leaf does not lead to the root of batch {batch.number}")
         log_path = [base64.b64decode(word, validate=True) for word in hashes]
-        root = root_by_path(leaf_hash(batch_line.encode()), log_path, position=index, size=checkpoint.size)
+        root = root_by_path(leaf_hash(batch_line), log_path, position=index, size=checkpoint.size)
         if root != checkpoint.root:
             report.found("proof", "index", "the batch does not lead to the root of the checkpoint")
-        if receipt:
-            _check_receipt(receipt, leaf, report=report)
-        report.told.update(event=str(leaf.event_id), leaf=line.replace("\t", " "), batch=batch.number)
+        if is_aged:
+            report.unknown.append("the event aged out: its leaf's hash is in the log, and nothing tells what it was")
+        else:
+            _tell_leaf(line, batch, receipt=receipt, report=report)
+        report.told.update(batch=batch.number, committed_us=batch.committed_us)
         report.told.update(log=f"{checkpoint.origin} {checkpoint.size} {checkpoint.root.hex()}")
     return report
+
+
+def _tell_leaf(line: bytes, batch: BatchLine, *, receipt: str, report: Report) -> None:
+    leaf = leaf_of(line, batch=batch.number)
+    in_range = batch.first_sequence <= leaf.sequence <= batch.last_sequence
+    if (leaf.lane, leaf.epoch) != (batch.lane, batch.epoch) or not in_range:
+        report.found("proof", "leaf", f"the event does not lie in batch {batch.number}")
+    if receipt:
+        _check_receipt(receipt, leaf, report=report)
+    report.told.update(event=str(leaf.event_id), leaf=line.decode("utf-8", "surrogatepass").replace("\t", " "))
 
 
 def _after(name: str, line: str) -> str:
