@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from autocom.evidence_store import storage_of
 from autocom.kernel.env import EnvReader
 from autocom.kernel.errors import ConfigurationError
 from autocom.kernel.signed_note import SigningKeyInvalid
@@ -25,6 +26,7 @@ SECRET_LENGTH_AT_LEAST = 24
 BODY_LIMIT_DEFAULT_BYTES = 1_048_576
 LANES_TOTAL_BYTES = 536_870_912  # of all lanes at their default bounds
 SEEN_BOUND_DEFAULT_COUNT = 1_000_000
+EVIDENCE_LIMIT_DEFAULT_BYTES = 268_435_456
 SEEN_BYTES = 300  # of an identity in Redis with its place in their order, as measured
 LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
 LOCAL_KEYS = (*LOCAL_SECRETS, "LOG_SIGNING_KEY")  # the last one is needed by nobody but the sealer
@@ -50,6 +52,9 @@ class Environment:
     app_base_url: str
     evidence_root: Path
     evidence_endpoint: str
+    evidence_limit_bytes: int
+    evidence_quota_bytes: int
+    evidence_store_url: str
     data_dir: Path
     console_port: int
     ingress_port: int
@@ -98,6 +103,14 @@ class Environment:
             app_base_url=base_url,
             evidence_root=Path(read.text("EVIDENCE_ROOT", default=str(data_dir / "evidence"))),
             evidence_endpoint=read.url("EVIDENCE_ENDPOINT", schemes=("http", "https")),
+            evidence_limit_bytes=read.integer(
+                "EVIDENCE_LIMIT_BYTES",
+                default=EVIDENCE_LIMIT_DEFAULT_BYTES,
+                at_least=1_048_576,
+                at_most=1_099_511_627_776,
+            ),
+            evidence_quota_bytes=read.integer("EVIDENCE_QUOTA_BYTES", default=0, at_least=0, at_most=1 << 60),
+            evidence_store_url=_store_url(read),
             data_dir=data_dir,
             console_port=read.integer("CONSOLE_PORT", default=8000, at_least=1, at_most=65535),
             ingress_port=read.integer("INGRESS_PORT", default=8001, at_least=1, at_most=65535),
@@ -201,6 +214,16 @@ def _log_name(read: EnvReader, *, base_url: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._/-]{1,100}", name):
         read.mistakes.append(f"LOG_NAME is {name!r}: write host and path, such as autocom.example.com/log")
     return name
+
+
+def _store_url(read: EnvReader) -> str:
+    value = read.text("EVIDENCE_STORE_URL", default="")
+    if value:
+        try:
+            storage_of(value)
+        except (ConfigurationError, ValueError) as error:
+            read.mistakes.append(f"EVIDENCE_STORE_URL: {error if isinstance(error, ConfigurationError) else 'no URL'}")
+    return value
 
 
 def _keys(read: EnvReader, name: str) -> tuple[str, ...]:

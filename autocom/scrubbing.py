@@ -37,6 +37,7 @@ TEXT_LIMIT_CHARS = 500
 _DATA = re.compile(
     r"acr1 .*"  # a receipt
     r"|(?i:\b(?:bearer|basic)) [^\s,;]+"
+    r"|\bacst_[0-9a-zA-Z_]+"  # a service token
     r"|(?<=://)[^/@\s]+@"  # the credentials of a URL
     r"|\b[0-9a-fA-F]{64,}\b"  # a digest or signature
     r"|[{\[].*[}\]]"  # JSON, or Python's writing of it

@@ -14,6 +14,7 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.urls import reverse_lazy
 
 from autocom.environment import environment_or_exit
+from autocom.evidence_store import storage_of
 from console.theme import UNFOLD  # noqa: F401  (a setting)
 
 # RQ reads its key prefix at import: one hash tag for the lanes and RQ lets one script touch both, in a cluster too
@@ -147,10 +148,12 @@ STATIC_ROOT = (
 STATICFILES_DIRS = [BASE_DIR / "console" / "static-overrides"]  # found before the theme's own files
 WHITENOISE_USE_FINDERS = True
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)  # whitenoise; see STATIC_ROOT
-STORAGES = {
+STORAGES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+if AUTOCOM.evidence_store_url:  # else artifacts stay below EVIDENCE_ROOT
+    STORAGES["evidence"] = storage_of(AUTOCOM.evidence_store_url)
 
 SECURE_SSL_REDIRECT = BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None

@@ -50,6 +50,10 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Proof",
+        (Item("Evidence", "inventory_2", "admin:evidence_artifact_changelist", Permission.EVIDENCE_READ),),
+    ),
+    Section(
         "Access",
         (
             Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),

@@ -30,6 +30,18 @@ def milliseconds(value_ms: float | None) -> str:
     return f"{value_ms:.1f} ms" if value_ms >= 9.995 else f"{value_ms:.2f} ms"
 
 
+def size(count_bytes: int) -> str:
+    """`812 bytes`, `1.4 KiB`, `256.0 MiB`."""
+    if count_bytes < 1_024:
+        return f"{count_bytes} byte{'' if count_bytes == 1 else 's'}"
+    value = float(count_bytes)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1_024
+        if value < 1_024:
+            return f"{value:,.1f} {unit}"
+    return f"{value / 1_024:,.1f} TiB"
+
+
 def between(start: datetime, end: datetime) -> str:
     """The time from one moment to another; a negative one (two machines' clocks) keeps its sign."""
     passed_ms = (end - start) / timedelta(milliseconds=1)

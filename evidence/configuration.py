@@ -20,7 +20,7 @@ from autocom.kernel.errors import AutocomError
 from evidence.audit import Act, Actor, record
 
 SHOWN_TEXTS = frozenset({"sentry_environment", "ingress_host"})
-SHOWN_ADDRESSES = frozenset({"db_url", "redis_url", "app_base_url", "evidence_endpoint"})
+SHOWN_ADDRESSES = frozenset({"db_url", "redis_url", "app_base_url", "evidence_endpoint", "evidence_store_url"})
 LOCK_FILE = "requirements.txt"
 
 log = logging.getLogger(__name__)

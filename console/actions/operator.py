@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from console.access import Permission
+from console.service_tokens.check import ServiceAccount
 from evidence.audit import Act, Actor, record
 
 
@@ -27,6 +28,11 @@ class Operator:
     @classmethod
     def signed_in(cls, user: Any) -> Self:
         return cls(actor=Actor.person(user), has=user.has_perm)
+
+    @classmethod
+    def service(cls, account: ServiceAccount) -> Self:
+        """A program with its token: its scopes say what it may."""
+        return cls(actor=account.actor, has=account.has_perm)
 
     @classmethod
     def command_line(cls, name: str | None) -> Self:

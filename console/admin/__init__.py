@@ -2,6 +2,7 @@
 
 from console.admin import (
     accounts,
+    artifacts,
     audit,
     batches,
     dead_letters,
@@ -15,6 +16,7 @@ from console.admin import (
 
 __all__ = [
     "accounts",
+    "artifacts",
     "audit",
     "batches",
     "dead_letters",

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evidence.charts.axis import Tick, anchor, milliseconds_label, ticks_between
+from evidence.charts.axis import Tick, anchor_at, milliseconds_label, ticks_between
 
 HEIGHT = 150.0
 TOP = 22.0  # room for the objective's label
@@ -134,7 +134,7 @@ def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float, widt
         baseline=baseline,
         bars=bars,
         ticks=ticks_between(x, low_ms=low_ms, high_ms=high_ms, width=width),
-        objective=Tick(objective_x, milliseconds_label(objective_ms), anchor(objective_x, width)),
+        objective=Tick(objective_x, milliseconds_label(objective_ms), anchor_at(objective_x, width)),
         objective_top=TOP - 6,
     )
 

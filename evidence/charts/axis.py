@@ -30,7 +30,7 @@ def ticks_between(x: Callable[[float], float], *, low_ms: float, high_ms: float,
         if not low_ms <= value_ms <= high_ms:
             continue
         at, label = x(value_ms), milliseconds_label(value_ms)
-        anchor = anchor(at, width)
+        anchor = anchor_at(at, width)
         label_width = len(label) * LABEL_CHARACTER_WIDTH
         left = at - {"start": 0.0, "middle": label_width / 2, "end": label_width}[anchor]
         if left >= free_from:
@@ -39,7 +39,7 @@ def ticks_between(x: Callable[[float], float], *, low_ms: float, high_ms: float,
     return ticks
 
 
-def anchor(x: float, width: float) -> str:
+def anchor_at(x: float, width: float) -> str:
     """Text at an edge grows inwards, or the viewBox cuts it."""
     if x > width - 30:
         return "end"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from evidence.charts.axis import Tick, anchor, milliseconds_label, ticks_between
+from evidence.charts.axis import Tick, anchor_at, milliseconds_label, ticks_between
 
 WIDTH, HEIGHT = 720.0, 240.0
 TOP, BOTTOM, SIDE = 46.0, 28.0, 16.0
@@ -110,7 +110,7 @@ def _marked(scale: _Scale, marks_ms: Mapping[str, float], baseline: float) -> li
 def _label(scale: _Scale, value_ms: float, text: str) -> Tick:
     x = scale.x(value_ms)
     side = "end" if x > WIDTH / 2 else "start"
-    return Tick(x - 4 if side == "end" else x + 4, text.strip(), side if 30 < x < WIDTH - 30 else anchor(x, WIDTH))
+    return Tick(x - 4 if side == "end" else x + 4, text.strip(), side if 30 < x < WIDTH - 30 else anchor_at(x, WIDTH))
 
 
 def _text(tick: Tick, y: float) -> str:

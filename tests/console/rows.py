@@ -12,7 +12,8 @@ from autocom.kernel.clock import us_of
 from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
 from evidence.audit import Act, Actor, record
-from evidence.models import AuditEntry
+from evidence.models import Artifact, AuditEntry
+from evidence.store import put, register
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
 from ingestion.models import (
@@ -65,6 +66,17 @@ def audit_row() -> AuditEntry:
             reason="somebody gave a reason that goes on for a while",
             facts={"scheme": "generic", "options": []},
         )
+
+
+def artifact_row() -> Artifact:
+    """In the store of all tests, registered twice."""
+    artifact = put(iter([b'{"events": 30000}']), limit_bytes=1_000)
+    with transaction.atomic():
+        register(artifact, name="summary.json", actor=Actor.process("rows"))
+        register(
+            artifact, name=f"{'long-name-' * 20}.json", actor=Actor.command_line("rows"), note="kept for gate A\nagain"
+        )
+    return artifact
 
 
 def _common(received_at: datetime, fields: dict[str, Any]) -> dict[str, Any]:

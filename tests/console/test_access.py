@@ -14,7 +14,7 @@ from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
-from evidence.models import AuditEntry
+from evidence.models import Artifact, AuditEntry
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -25,11 +25,19 @@ from ingestion.models import (
     QuarantinedEvent,
     SuppressedDuplicate,
 )
-from tests.console.rows import batch_row, dead_letter_row, duplicate_row, event_row, provider_row, quarantined_row
+from tests.console.rows import (
+    artifact_row,
+    batch_row,
+    dead_letter_row,
+    duplicate_row,
+    event_row,
+    provider_row,
+    quarantined_row,
+)
 
 pytestmark = pytest.mark.django_db
 
-READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident, AuditEntry)
+READ_ONLY = (Event, DeadLetter, SuppressedDuplicate, QuarantinedEvent, Batch, Lane, LaneIncident, AuditEntry, Artifact)
 
 
 def one_row_each() -> dict[type, Any]:
@@ -45,6 +53,7 @@ def one_row_each() -> dict[type, Any]:
         Provider: provider_row(),
         User: User.objects.create_user("subject"),
         Group: Group.objects.create(name="subject"),
+        Artifact: artifact_row(),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
     }
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from ingestion.secret_box import unseal
 from tests.console.conftest import OpenPage, faults
 from tests.console.rows import (
     ago,
+    artifact_row,
     audit_row,
     dead_letter_row,
     delivery_row,
@@ -31,6 +33,7 @@ from tests.console.rows import (
     quarantined_row,
     refusal_rows,
 )
+from tests.support.evidence import digest, place_of, use_store
 from tests.support.resting import rest
 from tests.support.schemes import RSA_KEY, TOPIC, certified
 
@@ -108,6 +111,11 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "audit_found": "/admin/evidence/auditentry/?q=act:provider.added",
         "audit_entry": change(audit_row()),
         "audit_verify": reverse("admin:evidence_auditentry_verify"),
+        "artifacts": "/admin/evidence/artifact/",
+        "artifacts_nothing": "/admin/evidence/artifact/?q=nothing-like-it",
+        "artifact": change(artifact := artifact_row()),
+        "artifact_upload": reverse("admin:evidence_artifact_upload"),
+        "artifact_verify": reverse("admin:evidence_artifact_verify", args=[artifact.pk]),
         "app": "/admin/ingestion/",
         "users": "/admin/auth/user/",
         "user": change(User.objects.create_user("subject", is_staff=True)),
@@ -430,3 +438,33 @@ def test_a_secret_is_rotated_copied_and_the_old_one_revoked_by_hand(
     page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("is revoked")).to_be_visible()
     expect(page.get_by_role("cell", name="ended")).to_be_visible()
+
+
+def test_a_file_is_uploaded_verified_and_saved_by_hand(
+    open_page: OpenPage, transactional_db: None, settings: Any, tmp_path: Path
+) -> None:
+    use_store(settings, tmp_path / "evidence")
+    (file := tmp_path / "page.svg").write_bytes(b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>')
+    page = open_page(Role.DRI, width=390)
+    page.goto("/admin/evidence/artifact/")
+    page.get_by_role("link", name="Upload").click()
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_label("Expected SHA-256").fill("0" * 64)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("not 000000")).to_be_visible()
+    assert faults(page) == []
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_label("Expected SHA-256").fill(digest(file.read_bytes()))
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("Stored: page.svg.")).to_be_visible()
+    assert faults(page) == []
+    with page.expect_download() as download:  # saved, and not opened
+        page.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "page.svg"
+    assert Path(download.value.path()).read_bytes() == file.read_bytes()
+    page.get_by_role("link", name="Verify now").click()
+    expect(page.get_by_text("PASS")).to_be_visible()
+    place_of(tmp_path / "evidence", digest(file.read_bytes())).write_bytes(b"<svg/>")
+    page.reload()
+    expect(page.get_by_text("FAIL: changed")).to_be_visible()
+    assert faults(page) == []

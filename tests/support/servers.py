@@ -23,6 +23,7 @@ OUTSIDE = (
     "AUTOCOM_PROCESS",
     "AUTOCOM_SUPERVISED",
     "EVIDENCE_ROOT",
+    "EVIDENCE_STORE_URL",
 )
 BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))
 BASE.chmod(0o755)  # the servers' own user must get through to its directories below

@@ -1,0 +1,83 @@
+"""Refusals of the API: RFC 9457 problem+json with a stable code. `docs/evidence.md` lists them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse
+from rest_framework.exceptions import APIException, AuthenticationFailed, MethodNotAllowed, NotAuthenticated
+
+from autocom.kernel.errors import AutocomError
+from console.api.authentication import REALM
+from evidence.errors import AuditLogBusy
+from evidence.store import errors
+
+RETRY_AFTER_SECONDS = 10
+STATUSES: Mapping[str, int] = {
+    "evidence_request_invalid": 400,
+    "evidence_length_required": 411,
+    errors.DigestInvalid.code: 400,
+    errors.Incomplete.code: 400,
+    errors.ArtifactUnknown.code: 404,
+    errors.ChecksumMismatch.code: 409,
+    errors.ArtifactChanged.code: 500,
+    errors.ArtifactMissing.code: 500,
+    errors.TooLarge.code: 413,
+    errors.PartialBusy.code: 503,
+    errors.TooManyPartials.code: 503,
+    errors.QuotaReached.code: 507,
+    errors.StoreUnavailable.code: 503,
+    AuditLogBusy.code: 503,
+    "service_token_refused": 401,
+    "authentication_required": 401,
+    "permission_refused": 403,
+    "method_not_allowed": 405,
+}
+
+
+class RequestInvalid(errors.StoreError):
+    code = "evidence_request_invalid"
+
+
+class LengthRequired(errors.StoreError):
+    code = "evidence_length_required"
+
+    def __init__(self) -> None:
+        super().__init__("send a Content-Length with a number of bytes; chunked bodies are not taken")
+
+
+def problem(error: Exception, context: Mapping[str, Any]) -> HttpResponse:  # noqa: ARG001  (DRF gives it)
+    """As DRF's exception handler. Raises what is no refusal, for Django's 500."""
+    match error:
+        case AutocomError() if error.code in STATUSES:
+            return problem_response(error.code, str(error), retryable=error.retryable)
+        case AuthenticationFailed():
+            codes = error.get_codes()
+            code = codes if codes in STATUSES else "permission_refused"
+            return problem_response(str(code), str(error.detail))
+        case NotAuthenticated():
+            return problem_response("authentication_required", "send a service token as Authorization: Bearer acst_…")
+        case PermissionDenied():
+            return problem_response("permission_refused", f"this takes the permission {error}")
+        case APIException(status_code=403):  # DRF's own word for a missing CSRF header
+            return problem_response("permission_refused", str(error.detail))
+        case MethodNotAllowed():
+            return problem_response("method_not_allowed", str(error.detail))
+        case Http404():
+            return problem_response(errors.ArtifactUnknown.code, "there is no such address")
+    raise error
+
+
+def problem_response(code: str, detail: str, *, retryable: bool = False) -> HttpResponse:
+    status = STATUSES[code]
+    body = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": detail}
+    response = HttpResponse(json.dumps(body), status=status, content_type="application/problem+json")
+    if status == 401:
+        response["WWW-Authenticate"] = REALM
+    if retryable:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response["Cache-Control"] = "no-store"
+    return response
