@@ -42,7 +42,8 @@ from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
 
 CLEAN, FINDINGS, WRONG_USAGE, UNKNOWN = 0, 1, 2, 3
-MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError, struct.error)
+FORMAT_ERRORS = (struct.error, zlib.error, csv.Error)
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError, *FORMAT_ERRORS)
 SHOWN_COUNT = 50  # findings printed one by one; all of them are in --json
 
 
@@ -55,6 +56,10 @@ class Finding(NamedTuple):
     fault: str
     where: str
     what: str
+
+
+class ToldMissing(Exception):
+    """A file that is not there, and the bundle says so and why: its verdict has to answer for it."""
 
 
 @dataclass
@@ -77,6 +82,8 @@ class Report:
         """What cannot be read is a finding, and the rest is checked all the same."""
         try:
             yield
+        except ToldMissing:
+            pass
         except FileNotFoundError:
             self.found("missing", where, "the file is not there")
         except MALFORMED as error:
@@ -466,14 +473,15 @@ class Bag:
     report: Report
     digests: dict[str, str] = field(default_factory=dict)
     keys: list[Key] = field(default_factory=list)  # the one that signed, and those before it
+    absent: set[str] = field(default_factory=set)  # what data/missing.json tells of
 
     def has(self, path: str) -> bool:
         return path in self.digests
 
     def raw(self, path: str) -> bytes:
-        """Raises FileNotFoundError."""
+        """Raises FileNotFoundError, ToldMissing."""
         if path not in self.digests:
-            raise FileNotFoundError(path)
+            raise ToldMissing if path in self.absent else FileNotFoundError(path)
         return (self.folder / path).read_bytes()
 
     def text(self, path: str) -> str:
@@ -1770,6 +1778,7 @@ def doubt_count(run: Run) -> int:
 
 HIGHEST_US = 60_000_000
 HALF = 1_024  # of 2,048 counters a bucket, as three digits need
+HISTOGRAM_LIMIT_BYTES = 1 << 20  # unpacked
 COOKIE_V2, COOKIE_V2_ZIP = 0x1C849303, 0x1C849304
 
 
@@ -1799,7 +1808,7 @@ def hdr_counts(log: str) -> Counter[int]:
         cookie, length = struct.unpack(">II", packed[:8])
         if cookie & ~0xF0 != COOKIE_V2_ZIP & ~0xF0 or len(packed) != 8 + length:
             raise ValueError("no HDR histogram of version 2")
-        counts.update(_hdr_payload(zlib.decompress(packed[8:])))
+        counts.update(_hdr_payload(zlib.decompressobj().decompress(packed[8:], HISTOGRAM_LIMIT_BYTES)))
     return counts
 
 
@@ -2030,13 +2039,12 @@ def check_verdict(bag: Bag, figures: dict[str, Any] | None) -> dict[str, Any]:
 
 def _check_missing(bag: Bag, verdict: dict[str, Any]) -> list[str]:
     """Every file that the gate requires is there or told as missing. Returns those that are not there."""
-    told = {one["path"] for one in bag.json("data/missing.json")}
     required = bag.json("data/gate/spec.json")["required_files"]
     missing = sorted(path for path in required if not bag.has(path))
     for path in missing:
-        if path not in told:
+        if path not in bag.absent:
             bag.report.found("missing", path, "the gate requires it, and data/missing.json does not tell of it")
-    for path in sorted(path for path in told if bag.has(path)):
+    for path in sorted(filter(bag.has, bag.absent)):
         bag.report.found("invalid", "data/missing.json", f"{path} is told as missing, and it is there")
     if sorted(verdict["missing"]) != missing:
         bag.report.differs("data/gate/verdict.json", "missing", said=verdict["missing"], recomputed=missing)
@@ -2074,6 +2082,8 @@ def verify_folder(folder: Path, *, keys: Sequence[Key] = (), kept: Sequence[str]
     if not bag.keys:
         return bag.report
     info = check_bag_info(bag)
+    with bag.report.reading("data/missing.json"):
+        bag.absent = {str(one["path"]) for one in bag.json("data/missing.json") if str(one["why"])}
     lineage = check_lineage(bag, kept=kept)
     check_audit(bag, kept=kept)
     check_kept_origins(kept, origins=set(bag.report.told.pop("origins", [])), report=bag.report)

@@ -7,6 +7,7 @@ from types import ModuleType
 from console.management.evidence import (
     download,
     upload,
+    verify,
 )
 from console.management.evidence import list as list_all
 from console.management.evidence.errors import UsageWrong
@@ -16,11 +17,14 @@ VERBS: tuple[ModuleType, ...] = (
     upload,
     list_all,
     download,
+    verify,
 )
 
 
 class Command(VerbCommand):
-    help = "Keep, list, hand out and check evidence. Exit 0: done. 1: failed or refused. 2: wrong usage."
+    help = (
+        "Keep, list, hand out and check evidence. Exit 0: done. 1: failed or refused. 2: wrong usage. 3: inconclusive."
+    )
     name = "evidence"
     verbs = VERBS
     wrong_usage = UsageWrong

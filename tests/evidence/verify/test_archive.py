@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,7 @@ BAD: dict[str, Callable[[Path], Path]] = {
     "a tail": lambda path: archive_of(path, member("b/x"), tail=b"more"),
     "a second stream": lambda path: archive_of(path, member("b/x"), after=gzip.compress(b"more")),
     "empty": archive_of,
-    "no archive": lambda path: (path.write_bytes(b"hello") and path) or path,
+    "no archive": lambda path: Path(shutil.copy(__file__, path)),
 }
 
 

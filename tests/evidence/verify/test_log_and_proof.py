@@ -60,7 +60,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a segment gone": (lambda log: (log / "segments/00000002.txt").unlink(), "missing"),
     "a seal and its segment gone": (remove_seal, "gap"),
     "two seals swapped": (swap_seals, "invalid"),
-    "the end cut off, the checkpoint left": (lambda log: sorted((log / "seals").iterdir())[-1].unlink(), "gap"),
+    "the end cut off, the checkpoint left": (lambda log: max((log / "seals").iterdir()).unlink(), "gap"),
     "a seal's link changed": (lambda log: edit(log / "seals/00000002.txt", b"sha256 ", b"sha256 0"), "invalid"),
     "the checkpoint's signature": (lambda log: edit(log / "checkpoint", b"\n13\n", b"\n14\n"), "unsigned"),
     "a stranger": (lambda log: (log / "segments/notes.txt").write_text("?"), "unlisted"),
