@@ -13,7 +13,7 @@ from evidence.bundles.verify import Key, Report, as_json, as_text, key_of
 from evidence.store.reads import artifact_of
 
 HELP = (
-    "Verify an evidence bundle: its files, signatures, log and lineage, and every figure recomputed from its raw files. "
+    "Verify an evidence bundle: files, signatures, log and lineage, and every figure recomputed from its raw files. "
     "Exit 0: everything fits. 1: findings. 2: wrong usage. 3: nothing is wrong, and not everything could be checked."
 )
 
@@ -31,7 +31,7 @@ def run(*, bundle: str, key: list[str], kept: list[Path], json: bool, **_: objec
     keys = [_key(text) for text in key] or own_keys()
     if not keys:
         raise UsageWrong(
-            "nothing was ever signed here, so no key is known: give the key that must have signed by --key"
+            "nothing was ever signed here, so no key is known: give the one that must have signed by --key"
         )
     report = _verified(bundle, keys=keys, kept=[_text(path) for path in kept])
     say(as_json(report) if json else as_text(report))

@@ -54,7 +54,6 @@ def verify(*words: str) -> tuple[int, str]:
     return int(str(ended.value.code)), out.getvalue()
 
 
-@pytest.mark.django_db(transaction=True)
 def test_the_command_says_what_is_wrong_and_is_on_record(bundles: Bundles, tmp_path: Path) -> None:
     status, told = verify(str(bundles.made.archive))
     assert (status, told.splitlines()[-1]) == (0, "OK: everything fits")
@@ -64,12 +63,11 @@ def test_the_command_says_what_is_wrong_and_is_on_record(bundles: Bundles, tmp_p
     faults = {one["fault"] for one in json.loads(told)["findings"]}
     assert status == 1
     assert {"changed", "invalid"} <= faults
-    entries = AuditEntry.objects.filter(act="bundle.verified").order_by("number")
+    entries = list(AuditEntry.objects.filter(act="bundle.verified").order_by("number"))[-2:]
     assert [entry.facts["exit_status"] for entry in entries] == [0, 1]
     assert entries[1].facts["findings"]["changed"] >= 1
 
 
-@pytest.mark.django_db(transaction=True)
 def test_the_command_takes_another_key_and_refuses_what_is_none(bundles: Bundles) -> None:
     status, told = verify(str(bundles.made.archive), "--key", signer(seed=9).key.vkey)
     assert status == 1

@@ -113,7 +113,7 @@ def test_no_damage_stops_the_verification(sample: Sample) -> None:
         for damage in (changed, content[: len(content) // 2] if content else b"x", b'{"a":[1', b"\x00"):
             path.write_bytes(damage)
             told = {one.where for one in verify_folder(sample.folder).findings}
-            assert name in told or name in {"SHA256SUMS"}, (name, told)
+            assert name in told or name == "SHA256SUMS", (name, told)
         path.write_bytes(content)
 
 
