@@ -32,7 +32,7 @@ def leaf_of_row(row: LeafRow) -> bytes:
     return leaf_hash(line_of_row(row))
 
 
-def line_of_row(row: Event | DeadLetter) -> bytes:
+def line_of_row(row: LeafRow) -> bytes:
     """The row's leaf."""
     return leaf_line(
         kind=_kind(row),

@@ -1,6 +1,6 @@
 """Merkle tree hash of RFC 6962 section 2.1: SHA-256, leaves prefixed 0x00, nodes 0x01, left subtree a power of two."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from autocom.kernel.digest import sha256
 
@@ -46,6 +46,20 @@ def inclusion_path(hashes: Sequence[bytes], *, position: int) -> list[bytes]:
     if position < split:
         return [*inclusion_path(hashes[:split], position=position), root_of_hashes(hashes[split:])]
     return [*inclusion_path(hashes[split:], position=position - split), root_of_hashes(hashes[:split])]
+
+
+def inclusion_paths(hashes: Sequence[bytes], *, positions: Iterable[int]) -> Iterator[list[bytes]]:
+    """`inclusion_path` of each position, the tree hashed once. Raises IndexError for a position that has no leaf."""
+    levels = [list(hashes)]
+    while len(levels[-1]) > 1:
+        level = levels[-1]
+        paired = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        levels.append(paired + level[len(paired) * 2 :])  # an odd last node goes up unchanged
+    for position in positions:
+        if not 0 <= position < len(hashes):
+            raise IndexError(f"position {position} is outside the tree's {len(hashes)} leaves")
+        beside = ((level, (position >> height) ^ 1) for height, level in enumerate(levels[:-1]))
+        yield [level[at] for level, at in beside if at < len(level)]
 
 
 def root_of_path(leaf: bytes, path: Sequence[bytes], *, position: int, leaf_count: int) -> bytes:

@@ -4,17 +4,16 @@ The objective is an edge between two buckets, so no bar lies on both sides of it
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from evidence.charts.axis import Tick, anchor_at, milliseconds_label, ticks_between
 
 HEIGHT = 150.0
 TOP = 22.0  # room for the objective's label
 BOTTOM = 24.0  # room for the axis labels
 SIDE = 14.0
 BAR_HEIGHT_AT_LEAST = 2.0  # one slow event among thousands must still be seen
-LABELS_APART = 6.0
-LABEL_CHARACTER_WIDTH = 6.4  # of the widest digits at 11 px
-_TICKS_MS = tuple(base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +25,6 @@ class Bar:
     width: float
     height: float
     is_over: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    x: float
-    label: str
-    anchor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +96,6 @@ def histogram(
     )
 
 
-def milliseconds_label(value_ms: float) -> str:
-    """Short, for axes: `0.5 ms`, `120 ms`, `2 s`."""
-    if value_ms >= 1_000:
-        return f"{value_ms / 1_000:g} s"
-    return f"{value_ms:.4g} ms"
-
-
 def _with_lower_edges(buckets: Sequence[tuple[float, int]], objective_ms: float) -> list[_Bucket]:
     lower_edges = [0.0, *(upper for upper, _ in buckets)]
     return [
@@ -148,34 +133,10 @@ def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float, widt
         height=HEIGHT,
         baseline=baseline,
         bars=bars,
-        ticks=_ticks(x, low_ms=low_ms, high_ms=high_ms, width=width),
-        objective=Tick(objective_x, milliseconds_label(objective_ms), _anchor(objective_x, width)),
+        ticks=ticks_between(x, low_ms=low_ms, high_ms=high_ms, width=width),
+        objective=Tick(objective_x, milliseconds_label(objective_ms), anchor_at(objective_x, width)),
         objective_top=TOP - 6,
     )
-
-
-def _ticks(x: Callable[[float], float], *, low_ms: float, high_ms: float, width: float) -> list[Tick]:
-    """As many round values as fit without their labels meeting."""
-    ticks: list[Tick] = []
-    free_from = 0.0
-    for value_ms in _TICKS_MS:
-        if not low_ms <= value_ms <= high_ms:
-            continue
-        at, label = x(value_ms), milliseconds_label(value_ms)
-        anchor = _anchor(at, width)
-        label_width = len(label) * LABEL_CHARACTER_WIDTH
-        left = at - {"start": 0.0, "middle": label_width / 2, "end": label_width}[anchor]
-        if left >= free_from:
-            ticks.append(Tick(at, label, anchor))
-            free_from = left + label_width + LABELS_APART
-    return ticks
-
-
-def _anchor(x: float, width: float) -> str:
-    """Text at an edge grows inwards, or the viewBox cuts it."""
-    if x > width - 30:
-        return "end"
-    return "start" if x < 30 else "middle"
 
 
 def _drawn_lower(bucket: _Bucket) -> float:

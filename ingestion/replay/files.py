@@ -3,21 +3,16 @@
 import csv
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from hdrh.histogram import HdrHistogram
-from hdrh.log import HistogramLogWriter
-
 from ingestion.replay.errors import ReplayUsageError
 from ingestion.replay.figures import ack_latencies_us
+from ingestion.replay.histogram_log import histogram_of, write_log
 from ingestion.replay.history import History, Send
 from ingestion.replay.report import Report, summary
 
 JOURNAL_NAME: Final = "journal.jsonl"
-HIGHEST_US: Final = 60_000_000
-SIGNIFICANT_DIGITS: Final = 3
 NS_PER_SECOND: Final = 1_000_000_000
 SAMPLE_COLUMNS: Final = (
     "n",
@@ -89,24 +84,11 @@ def _outcome(send: Send) -> tuple[Any, ...]:
     )
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds")
-
-
 def _write_histogram(path: Path, history: History) -> None:
-    """Every latency is in it: one beyond a minute counts as a minute, or the histogram would drop it silently."""
-    histogram = HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS)
-    for latency_us in ack_latencies_us(history.sends):
-        histogram.record_value(min(max(latency_us, 1), HIGHEST_US))
-    start_seconds = history.wall_ns(history.start_ns) / NS_PER_SECOND
-    ends_ns = [attempt.ack_ns for send in history.sends for attempt in send.attempts]
-    end_seconds = history.wall_ns(max(ends_ns, default=history.start_ns)) / NS_PER_SECOND
-    with path.open("w", encoding="utf-8") as file:
-        log = HistogramLogWriter(file)
-        log.output_comment(f"[ack latency from the intended moment, microseconds, replay {history.run_id}]")
-        log.output_log_format_version()
-        log.output_base_time(0)
-        # Written here: the library's own output_start_time calls a method that datetime does not have.
-        log.output_comment(f"[StartTime: {start_seconds:f} (seconds since epoch), {_iso(start_seconds)}]")
-        log.output_legend()
-        log.output_interval_histogram(histogram, start_seconds, end_seconds, 1_000)
+    write_log(
+        path,
+        histogram_of(ack_latencies_us(history.sends)),
+        what=f"ack latency from the intended moment, microseconds, replay {history.run_id}",
+        start_seconds=history.wall_ns(history.start_ns) / NS_PER_SECOND,
+        end_seconds=history.wall_ns(history.end_ns) / NS_PER_SECOND,
+    )

@@ -203,6 +203,11 @@ class History:
         """True when the events were made here, so that names and digests of all of them are known."""
         return bool(self.header["is_generated"])
 
+    @property
+    def end_ns(self) -> int:
+        """Monotonic time of the last answer; of the start where there was none."""
+        return max((attempt.ack_ns for send in self.sends for attempt in send.attempts), default=self.start_ns)
+
     def wall_ns(self, monotonic_ns: int) -> int:
         """Nanoseconds since 1970 of a monotonic time of this run."""
         return monotonic_ns + int(self.header["wall_minus_monotonic_ns"])

@@ -19,7 +19,6 @@ from ingestion.models import (
     Event,
     QuarantinedEvent,
     SetAsideAttempt,
-    SetAsideFields,
     SetAsideState,
 )
 from ingestion.redrive.place import SetAside
@@ -142,13 +141,14 @@ class SettledAside:
     after: UUID = BEFORE_ALL
     not_proved: set[int] = field(default_factory=set)
 
-    def due(self) -> QuerySet[SetAsideFields]:
+    def due(self) -> QuerySet[DeadLetter] | QuerySet[QuarantinedEvent]:
         settled = Q(state_at__lt=self.before) | Q(state_at=None, **{f"{self.otherwise}__lt": self.before})
         return self.place.model.objects.filter(settled, self.bounds.allow("batch__"), state__in=SETTLED)
 
     def step(self, limit_count: int) -> int | None:
         found = self.due().filter(pk__gt=self.after).order_by("pk").select_for_update(of=("self",), skip_locked=True)
-        rows = list(found.select_related("batch").defer("payload_bytes")[: min(limit_count, BATCHES_LIMIT_COUNT)])
+        limited = found.select_related("batch").defer("payload_bytes")[: min(limit_count, BATCHES_LIMIT_COUNT)]
+        rows: list[DeadLetter | QuarantinedEvent] = [*limited]
         if not rows:
             return None
         self.after = rows[-1].pk

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.charts.histogram import LABEL_CHARACTER_WIDTH, Histogram, Tick, histogram
+from console.charts.histogram import Histogram, histogram
+from evidence.charts.axis import LABEL_CHARACTER_WIDTH, Tick
 
 EDGES_MS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 120.0, 200.0, 500.0, 1_000.0, 60_000.0, float("inf"))
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocom.kernel.merkle import EMPTY_ROOT, inclusion_path, leaf_hash, root_of_hashes, root_of_path
+from autocom.kernel.merkle import (
+    EMPTY_ROOT,
+    inclusion_path,
+    inclusion_paths,
+    leaf_hash,
+    root_of_hashes,
+    root_of_path,
+)
 
 
 def root_by_definition(leaves: list[bytes]) -> bytes:
@@ -83,3 +90,12 @@ def test_a_leaf_and_its_path_lead_to_the_root_and_nothing_else_does(leaves: list
 def test_a_position_outside_the_tree_has_no_path() -> None:
     with pytest.raises(IndexError, match="position 3 is outside"):
         inclusion_path([leaf_hash(b"")] * 3, position=3)
+
+
+@given(st.integers(1, 70))
+def test_many_paths_at_once_are_those_of_each_leaf_alone(size: int) -> None:
+    hashes = [leaf_hash(b"%d" % number) for number in range(size)]
+    alone = [inclusion_path(hashes, position=position) for position in range(size)]
+    assert list(inclusion_paths(hashes, positions=range(size))) == alone
+    with pytest.raises(IndexError):
+        list(inclusion_paths(hashes, positions=[size]))

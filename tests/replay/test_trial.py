@@ -223,4 +223,10 @@ def test_a_service_that_refuses_everything_fails_and_the_report_says_why(tmp_pat
         300,
         {"401 unauthorized": 300},
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"journal.jsonl", "samples.csv", "ack.hlog", "summary.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "journal.jsonl",
+        "samples.csv",
+        "ack.hlog",
+        "summary.json",
+        "environment.json",
+    }

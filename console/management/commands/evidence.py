@@ -12,6 +12,7 @@ from console.management.evidence import (
     republish,
     restart_log,
     upload,
+    verify,
     witness,
 )
 from console.management.evidence import list as list_all
@@ -19,6 +20,7 @@ from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
 VERBS: tuple[ModuleType, ...] = (
+    verify,
     receipt,
     upload,
     list_all,

@@ -10,7 +10,12 @@ from typing import Any, override
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error
 
+from autocom.kernel.errors import AutocomError
+from evidence.audit import Actor
+from evidence.runs.finish import capture, record_run
+from evidence.runs.folders import runs_root
 from ingestion.provider_book import DEFAULT
 from ingestion.replay.config import GeneratorConfig, target_of
 from ingestion.replay.errors import ReplayError, ReplayUsageError
@@ -18,7 +23,7 @@ from ingestion.replay.events import new_run_id
 from ingestion.replay.files import JOURNAL_NAME, prepare_folder, write_files
 from ingestion.replay.progress import ProgressLine
 from ingestion.replay.recording import read_recording
-from ingestion.replay.report import as_json, as_text
+from ingestion.replay.report import Report, as_json, as_text, summary
 from ingestion.replay.signing import default_signer_spec
 from ingestion.replay.stored_signer import stored_signer
 from ingestion.replay.trial import replay
@@ -57,7 +62,14 @@ class Command(BaseCommand):
             help="private key to sign with, for a provider of which only the public one is stored",
         )
         parser.add_argument("--gate", default=Gate.A, help="criteria to judge by; there is one set, a")
-        parser.add_argument("--out", type=Path, default=None, help="folder for journal, samples, histogram, summary")
+        parser.add_argument(
+            "--out",
+            type=Path,
+            default=None,
+            help="folder for journal, samples, histograms, summary and environment; default: EVIDENCE_ROOT/runs/<run>",
+        )
+        parser.add_argument("--no-files", action="store_true", help="leave no folder: no bundle can be made of the run")
+        parser.add_argument("--by", metavar="NAME", help="whose run it is, for the audit log; default: who runs this")
         parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
     @override
@@ -72,20 +84,40 @@ class Command(BaseCommand):
             self._refuse(error, status=EXIT_INCONCLUSIVE)
 
     def _run(self, options: dict[str, Any], *, scratch: Path) -> int:
-        folder: Path | None = options["out"]
         gate = _gate(options["gate"])
-        config = _config(options, journal_path=scratch / JOURNAL_NAME)
+        if options["out"] and options["no_files"]:
+            raise ReplayUsageError("--out and --no-files contradict each other: give one of them")
+        run_id = new_run_id(now=datetime.now(tz=UTC), rng=random.SystemRandom())
+        config = _config(options, run_id=run_id, journal_path=scratch / JOURNAL_NAME)
         if config.input_path:
             read_recording(config.input_path)  # refused before anything else is touched
+        folder = None if options["no_files"] else options["out"] or runs_root() / run_id
+        is_new = folder is not None and not folder.exists()
         if folder:
-            config = _config(options, journal_path=prepare_folder(folder))
+            config = _config(options, run_id=run_id, journal_path=prepare_folder(folder))
         line = ProgressLine(sys.stderr)
-        report = replay(config, gate=gate, on_progress=line)
+        try:
+            report = replay(config, gate=gate, on_progress=line)
+        except ReplayError:
+            if folder and is_new and not config.journal_path.exists():
+                folder.rmdir()  # nothing was sent: there is no run
+            raise
         line.end()
-        if folder:
-            write_files(folder, report)
+        self._keep(folder, report, actor=Actor.command_line(options["by"]))
         self.stdout.write(as_json(report) if options["json"] else as_text(report))
+        if folder and not options["json"]:
+            self.stdout.write(f"Files: {folder}")
         return report.exit_code
+
+    def _keep(self, folder: Path | None, report: Report, *, actor: Actor) -> None:
+        """A run is judged even where it cannot be recorded: then it is said, and no bundle can be complete."""
+        try:
+            if folder:
+                write_files(folder, report)
+                capture(folder, report.result.history, acknowledged_count=report.result.figures.acknowledged)
+            record_run(folder, summary(report), actor=actor)
+        except (Error, AutocomError) as error:
+            self.stderr.write(f"replay: the audit log has no entry of this run: {str(error).partition('\n')[0]}")
 
     def _refuse(self, error: ReplayError, *, status: int) -> None:
         self.stderr.write(f"replay: {error}")
@@ -100,10 +132,10 @@ def _gate(name: str) -> Gate:
         raise ReplayUsageError(f"--gate {name}: there is no such gate; known: {known}") from error
 
 
-def _config(options: dict[str, Any], *, journal_path: Path) -> GeneratorConfig:
+def _config(options: dict[str, Any], *, run_id: str, journal_path: Path) -> GeneratorConfig:
     target = options["target"] or f"http://127.0.0.1:{settings.AUTOCOM.ingress_port}"
     return GeneratorConfig(
-        run_id=new_run_id(now=datetime.now(tz=UTC), rng=random.SystemRandom()),
+        run_id=run_id,
         target=target_of(target),
         path=f"/webhooks/{options['provider']}",
         provider=options["provider"],

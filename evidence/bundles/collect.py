@@ -1,0 +1,43 @@
+"""Every group of parts, and why a required file is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from evidence.bundles.errors import NotThere
+from evidence.bundles.parts import audit, environment, faults, latency, lineage, log, replay
+from evidence.bundles.run import Run
+
+# parts whose source does not exist yet
+TO_COME = {
+    "data/budget/ledger.csv": "error budgets have no ledger yet",
+    "data/rbac/matrix.csv": "the matrix of permissions is not tested yet",
+}
+type Collect = Callable[[Run, Path], None]
+
+
+def collect(run: Run, into: Path, *, faults_folder: Path) -> Mapping[str, str]:
+    """Everything that there is of the run is below `into` afterwards. Why a path is not there, by path."""
+    absent = dict(TO_COME)
+    for paths, group in _groups(faults_folder):
+        try:
+            group(run, into)
+        except NotThere as error:
+            absent |= {path: str(error) for path in paths if not (into / path).exists()}
+    return absent
+
+
+def _groups(faults_folder: Path) -> Sequence[tuple[Sequence[str], Collect]]:
+    return (
+        (replay.PATHS, replay.collect),
+        (environment.PATHS, environment.collect),
+        (latency.CLIENT_PATHS, latency.collect_client),
+        (latency.RECEIVER_PATHS, latency.collect_receiver),
+        (latency.CONSUMER_PATHS, latency.collect_consumer),
+        (lineage.PATHS, lineage.collect),
+        (log.PATHS, log.collect),
+        (audit.PATHS, audit.collect),
+        (faults.PATHS, partial(faults.collect, folder=faults_folder)),
+    )

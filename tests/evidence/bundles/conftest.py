@@ -1,0 +1,82 @@
+"""Two real runs and their bundles: one through ingress, worker and log, one that a service refused."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+
+from evidence.bundles.make import MadeBundle, make
+from evidence.runs.folders import RunFolder, run_folder
+from ingestion.buffer.store import lane_buffer
+from tests.replay.stub import Reply, stub_service
+from tests.support.ingress import running_ingress
+from tests.support.log import own_log
+from tests.support.workers import database_url, running_worker
+
+
+@dataclass(frozen=True)
+class Bundles:
+    """`whole` and `refused` are runs; `made` is the bundle of the whole one by gate a."""
+
+    root: Path
+    whole: RunFolder
+    refused: RunFolder
+    made: MadeBundle
+    made_refused: MadeBundle
+
+    def unpacked(self, into: Path, made: MadeBundle | None = None) -> Path:
+        """The bundle's folder."""
+        archive = (made or self.made).archive
+        with tarfile.open(archive) as tar:
+            tar.extractall(into, filter="data")
+        return into / archive.name.removesuffix(".tar.gz")
+
+
+def replay(*arguments: str) -> str:
+    """The run's id."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("replay", *arguments, stdout=out, stderr=err)
+    lines = [line for line in out.getvalue().splitlines() if line.startswith("Files: ")]
+    assert lines, err.getvalue()
+    return Path(lines[0].removeprefix("Files: ")).name
+
+
+@pytest.fixture(scope="module")
+def bundles(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bundles]:
+    """In the database for the length of a module, since sealing commits."""
+    root = tmp_path_factory.mktemp("evidence")
+    with django_db_blocker.unblock(), own_log(root):
+        lane_buffer().client.flushdb()
+        try:
+            whole, refused = _whole_run(), _refused_run()
+            into = root / "made"
+            yield Bundles(root, whole, refused, make(whole, into=into), make(refused, into=into))
+        finally:
+            call_command("flush", interactive=False, verbosity=0)
+            lane_buffer().client.flushdb()
+
+
+def _whole_run() -> RunFolder:
+    with running_ingress(redis_url=settings.AUTOCOM.redis_url, db_url=database_url()) as ingress, running_worker():
+        target = f"http://127.0.0.1:{ingress.port}"
+        given = ["--count", "400", "--rate", "100", "--duplicates", "0.05", "--poison", "0.02", "--connections", "8"]
+        return run_folder(replay("--target", target, *given))
+
+
+def _refused_run() -> RunFolder:
+    def refuse(_: object) -> Any:
+        return lambda _: Reply(401, b'{"code":"unauthorized"}')
+
+    with stub_service(refuse) as service:
+        return run_folder(replay("--target", service.url, "--count", "300", "--rate", "600"))
