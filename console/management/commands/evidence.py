@@ -6,6 +6,7 @@ from types import ModuleType
 
 from console.management.evidence import (
     download,
+    export,
     upload,
 )
 from console.management.evidence import list as list_all
@@ -16,6 +17,7 @@ VERBS: tuple[ModuleType, ...] = (
     upload,
     list_all,
     download,
+    export,
 )
 
 
