@@ -120,7 +120,7 @@ class VerifyBundlePage(GuardedPage):
     http_method_names = ["post", "options"]
     site: AdminSite | None = None
 
-    def post(self, request: HttpRequest, sha256: str) -> HttpResponse:
+    def post(self, _: HttpRequest, sha256: str) -> HttpResponse:
         return self.render_to_response(self.get_context_data(sha256=sha256))
 
     @override
