@@ -115,3 +115,12 @@ def test_one_order_at_a_time_is_started(bundles: Bundles, monkeypatch: pytest.Mo
     settle(first.pk)
     assert start_next() == second.pk
     assert started == [first.pk, second.pk]
+
+
+def test_the_ops_job_has_a_process_of_its_own_make_what_was_asked_for(bundles: Bundles) -> None:
+    made = bundles.ordered
+    assert (made.state, made.why) == ("made", "")
+    assert made.bundle is not None
+    assert (made.bundle.run_id, made.bundle.gate) == (bundles.whole.run_id, "smoke")
+    told = {"act": "bundle.exported", "actor": "somebody", "subject": f"run {bundles.whole.run_id}"}
+    assert AuditEntry.objects.filter(**told).count() == 1
