@@ -28,6 +28,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
+        from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
         from console.pages.log import LogPage
         from console.pages.overview import OverviewFigures
         from console.pages.receipts import ReceiptProof, ReceiptsPage
@@ -40,6 +41,13 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
                 "receipts/proof/<uuid:event_id>/",
                 self.admin_view(ReceiptProof.as_view(site=self)),
                 name="receipt_proof",
+            ),
+            path("bundles/", self.admin_view(BundlesPage.as_view(site=self)), name="bundles"),
+            path("bundles/<str:sha256>/", self.admin_view(BundlePage.as_view(site=self)), name="bundle"),
+            path(
+                "bundles/<str:sha256>/verify/",
+                self.admin_view(VerifyBundlePage.as_view(site=self)),
+                name="bundle_verify",
             ),
         ]
         return [*ours, *super().get_urls()]

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from autocom.kernel.clock import SYSTEM_CLOCK
+from evidence.bundles.orders import start_next
 from evidence.errors import AuditLogBusy
 from evidence.log.errors import NoSigningKey, SealingRefused
 from evidence.log.names import LogName
@@ -88,3 +89,13 @@ def _say_unknown(problem: str) -> None:
         check.cannot_check(problem, buffer=lane_buffer())
     except BufferUnavailable as error:
         log.warning("promises_not_checked", extra={"error": str(error)})
+
+
+def start_bundle() -> int | None:
+    """Starts the process of the oldest bundle that somebody asked for; which one."""
+    close_old_connections()
+    try:
+        return start_next()
+    except (OSError, Error) as error:
+        log.warning("bundle_not_started", extra={"error": str(error)})
+        return None

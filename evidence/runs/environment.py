@@ -82,7 +82,7 @@ def _redis() -> dict[str, Any]:
         found = client.config_get(*REDIS_ASKED)
     except redis.RedisError:  # refused by managed services
         return {**told, "config": UNKNOWN}
-    return {**told, "config": dict(sorted((_text(key), _text(value)) for key, value in found.items()))}
+    return {**told, "config": dict(sorted((_text(key or ""), _text(value or "")) for key, value in found.items()))}
 
 
 def _postgresql() -> dict[str, Any]:

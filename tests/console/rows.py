@@ -1,6 +1,8 @@
 """Rows for console tests, made as the drain would make them: ids from the kernel, a batch for every event."""
 
+import io
 import json
+import tarfile
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -14,7 +16,8 @@ from autocom.kernel.ids import new_request_id
 from autocom.kernel.merkle import leaf_hash
 from autocom.kernel.signed_note import Checkpoint
 from evidence.audit import Act, Actor, record
-from evidence.models import Artifact, AuditEntry, LogIncarnation, Publication, Seal
+from evidence.models import Artifact, AuditEntry, Bundle, BundleOrder, LogIncarnation, Publication, Seal
+from evidence.runs.folders import runs_root
 from evidence.store import put, register
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
@@ -83,6 +86,35 @@ def publication_row(state: str = "published", **fields: Any) -> Publication:
         "attempt_count": 1,
     }
     return Publication.objects.create(artifact=artifact, **(row | fields))
+
+
+def bundle_row(*, run_id: str = "r20260102T030405-0a0b0c") -> Bundle:
+    """Of a run whose folder is there too. Its archive holds two files, and no proof of anything."""
+    folder = runs_root() / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = {"run_id": run_id, "provider": "default", "verdict": "PASS"}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name in ("SHA256SUMS", "data/gate/verdict.json"):
+            member = tarfile.TarInfo(f"autocom-a-{run_id}/{name}")
+            member.size = 3
+            tar.addfile(member, io.BytesIO(b"{}\n"))
+    artifact = put(iter([packed.getvalue()]), limit_bytes=10_000)
+    with transaction.atomic():
+        register(artifact, name=f"autocom-a-{run_id}.tar.gz", actor=Actor.process("rows"))
+    BundleOrder.objects.create(run_id=run_id, gate="a", actor="rows", asked_at=ago(minutes=1), state="failed", why="no")
+    return Bundle.objects.create(
+        artifact=artifact,
+        run_id=run_id,
+        gate="a",
+        gate_version=1,
+        verdict="INCONCLUSIVE",
+        sums_sha256="ab" * 32,
+        missing=["data/budget/ledger.csv"],
+        made_at=ago(minutes=0),
+        actor="rows",
+    )
 
 
 def artifact_row() -> Artifact:

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from console.management.evidence import (
     download,
+    export,
     publications,
     publish,
     receipt,
@@ -20,6 +21,7 @@ from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
 VERBS: tuple[ModuleType, ...] = (
+    export,
     verify,
     receipt,
     upload,

@@ -16,8 +16,8 @@ from evidence.bundles.run import Run
 from evidence.bundles.sealed import SealedRun, sealed_run
 from evidence.log.lines import batch_line
 from evidence.log.reads import leaf_hashes as hashes_of_log
-from ingestion.leaves import NotProved, leaf_hashes, line_of_row, rows_of_batch
-from ingestion.models import Batch, DeadLetter, Event
+from ingestion.leaves import LeafRow, NotProved, leaf_hashes, line_of_row, rows_of_batch
+from ingestion.models import Batch, DeadLetter, Event, QuarantinedEvent
 from ingestion.replay.findings import Place
 
 FOLDER = "data/lineage"
@@ -55,7 +55,12 @@ def _leaves(run: Run, batch: Batch) -> Iterator[str]:
 
 
 def _lines(batch: Batch, *, wanted: set[UUID]) -> Iterator[tuple[bytes, bytes]]:
-    for row in (*rows_of_batch(Event, batch), *rows_of_batch(DeadLetter, batch)):
+    rows: tuple[LeafRow, ...] = (
+        *rows_of_batch(Event, batch),
+        *rows_of_batch(DeadLetter, batch),
+        *rows_of_batch(QuarantinedEvent, batch),
+    )
+    for row in rows:
         if row.pk in wanted:
             line = line_of_row(row)
             yield leaf_hash(line), line

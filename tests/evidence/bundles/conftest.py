@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,19 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from evidence.audit import Actor
 from evidence.bundles.make import MadeBundle, make
+from evidence.bundles.orders import order
+from evidence.jobs import start_bundle
+from evidence.models import BundleOrder
 from evidence.runs.folders import RunFolder, run_folder
 from ingestion.buffer.store import lane_buffer
 from tests.replay.stub import Reply, stub_service
 from tests.support.ingress import running_ingress
 from tests.support.log import own_log
-from tests.support.workers import database_url, running_worker
+from tests.support.workers import database_url, environment, running_worker
+
+ORDER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,17 @@ class Bundles:
     refused: RunFolder
     made: MadeBundle
     made_refused: MadeBundle
+    ordered: BundleOrder  # by gate smoke, made by the process that the ops queue's job started
 
     def unpacked(self, into: Path, made: MadeBundle | None = None) -> Path:
         """The bundle's folder."""
-        archive = (made or self.made).archive
-        with tarfile.open(archive) as tar:
-            tar.extractall(into, filter="data")
-        return into / archive.name.removesuffix(".tar.gz")
+        return unpacked((made or self.made).archive, into)
+
+
+def unpacked(archive: Path, into: Path) -> Path:
+    with tarfile.open(archive) as tar:
+        tar.extractall(into, filter="data")
+    return into / archive.name.removesuffix(".tar.gz")
 
 
 def replay(*arguments: str) -> str:
@@ -59,15 +70,15 @@ def bundles(
     with django_db_blocker.unblock(), own_log(root):
         lane_buffer().client.flushdb()
         try:
-            whole, refused = _whole_run(), _refused_run()
-            into = root / "made"
-            yield Bundles(root, whole, refused, make(whole, into=into), make(refused, into=into))
+            whole, refused, into = whole_run(), _refused_run(), root / "made"
+            made = make(whole, into=into), make(refused, into=into)
+            yield Bundles(root, whole, refused, *made, _ordered(whole, root))
         finally:
             call_command("flush", interactive=False, verbosity=0)
             lane_buffer().client.flushdb()
 
 
-def _whole_run() -> RunFolder:
+def whole_run() -> RunFolder:
     with running_ingress(redis_url=settings.AUTOCOM.redis_url, db_url=database_url()) as ingress, running_worker():
         target = f"http://127.0.0.1:{ingress.port}"
         given = ["--count", "400", "--rate", "100", "--duplicates", "0.05", "--poison", "0.02", "--connections", "8"]
@@ -80,3 +91,16 @@ def _refused_run() -> RunFolder:
 
     with stub_service(refuse) as service:
         return run_folder(replay("--target", service.url, "--count", "300", "--rate", "600"))
+
+
+def _ordered(run: RunFolder, root: Path) -> BundleOrder:
+    waiting = order(run_id=run.run_id, gate_name="smoke", actor=Actor.process("somebody"))
+    with pytest.MonkeyPatch.context() as changed:
+        for name, value in {**environment(), "EVIDENCE_ROOT": str(root)}.items():
+            changed.setenv(name, value)
+        assert start_bundle() == waiting.pk
+    deadline = time.monotonic() + ORDER_SECONDS
+    while waiting.settled_at is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+        waiting.refresh_from_db()
+    return waiting
