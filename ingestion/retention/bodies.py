@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -19,7 +20,6 @@ from ingestion.models import (
     Event,
     QuarantinedEvent,
     SetAsideAttempt,
-    SetAsideFields,
     SetAsideState,
 )
 from ingestion.redrive.place import SetAside
@@ -142,7 +142,7 @@ class SettledAside:
     after: UUID = BEFORE_ALL
     not_proved: set[int] = field(default_factory=set)
 
-    def due(self) -> QuerySet[SetAsideFields]:
+    def due(self) -> QuerySet[Any]:
         settled = Q(state_at__lt=self.before) | Q(state_at=None, **{f"{self.otherwise}__lt": self.before})
         return self.place.model.objects.filter(settled, self.bounds.allow("batch__"), state__in=SETTLED)
 

@@ -13,7 +13,7 @@ from ingestion.buffer import keys
 from ingestion.buffer.append import Code, DeliveryToAppend, EntryKind
 from ingestion.buffer.hop import entry_mac, old_entry_mac
 from ingestion.buffer.store import LaneBuffer
-from ingestion.commit import RECEIPT_MISMATCH
+from ingestion.dead_letters import RECEIPT_MISMATCH
 from ingestion.models import Batch, DeadLetter, Delivery, Event, Lane, QuarantinedEvent, SuppressedDuplicate
 from tests.support.lanes import Fields, LaneKit, assert_every_batch_is_proved, committed, delivery, event, key_on
 from tests.support.redrives import dead, retry
@@ -26,7 +26,7 @@ KINDS = [EVENT, DUPLICATE, QUARANTINED, REDRIVEN]
 
 def seen_of(lanes: LaneKit, sent: DeliveryToAppend) -> bytes:
     """What Redis remembers of the delivery's only event."""
-    found: bytes = lanes.buffer.client.get(keys.seen(sent.events[0].identity))
+    found: bytes = lanes.buffer.client.execute_command("GET", keys.seen(sent.events[0].identity))
     return found
 
 

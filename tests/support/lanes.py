@@ -219,7 +219,7 @@ def leaf_of_row(row: Event | DeadLetter | QuarantinedEvent) -> bytes:
 
 def root_of_rows(batch: Batch) -> bytes:
     """The batch's Merkle root as an auditor computes it: from the rows that name the batch, in sequence order."""
-    rows = [
+    rows: list[Event | DeadLetter | QuarantinedEvent] = [
         *Event.objects.filter(batch=batch),
         *DeadLetter.objects.filter(batch=batch),
         *QuarantinedEvent.objects.filter(batch=batch, batch__leaf_format__gt=1),
