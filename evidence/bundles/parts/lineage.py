@@ -55,7 +55,8 @@ def _leaves(run: Run, batch: Batch) -> Iterator[str]:
 
 
 def _lines(batch: Batch, *, wanted: set[UUID]) -> Iterator[tuple[bytes, bytes]]:
-    for row in (*rows_of_batch(Event, batch), *rows_of_batch(DeadLetter, batch)):
+    rows: list[Event | DeadLetter] = [*rows_of_batch(Event, batch), *rows_of_batch(DeadLetter, batch)]
+    for row in rows:
         if row.pk in wanted:
             line = line_of_row(row)
             yield leaf_hash(line), line
