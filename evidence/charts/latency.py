@@ -20,10 +20,11 @@ STYLE = """
 .plot text{paint-order:stroke;stroke:#fff;stroke-width:3px}
 .plot .bar{fill:#2563eb}.plot .over{fill:#dc2626}.plot .axis{stroke:#94a3b8}
 .plot .objective{stroke:#dc2626;stroke-dasharray:4 3}.plot .mark{stroke:#0f172a;stroke-width:.8}
-@media (prefers-color-scheme:dark){.plot{fill:#cbd5e1}.plot text{stroke:#0f172a}
-.plot .bar{fill:#60a5fa}.plot .over{fill:#f87171}.plot .objective{stroke:#f87171}.plot .mark{stroke:#f1f5f9}}
-@media print{.plot{fill:#000}.plot text{stroke:#fff}
-.plot .bar{fill:#2563eb}.plot .over{fill:#dc2626}.plot .mark{stroke:#000}}
+@media (prefers-color-scheme:dark){.plot{fill:#cbd5e1}
+.plot text{stroke:#0f172a}.plot .bar{fill:#60a5fa}.plot .over{fill:#f87171}
+.plot .objective{stroke:#f87171}.plot .mark{stroke:#f1f5f9}}
+@media print{.plot{fill:#000}
+.plot text{stroke:#fff}.plot .bar{fill:#2563eb}.plot .over{fill:#dc2626}.plot .mark{stroke:#000}}
 """
 
 

@@ -126,8 +126,10 @@ def _ack_p95(outcome: Outcome, figures: Mapping[str, Any]) -> tuple[Outcome, str
 
 
 def _was_on_time(figures: Mapping[str, Any]) -> bool:
-    check = figures.get("generator") or {"was_interrupted": True}
-    return not check["was_interrupted"] and check["own_delay_p99_ms"] < OWN_DELAY_LIMIT_MS
+    check = figures.get("generator")
+    if not check:  # the generator died before it could tell
+        return False
+    return not check["was_interrupted"] and bool(check["own_delay_p99_ms"] < OWN_DELAY_LIMIT_MS)
 
 
 def _pace_reason(figures: Mapping[str, Any]) -> str:

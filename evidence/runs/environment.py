@@ -96,5 +96,5 @@ def _postgresql() -> dict[str, Any]:
         return dict.fromkeys(POSTGRES_ASKED, UNKNOWN)
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
