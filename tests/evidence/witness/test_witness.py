@@ -6,20 +6,19 @@ import base64
 import socket
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import transaction
 
 from autocom.kernel.signed_note import NoteKey, open_note
 from autocom.kernel.signing_keys import new_signing_key, signers_of
+from evidence.audit import Actor
 from evidence.log.keys import known_keys
 from evidence.log.names import LogName
 from evidence.log.reads import checkpoint_note
-from evidence.log.sealer import _begin, seal_everything
+from evidence.log.sealer import begin_anew, seal_everything
 from evidence.models import LogKey, Seal
 from evidence.witnesses.witness import file_name
 from ingestion.models import Batch
@@ -150,16 +149,15 @@ def test_a_witness_that_pins_the_old_key_takes_what_both_keys_signed(auditor: Au
     assert auditor.looks(capsys, "--vkey", newer.vkey)[0] == PASS
 
 
-def begin_anew(after: Seal) -> Seal:
-    with transaction.atomic():
-        _begin(LogName.EVENTS, now=datetime.now(UTC), after=after)
+def anew_log() -> Seal:
+    begin_anew(LogName.EVENTS, actor=Actor.process("test"), reason="an older backup was restored")
     return seal_events(batches=2)
 
 
 def test_a_log_that_began_anew_is_reported_with_what_its_first_leaf_says(auditor: Auditor, capsys: Any) -> None:
     auditor.looks(capsys)
     last = seal_events()
-    anew = begin_anew(last)
+    anew = anew_log()
     words = (f"the log began anew: it was {last.incarnation.origin}, now it is {anew.incarnation.origin}",)
     refused(auditor, capsys, *words, "Its start line says that 6 leaves were there before; 6 were kept")
     assert auditor.looks(capsys, "--accept", anew.incarnation.origin)[0] == PASS
@@ -170,7 +168,8 @@ def test_a_log_that_began_anew_is_reported_with_what_its_first_leaf_says(auditor
 def test_a_log_that_began_anew_after_an_older_backup_says_how_much_was_lost(auditor: Auditor, capsys: Any) -> None:
     auditor.looks(capsys)
     Batch.objects.filter(number__gte=Batch.objects.order_by("-number")[1].number).delete()
-    begin_anew(seal_again())
+    seal_again()
+    anew_log()
     refused(auditor, capsys, "the log began anew", "4 leaves were there before, but 6 were kept: 2 were lost")
 
 
