@@ -35,9 +35,11 @@ class Place(Protocol):
 
 
 def place() -> Place:
-    return (
-        StoragePlace(storages[STORAGE]) if STORAGE in settings.STORAGES else FolderPlace(settings.AUTOCOM.evidence_root)
-    )
+    """Raises StoreUnavailable where the settings name a storage that cannot be loaded."""
+    if STORAGE not in settings.STORAGES:
+        return FolderPlace(settings.AUTOCOM.evidence_root)
+    with _storage_faults():
+        return StoragePlace(storages[STORAGE])
 
 
 def address(sha256: str) -> tuple[str, ...]:

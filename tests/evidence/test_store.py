@@ -187,6 +187,12 @@ def test_a_storage_that_fails_is_told_without_what_it_says(settings: Any, root: 
     assert Artifact.objects.count() == 0
 
 
+def test_a_storage_that_is_not_installed_is_told(settings: Any, root: Path) -> None:
+    settings.STORAGES = {**settings.STORAGES, "evidence": {"BACKEND": "no_such_library.Storage"}}
+    with pytest.raises(StoreUnavailable, match="EVIDENCE_STORE_URL"):
+        stored()
+
+
 class BrokenStorage:
     def exists(self, name: str) -> bool:
         raise RuntimeError(f"403 for AKIA0123456789 at {name}")
