@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FIELD = "file"
 
 
-class StagedFile(UploadedFile):
+class StagedFile(UploadedFile):  # type: ignore[type-arg]  # not generic at run time
     """The form's file. `staged` is None where it was above the limit."""
 
     staged: Staged | None = None

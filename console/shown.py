@@ -88,6 +88,17 @@ def whole_id(value: UUID | str) -> SafeString:
     )
 
 
+def short_digest(value: str) -> SafeString:
+    """The first twelve digits, with a button that copies all of them."""
+    return format_html(
+        '<span class="console-copy"><code class="console-mono" title="{0}">{1}…</code>'
+        '<button type="button" class="console-copy-button" data-copy="{0}" aria-label="Copy {0}" hidden>Copy</button>'
+        "</span>",
+        value,
+        value[:12],
+    )
+
+
 def digest(value: bytes | memoryview | None) -> SafeString | str:
     return "none" if value is None else format_html('<code class="console-mono">{}</code>', bytes(value).hex())
 

@@ -214,7 +214,7 @@ class Artifact(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.sha256
+        return f"artifact {self.sha256[:12]}…"
 
 
 class Upload(models.Model):

@@ -18,6 +18,7 @@ from autocom.doctor.judgements import (
 )
 from autocom.doctor.readers import backlog as backlog_reader
 from autocom.doctor.readers import clocks as clock_reader
+from autocom.doctor.readers import evidence_store as evidence_reader
 from autocom.doctor.readers import machine as machine_reader
 from autocom.doctor.readers import postgres_schema as schema_reader
 from autocom.doctor.readers import postgres_server as postgres_reader
@@ -81,7 +82,13 @@ def parts_by_group(*, ingress_url: str) -> Mapping[str, Sequence[Part[Any]]]:
                 read=machine_reader.read,
                 judge=disk.judge,
                 unreachable="run it as the services' user, on their machine",
-            )
+            ),
+            Part(
+                checks=disk.STORE_CHECKS,
+                read=evidence_reader.read,
+                judge=disk.judge_store,
+                unreachable=ASK_POSTGRES,
+            ),
         ],
         "backlog": [
             Part(

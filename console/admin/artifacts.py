@@ -23,7 +23,7 @@ from console.downloads import download_response, file_name
 from console.evidence_upload import upload_page
 from console.guards import refuse_without
 from console.publications import publication_panel
-from console.shown import moment, size, whole_id
+from console.shown import moment, short_digest, size, whole_id
 from evidence.models import Artifact, Upload
 from evidence.store.errors import StoreError
 from evidence.store.reads import Condition, artifacts, verification
@@ -33,7 +33,7 @@ from evidence.store.reads import Condition, artifacts, verification
 class ArtifactAdmin(ReadOnlyAdmin):
     change_list_template = "console/artifact_list.html"
     change_form_outer_after_template = "console/artifact_panel.html"
-    list_display = ("name", "kind", "size", "media_type", "digest", "who", "when", "note")
+    list_display = ("name", "kind", "size", "media_type", "short", "who", "when", "note")
     search_fields = ("sha256__startswith", "uploads__name__icontains")
     search_help_text = "the beginning of a SHA-256, or a part of a name"
     fieldsets = ((None, {"fields": ("name", "kind", "size", "media_type", "digest", "stored")}),)
@@ -118,11 +118,15 @@ class ArtifactAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Size")
     def size(self, artifact: Artifact) -> str:
-        return size(artifact.size_bytes)
+        return size(artifact.size_bytes).replace(" ", "\N{NO-BREAK SPACE}")
 
     @admin.display(description="SHA-256")
     def digest(self, artifact: Artifact) -> SafeString:
         return whole_id(artifact.sha256)
+
+    @admin.display(description="SHA-256")
+    def short(self, artifact: Artifact) -> SafeString:
+        return short_digest(artifact.sha256)
 
     @admin.display(description="By")
     def who(self, artifact: Artifact) -> str:

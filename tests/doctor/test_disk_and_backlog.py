@@ -16,13 +16,14 @@ from autocom.doctor.finding import Level
 from autocom.doctor.judgements import backlog as waiting
 from autocom.doctor.judgements import disk as checks
 from autocom.doctor.judgements.disk import Space, place_finding, space_finding
-from autocom.doctor.readers import machine
+from autocom.doctor.readers import evidence_store, machine
 from ingestion.accept import append_limits
 from ingestion.buffer import keys
 from ingestion.buffer.append import Code
 from ingestion.buffer.store import LaneBuffer
 from ingestion.models import DeadLetter, LaneIncident
 from tests.doctor.kit import finding, findings
+from tests.support.evidence import place_of, uploaded, use_store
 from tests.support.lanes import LaneKit, delivery, event
 
 GIB = 1 << 30
@@ -150,3 +151,23 @@ def test_dead_letters_quarantine_and_incidents_are_warnings_with_their_numbers(b
     assert {found[check].level for check in told} == {Level.WARNING}
     DeadLetter.objects.update(state=DeadLetter.State.DISCARDED)
     assert finding(waiting.DEAD_LETTERS).level is Level.FINE
+
+
+@pytest.mark.parametrize(
+    ("stored_bytes", "quota_bytes", "level"),
+    [(10**12, 0, Level.FINE), (89, 100, Level.FINE), (90, 100, Level.WARNING), (100, 100, Level.FAIL)],
+)
+def test_how_full_the_evidence_store_is(stored_bytes: int, quota_bytes: int, level: Level) -> None:
+    facts = checks.StoreFacts(stored_bytes=stored_bytes, artifact_count=3, quota_bytes=quota_bytes, trouble="")
+    assert [each.level for each in checks.judge_store(facts)] == [level, Level.FINE]
+
+
+@pytest.mark.django_db
+def test_an_artifact_that_is_not_at_its_place_is_found(settings: Any, tmp_path: Path) -> None:
+    use_store(settings, tmp_path, evidence_quota_bytes=1_000)
+    assert evidence_store.read() == checks.StoreFacts(stored_bytes=0, artifact_count=0, quota_bytes=1_000, trouble="")
+    sha256 = uploaded(b"kept").upload.artifact_id
+    assert (evidence_store.read().stored_bytes, evidence_store.read().trouble) == (4, "")
+    place_of(tmp_path, sha256).unlink()
+    trouble = checks.judge_store(evidence_store.read())
+    assert [each.level for each in trouble] == [Level.FINE, Level.FAIL]

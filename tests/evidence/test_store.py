@@ -10,6 +10,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def test_the_quota_is_over_all_artifacts_and_known_bytes_take_nothing_of_it(sett
 @pytest.mark.django_db(transaction=True)
 def test_uploads_at_once_do_not_pass_the_quota_together(settings: Any, root: Path) -> None:
     use_store(settings, root, evidence_quota_bytes=100)
-    outcomes = at_once([lambda n=n: put(iter([bytes([n]) * 60]), limit_bytes=LIMIT_BYTES) for n in range(6)])
+    outcomes = at_once([partial(stored, bytes([n]) * 60) for n in range(6)])
     refused = [each for each in outcomes if isinstance(each, QuotaReached)]
     assert (len(refused), Artifact.objects.count(), len(files_below(root))) == (5, 1, 1), outcomes
 

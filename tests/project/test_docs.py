@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from console.api.problems import STATUSES
 from ingestion.autoscale.standing import keep_standing
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import LatencyRecorder, Stage
@@ -39,6 +40,11 @@ def test_the_errors_document_lists_exactly_the_codes_with_their_statuses() -> No
 
 def test_each_error_says_what_it_means_and_what_to_do() -> None:
     assert [code for code, cells in rows("errors.md").items() if len(cells) != 3 or not all(cells)] == []
+
+
+def test_the_evidence_document_lists_exactly_the_codes_of_the_api_with_their_statuses() -> None:
+    listed = {code: int(cells[0]) for code, cells in rows("evidence.md").items()}
+    assert listed == dict(STATUSES)
 
 
 def test_the_metrics_document_lists_exactly_the_declared_names() -> None:

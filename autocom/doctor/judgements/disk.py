@@ -31,6 +31,18 @@ DESCRIPTORS = Check(
     "ulimit -n 65536 (systemd: LimitNOFILE=65536; compose: ulimits: nofile: 65536) for the services",
 )
 CHECKS = (DATA_DIR, EVIDENCE, DESCRIPTORS)
+QUOTA = Check(
+    "disk.evidence_quota",
+    "Evidence does not age out: at the quota every upload is refused.",
+    "raise EVIDENCE_QUOTA_BYTES while the store has room for it",
+)
+STORE = Check(
+    "disk.evidence_store",
+    "Artifacts that cannot be read or added are evidence that nobody has.",
+    "check EVIDENCE_STORE_URL, its bucket and the AWS variables, or the owner and mode of EVIDENCE_ROOT",
+)
+STORE_CHECKS = (QUOTA, STORE)
+QUOTA_WARNING_SHARE = 0.90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,30 @@ class DiskFacts:
     evidence: Place
     descriptor_limit_count: int
     ingress_connection_limit_count: int  # at which one ingress process refuses more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFacts:
+    """`trouble`: why the place of the artifacts does not answer; empty where it does."""
+
+    stored_bytes: int
+    artifact_count: int
+    quota_bytes: int  # 0: none
+    trouble: str
+
+
+def judge_store(facts: StoreFacts) -> Iterator[Finding]:
+    found = f"{facts.artifact_count} artifacts, {told_bytes(facts.stored_bytes)}"
+    if not facts.quota_bytes:
+        yield QUOTA.fine(f"{found}; no quota")
+    elif facts.stored_bytes >= facts.quota_bytes:
+        yield QUOTA.fail(f"{found}, of {told_bytes(facts.quota_bytes)}")
+    else:
+        has_room = facts.stored_bytes < QUOTA_WARNING_SHARE * facts.quota_bytes
+        yield QUOTA.wished(holds=has_room, found=f"{found}, of {told_bytes(facts.quota_bytes)}")
+    yield STORE.required(
+        holds=not facts.trouble, found=facts.trouble or "the newest artifact, where there is one, is at its place"
+    )
 
 
 def judge(facts: DiskFacts) -> Iterator[Finding]:
