@@ -220,11 +220,14 @@ def test_what_the_endpoint_will_never_take_fails_at_once_with_its_reason(endpoin
     assert acts(row) == ["publication.asked", "publication.failed"]
 
 
+@pytest.mark.parametrize("content", [SMALL, CONTENT], ids=["whole", "in pieces"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_and_nobody_else_sees_the_token(endpoint: FakeEndpoint, status: int) -> None:
+def test_a_redirect_is_not_followed_and_nobody_else_sees_the_token(
+    endpoint: FakeEndpoint, status: int, content: bytes
+) -> None:
     with fake_endpoint() as other:
         endpoint.faults = [Fault(status=status, headers={"Location": f"{other.url}/x"})]
-        row = attempted(asked(SMALL))
+        row = attempted(asked(content))
         assert row.state == Publication.State.FAILED
         assert f"redirects ({status}) to 127.0.0.1:{other.port}" in row.error
         assert other.requests == []
