@@ -22,21 +22,24 @@ class NotProved(AutocomError):
 
 def leaf_of_row(row: Event | DeadLetter) -> bytes:
     """The hash of the row's leaf, from nothing but the row."""
-    return leaf_hash(
-        leaf_line(
-            kind=_kind(row),
-            provider=row.provider,
-            message_id=row.message_id,
-            event_type=row.event_type,
-            ordering_key=row.ordering_key,
-            lane=row.lane,
-            epoch=row.epoch,
-            sequence=row.sequence,
-            accepted_us=us_of(row.accepted_at),
-            body_sha256=bytes(row.body_sha256),
-            content_sha256=bytes(row.content_sha256),
-            event_id=row.pk,
-        )
+    return leaf_hash(line_of_row(row))
+
+
+def line_of_row(row: Event | DeadLetter) -> bytes:
+    """The row's leaf."""
+    return leaf_line(
+        kind=_kind(row),
+        provider=row.provider,
+        message_id=row.message_id,
+        event_type=row.event_type,
+        ordering_key=row.ordering_key,
+        lane=row.lane,
+        epoch=row.epoch,
+        sequence=row.sequence,
+        accepted_us=us_of(row.accepted_at),
+        body_sha256=bytes(row.body_sha256),
+        content_sha256=bytes(row.content_sha256),
+        event_id=row.pk,
     )
 
 
