@@ -27,11 +27,12 @@ from autocom.kernel.errors import AutocomError
 from autocom.kernel.ids import request_id_of
 from autocom.kernel.merkle import leaf_hash, root_of_hashes
 from ingestion.aged import aged_originals
-from ingestion.buffer.append import EntryKind, LaneEntry, hop_mac, original_receipt
+from ingestion.buffer.append import EntryKind, LaneEntry, original_receipt
+from ingestion.buffer.hop import NO_PAYLOAD, delivery_mac, entry_mac, old_entry_mac
 from ingestion.buffer.store import Claim
 from ingestion.bulk_insert import insert_new
 from ingestion.dead_letters import RECEIPT_MISMATCH, Death, dead_letter
-from ingestion.leaf import DEAD, REDRIVEN, STORED, leaf_line
+from ingestion.leaf import DEAD, LEAF_FORMAT, QUARANTINED, REDRIVEN, STORED, leaf_line
 from ingestion.models import (
     Batch,
     DeadLetter,
@@ -42,6 +43,7 @@ from ingestion.models import (
     QuarantinedEvent,
     SuppressedDuplicate,
 )
+from ingestion.originals import Repetition, unfounded
 from ingestion.poison import storable, why_unstorable
 from ingestion.receipts import Receipt
 from ingestion.redrive.settle import Unstored, attempt_name, attempts_under_way, settle_stored, settle_unstored
@@ -106,6 +108,7 @@ class _Sorted:
 
     events: list[Riding] = field(default_factory=list)
     duplicates: list[tuple[Riding, UUID, bool]] = field(default_factory=list)  # with the original's id, and found late?
+    claimed: list[Repetition] = field(default_factory=list)  # of the duplicates that Redis found
     quarantined: list[tuple[Riding, UUID | None, bytes | None]] = field(default_factory=list)
     dead: list[tuple[Riding, Death]] = field(default_factory=list)
     unstored: list[Unstored] = field(default_factory=list)  # retries that store nothing
@@ -185,6 +188,7 @@ def _commit(
     entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict[int, Death], is_rehearsal: bool = False
 ) -> Settled:
     sorted_ = _sort(entries, context=context, verdicts=verdicts)
+    _bury_unfounded(sorted_, lane=context.claim.lane)
     for attempt in range(RACES_LIMIT_COUNT):
         try:
             return _write(
@@ -200,16 +204,15 @@ def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict
     for entry in entries:
         if entry.delivery:
             _add_delivery(sorted_, entry, hop_key=context.hop_key)
-        is_genuine = hop_mac(context.hop_key, entry.meta, entry.payload) == entry.mac
-        # a duplicate's MAC covers a payload that the lane does not carry
-        is_believed = is_genuine or entry.kind is EntryKind.DUPLICATE
+        is_genuine = _is_genuine(entry, lane=context.claim.lane, hop_key=context.hop_key)
         read = read_riding if is_genuine else read_doubtful_riding
         riding = read(entry, lane=context.claim.lane, epoch=context.claim.epoch)
-        if is_genuine and riding.headers is not None and not riding.is_unreadable:
+        is_genuine = is_genuine and not riding.is_unreadable and _fits_its_body(entry, riding)
+        if is_genuine and riding.headers is not None:
             sorted_.deliveries.append(_delivery_of(riding))
         is_first = entry.kind in (EntryKind.EVENT, EntryKind.REDRIVEN)
-        original = None if is_first else _original(entry)
-        if not is_believed or riding.is_unreadable or (original is None and not is_first):
+        original = None if is_first else _original(entry, riding)
+        if not is_genuine or (original is None and not is_first):
             sorted_.dead.append((riding, Death.receipt_mismatch()))
         elif (death := verdicts.get(entry.sequence)) is not None:
             sorted_.bury(riding, death)
@@ -221,17 +224,52 @@ def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict
                 sorted_.bury(riding, Death.poison(why))
         elif entry.kind is EntryKind.DUPLICATE:
             sorted_.duplicates.append((riding, original.event_id, False))
+            sorted_.claimed.append(Repetition(event_id=riding.event_id, identity=riding.identity, original=original))
         else:
             sorted_.quarantined.append((riding, original.event_id, entry.seen[:32]))
     return sorted_
 
 
-def _original(entry: LaneEntry) -> Receipt | None:
+def _is_genuine(entry: LaneEntry, *, lane: int, hop_key: bytes) -> bool:
+    """True where the receiver made this entry, of this kind and for this lane."""
+    payload_sha256 = NO_PAYLOAD if entry.kind is EntryKind.DUPLICATE else sha256(entry.payload)
+    mac = entry_mac(hop_key, kind=entry.kind.value, lane=lane, meta=entry.meta, payload_sha256=payload_sha256)
+    return entry.mac == mac or entry.mac == old_entry_mac(hop_key, meta=entry.meta, payload=entry.payload)
+
+
+def _fits_its_body(entry: LaneEntry, riding: Riding) -> bool:
+    """A duplicate's MAC leaves its payload out; where that is the delivery's body, the meta has its digest."""
+    if entry.kind is not EntryKind.DUPLICATE or riding.headers is None:
+        return True
+    return sha256(entry.payload) == riding.body_sha256
+
+
+def _original(entry: LaneEntry, riding: Riding) -> Receipt | None:
     """The receipt of the event that came first; None where somebody changed it."""
+    if entry.kind is EntryKind.DUPLICATE and entry.seen[:32] != riding.content_sha256:
+        return None
     try:
         return original_receipt(entry.seen)
     except ValueError:
         return None
+
+
+def _bury_unfounded(sorted_: _Sorted, *, lane: int) -> None:
+    """Duplicates of nothing stand apart: each may be the only copy of an event that its sender was promised."""
+    if not sorted_.claimed:
+        return
+    beside = {riding.event_id: riding.identity for riding in sorted_.events}
+    beside |= {each.riding.event_id: each.riding.identity for each in sorted_.unstored}
+    beside |= {
+        riding.event_id: riding.identity for riding, death in sorted_.dead if death.error_class != RECEIPT_MISMATCH
+    }
+    missing = unfounded(sorted_.claimed, lane=lane, beside=beside)
+    sorted_.dead += [
+        (riding, Death.original_missing(original))
+        for riding, original, _ in sorted_.duplicates
+        if riding.event_id in missing
+    ]
+    sorted_.duplicates = [each for each in sorted_.duplicates if each[0].event_id not in missing]
 
 
 def _delivery_of(riding: Riding) -> dict[str, Any]:
@@ -249,22 +287,21 @@ def _delivery_of(riding: Riding) -> dict[str, Any]:
 
 
 def _add_delivery(sorted_: _Sorted, entry: LaneEntry, *, hop_key: bytes) -> None:
-    if hop_mac(hop_key, entry.delivery) != entry.delivery_mac:
+    if delivery_mac(hop_key, entry.delivery) != entry.delivery_mac:
         return  # the event's own MAC still decides over the event; an altered delivery is not kept as evidence
     header, _, raw = entry.delivery.partition(b"\n")
     facts = json_text.loads(header)
     headers = facts["headers"]
     if b"\\u" in header:
         headers = {storable(name): storable(value) for name, value in headers.items()}
-    body = raw or entry.payload
     sorted_.deliveries.append(
         {
             "request_id": facts["request_id"],
             "provider": facts["provider"],
             "received_at": facts["received_at"],
             "headers": headers,
-            "body": body,
-            "body_sha256": sha256(body),
+            "body": raw,
+            "body_sha256": sha256(raw),
             "event_count": facts["events"],
         }
     )
@@ -282,13 +319,14 @@ def _write(
     first, last = entries[0].sequence, entries[-1].sequence
     with transaction.atomic(durable=True):
         cursor = _move_cursor(entries, claim=claim)
-        if not repeats_are_resolved and (cursor is None or first <= cursor):
+        if not repeats_are_resolved and (cursor is None or first <= cursor or _are_copied(sorted_)):
             raise _Repeats
         if cursor is not None:
             _note_reused(sorted_, claim=claim, cursor=cursor)
         _leave_settled_retries(sorted_)
         insert_new(Delivery, sorted_.deliveries)
-        number = _write_batch(sorted_, context=context, first=first, last=last)
+        moves = cursor is not None and last > cursor
+        number = _write_batch(sorted_, context=context, first=first, last=last, moves=moves)
         transaction.set_rollback(is_rehearsal)
     return Settled(
         stored=sorted_.events,
@@ -330,15 +368,18 @@ def _set_aside_counts(sorted_: _Sorted) -> Counter[tuple[str, str]]:
     )
 
 
-def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: int) -> int:
-    """The batch's number, or 0 where only repeats were left."""
+def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: int, moves: bool) -> int:
+    """The batch's number, or 0 where only repeats were left and the cursor stood.
+
+    Every move of the cursor has its batch, whatever was in it: so a lane's batches cover its sequences without a gap.
+    """
     claim, now = context.claim, datetime_of(us=context.clock.now_us())
     settle_unstored(sorted_.unstored, now=now)
     SuppressedDuplicate.objects.bulk_create(
         [riding.as_duplicate(original=original, late=late) for riding, original, late in sorted_.duplicates],
         ignore_conflicts=True,
     )
-    if not (sorted_.events or sorted_.dead or sorted_.quarantined):
+    if not (moves or sorted_.count):
         return 0
     batch = Batch.objects.create(
         lane=claim.lane,
@@ -350,6 +391,7 @@ def _write_batch(sorted_: _Sorted, *, context: BatchContext, first: int, last: i
         quarantined_count=len(sorted_.quarantined),
         dead_count=len(sorted_.dead),
         merkle_root=root_of_hashes(_leaf_hashes(sorted_)),
+        leaf_format=LEAF_FORMAT,
         worker=context.worker,
         fence=claim.fence,
         claimed_at=datetime_of(us=context.claimed_us),
@@ -379,12 +421,13 @@ def _insert_events(ridings: Sequence[Riding], *, batch_number: int) -> int:
 
 
 def _leaf_hashes(sorted_: _Sorted) -> list[bytes]:
-    """Of everything in the batch that a receipt was given for, in sequence order.
+    """Of everything in the batch that is kept, in sequence order.
 
     A retry that fails again has none: the leaf of its dead letter stands in its first batch.
     """
     kept = [(riding, STORED if riding.ticket is None else REDRIVEN) for riding in sorted_.events]
     kept += [(riding.storable(), DEAD) for riding, _ in sorted_.dead]  # as its row says it
+    kept += [(riding.storable(), QUARANTINED) for riding, _, _ in sorted_.quarantined]
     kept.sort(key=lambda pair: pair[0].sequence)
     return [
         leaf_hash(
@@ -489,12 +532,29 @@ def _set_repeats_aside(sorted_: _Sorted) -> None:
         else:
             sorted_.quarantined.append((riding, known[0], known[1]))
     sorted_.events = new
-    sorted_.dead = [each for each in sorted_.dead if each[0].event_id not in buried]
+    sorted_.dead = [each for each in _once(sorted_.dead) if each[0].event_id not in buried]
     suppressed = _known(SuppressedDuplicate, [riding for riding, _, _ in sorted_.duplicates])
-    sorted_.duplicates = [each for each in sorted_.duplicates if each[0].event_id not in suppressed]
+    sorted_.duplicates = [each for each in _once(sorted_.duplicates) if each[0].event_id not in suppressed]
     quarantined = _known(QuarantinedEvent, [riding for riding, _, _ in sorted_.quarantined])
-    sorted_.quarantined = [each for each in sorted_.quarantined if each[0].event_id not in quarantined]
+    sorted_.quarantined = [each for each in _once(sorted_.quarantined) if each[0].event_id not in quarantined]
     sorted_.repeated_count += before_count - sorted_.count
+
+
+def _are_copied(sorted_: _Sorted) -> bool:
+    """True where somebody wrote an entry to the lane once more: each row has one leaf.
+
+    Events say so themselves, at their insert.
+    """
+    dead = [riding for riding, _ in sorted_.dead]
+    quarantined = [riding for riding, _, _ in sorted_.quarantined]
+    ids = [riding.event_id for riding in [*dead, *quarantined]]
+    is_known = bool(_known(DeadLetter, dead) or _known(QuarantinedEvent, quarantined))
+    return is_known or len(set(ids)) < len(ids)
+
+
+def _once[Aside: tuple[Any, ...]](aside: Sequence[Aside]) -> list[Aside]:
+    """The first of each event; its riding comes first in the tuple."""
+    return list({each[0].event_id: each for each in reversed(aside)}.values())[::-1]
 
 
 def _known(model: type[DeadLetter | SuppressedDuplicate | QuarantinedEvent], ridings: Sequence[Riding]) -> set[UUID]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Self
+from uuid import UUID
 
 from autocom.kernel.digest import sha256
 from ingestion.models import Batch, DeadLetter
@@ -35,6 +36,13 @@ class Death:
         return cls(
             error_class=RECEIPT_MISMATCH,
             error="the entry was changed in Redis after it was accepted: its MAC does not fit",
+        )
+
+    @classmethod
+    def original_missing(cls, original: UUID) -> Self:
+        return cls(
+            error_class=RECEIPT_MISMATCH,
+            error=f"Redis took it for a repetition of {original}, and that is not stored with its identity",
         )
 
     @property

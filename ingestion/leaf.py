@@ -3,8 +3,9 @@ row.
 
 `acc1 kind provider message_id event_type ordering_key lane epoch sequence accepted_us body_sha256 content_sha256
 event_id`, separated by tabs; `kind` is P (stored as
-an event), D (dead letter) or R (stored as an event by a retry, at a place of its own: the leaf of its first place stays
-in its first batch). Tab, line end and percent are percent-escaped.
+an event), D (dead letter), Q (quarantined: its identity was held by other content) or R (stored as an event by a retry,
+at a place of its own: the leaf of its first place stays in its first batch). Tab, line end and percent are
+percent-escaped.
 """
 
 from uuid import UUID
@@ -13,6 +14,9 @@ VERSION = "acc1"
 STORED = "P"
 DEAD = "D"
 REDRIVEN = "R"
+QUARANTINED = "Q"
+
+LEAF_FORMAT = 2  # of a batch: which rows have a leaf. 1 left out the quarantined ones
 
 
 def leaf_line(

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from autocom.kernel.clock import us_of
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.merkle import leaf_hash, root_of_hashes
-from ingestion.leaf import DEAD, REDRIVEN, STORED, leaf_line
-from ingestion.models import Batch, BatchLeaves, DeadLetter, Event
+from ingestion.leaf import DEAD, QUARANTINED, REDRIVEN, STORED, leaf_line
+from ingestion.models import Batch, BatchLeaves, DeadLetter, Event, QuarantinedEvent
 
 HASH_BYTES = 32
-_BYTES: dict[type[Event | DeadLetter], str] = {Event: "payload", DeadLetter: "payload_bytes"}
+
+type LeafRow = Event | DeadLetter | QuarantinedEvent
+
+_BYTES: dict[type[LeafRow], str] = {
+    Event: "payload",
+    DeadLetter: "payload_bytes",
+    QuarantinedEvent: "payload_bytes",
+}
 
 
 class NotProved(AutocomError):
@@ -20,7 +27,7 @@ class NotProved(AutocomError):
     code = "batch_not_proved"
 
 
-def leaf_of_row(row: Event | DeadLetter) -> bytes:
+def leaf_of_row(row: LeafRow) -> bytes:
     """The hash of the row's leaf, from nothing but the row."""
     return leaf_hash(line_of_row(row))
 
@@ -43,13 +50,15 @@ def line_of_row(row: Event | DeadLetter) -> bytes:
     )
 
 
-def _kind(row: Event | DeadLetter) -> str:
+def _kind(row: LeafRow) -> str:
     if isinstance(row, DeadLetter):
         return DEAD
+    if isinstance(row, QuarantinedEvent):
+        return QUARANTINED
     return STORED if row.redriven_at is None else REDRIVEN
 
 
-def rows_of_batch[Row: (Event, DeadLetter)](model: type[Row], batch: Batch) -> Sequence[Row]:
+def rows_of_batch[Row: (Event, DeadLetter, QuarantinedEvent)](model: type[Row], batch: Batch) -> Sequence[Row]:
     """By the index on the place in the lane: there is none on the batch. Payloads are left out."""
     rows = model._default_manager.filter(
         lane=batch.lane,
@@ -73,18 +82,24 @@ def leaf_hashes(batch: Batch) -> Sequence[bytes]:
 def keep_leaves(batch: Batch) -> Sequence[bytes]:
     """The batch's leaf hashes, which outlive its rows from now on. Raises NotProved, and nothing is kept then."""
     hashes = leaf_hashes(batch)
-    BatchLeaves.objects.bulk_create([BatchLeaves(batch=batch, hashes=b"".join(hashes))], ignore_conflicts=True)
+    if hashes:
+        BatchLeaves.objects.bulk_create([BatchLeaves(batch=batch, hashes=b"".join(hashes))], ignore_conflicts=True)
     return hashes
 
 
 def _from_rows(batch: Batch) -> Sequence[bytes]:
-    rows: list[Event | DeadLetter] = [*rows_of_batch(Event, batch), *_letters(batch)]
+    rows: list[LeafRow] = [*rows_of_batch(Event, batch), *_letters(batch), *_quarantined(batch)]
     return [leaf_of_row(row) for row in sorted(rows, key=lambda row: row.sequence)]
 
 
 def _letters(batch: Batch) -> Sequence[DeadLetter]:
     # the table has no index by place, and most batches have none
     return rows_of_batch(DeadLetter, batch) if batch.dead_count else []
+
+
+def _quarantined(batch: Batch) -> Sequence[QuarantinedEvent]:
+    has_leaves = batch.quarantined_count and batch.leaf_format > 1
+    return rows_of_batch(QuarantinedEvent, batch) if has_leaves else []
 
 
 def _split(packed: bytes) -> Sequence[bytes]:

@@ -129,9 +129,9 @@ class LaneIncident(models.Model):
 
 
 class Batch(models.Model):
-    """One transaction of one drain.
+    """One transaction of one drain: every move of a lane's cursor has one, whether or not an event was in it.
 
-    `merkle_root` is the RFC 6962 root over the leaves of its events, in sequence order.
+    `merkle_root` is the RFC 6962 root over the leaves of its rows, in sequence order.
     """
 
     number = models.BigAutoField(primary_key=True)
@@ -144,6 +144,9 @@ class Batch(models.Model):
     quarantined_count = models.PositiveIntegerField(default=0)
     dead_count = models.PositiveIntegerField(default=0)
     merkle_root = models.BinaryField()
+    leaf_format = models.PositiveSmallIntegerField(
+        db_default=1, editable=False, help_text="1: no leaves of quarantined events. 2: a leaf for each"
+    )
     worker = models.CharField(max_length=96)
     fence = models.BigIntegerField()
     claimed_at = models.DateTimeField()

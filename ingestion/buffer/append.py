@@ -12,8 +12,9 @@ from uuid import UUID
 
 from autocom.kernel import json_text
 from autocom.kernel.clock import datetime_of
-from autocom.kernel.digest import framed, hmac_sha256
+from autocom.kernel.digest import framed, sha256
 from ingestion.buffer import keys
+from ingestion.buffer.hop import append_macs, delivery_mac
 from ingestion.doorbell import drain_job_fields
 from ingestion.receipts import Receipt
 
@@ -108,11 +109,6 @@ class AppendLimits:
     seen_bound_count: int
 
 
-def hop_mac(key: bytes, *parts: bytes) -> bytes:
-    """Seals what Redis carries: a changed entry is found before it is stored."""
-    return hmac_sha256(key, framed(parts))
-
-
 def append_args(
     delivery: DeliveryToAppend, *, limits: AppendLimits, hop_key: bytes, receipt_key_id: str
 ) -> list[bytes]:
@@ -138,7 +134,7 @@ def append_args(
         b"%d" % limits.lane_bound_bytes,
         b"%d" % WAKE_MS,
         delivery_blob,
-        hop_mac(hop_key, delivery_blob) if delivery_blob else b"",
+        delivery_mac(hop_key, delivery_blob) if delivery_blob else b"",
         b"%d" % limits.seen_bound_count,
     ]
     for lane, job_id in zip(lanes, job_ids, strict=True):
@@ -150,12 +146,16 @@ def append_args(
             position_of[event.lane],
             event.meta,
             event.payload,
-            hop_mac(hop_key, event.meta, event.payload),
+            append_macs(hop_key, lane=event.lane, meta=event.meta, payload_sha256=_payload_digest(delivery, event)),
             event.content_sha256,
             event.event_id.bytes + stem_tail + b"%d " % event.lane,
             window,
         )
     return [b"EVALSHA", script("append").sha, b"%d" % key_count, *words]
+
+
+def _payload_digest(delivery: DeliveryToAppend, event: EventToAppend) -> bytes:
+    return sha256(event.payload) if delivery.header else delivery.body_sha256  # without a header they are one text
 
 
 @cache

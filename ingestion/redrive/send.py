@@ -14,8 +14,10 @@ from django.db import Error, transaction
 
 from autocom.kernel import json_text
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of, us_of
+from autocom.kernel.digest import sha256
 from ingestion.accept import append_limits, lane_count, promise_keys
-from ingestion.buffer.append import hop_mac
+from ingestion.buffer.append import EntryKind
+from ingestion.buffer.hop import entry_mac
 from ingestion.buffer.store import BufferUnavailable, LaneBuffer, LanePlace, lane_buffer
 from ingestion.lanes import lane_of
 from ingestion.models import Lane, SetAsideAttempt, SetAsideFields, SetAsideState
@@ -78,7 +80,13 @@ def _put(place: SetAside, row: SetAsideFields, *, buffer: LaneBuffer) -> bool:
         lane,
         meta=meta,
         payload=payload,
-        mac=hop_mac(promise_keys().hop, meta, payload),
+        mac=entry_mac(
+            promise_keys().hop,
+            kind=EntryKind.REDRIVEN.value,
+            lane=lane,
+            meta=meta,
+            payload_sha256=sha256(payload),
+        ),
         limits=append_limits(),
         job_id=f"retry-{lane}-{secrets.token_hex(8)}".encode(),
     )

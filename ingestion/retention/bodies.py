@@ -19,6 +19,7 @@ from ingestion.models import (
     Event,
     QuarantinedEvent,
     SetAsideAttempt,
+    SetAsideFields,
     SetAsideState,
 )
 from ingestion.redrive.place import SetAside
@@ -126,63 +127,43 @@ def _needed(requests: Sequence[UUID]) -> set[UUID]:
 
 
 @dataclass(slots=True, kw_only=True)
-class SettledLetters:
-    """Dead letters that somebody retried or discarded before the moment. Open ones stay for ever."""
+class SettledAside:
+    """Dead letters, or quarantined events, that somebody retried or discarded before the moment. Open ones stay for
+    ever.
 
+    `otherwise`: the time that counts for rows of before it was noted when their state changed.
+    """
+
+    place: SetAside
+    otherwise: str
     before: datetime
     bounds: Bounds
+    name: str
     after: UUID = BEFORE_ALL
     not_proved: set[int] = field(default_factory=set)
-    name: str = "settled dead letters"
 
-    def due(self) -> QuerySet[DeadLetter]:
-        return DeadLetter.objects.filter(settled_before(self.before, otherwise="dead_at"), self.bounds.allow("batch__"))
+    def due(self) -> QuerySet[SetAsideFields]:
+        settled = Q(state_at__lt=self.before) | Q(state_at=None, **{f"{self.otherwise}__lt": self.before})
+        return self.place.model.objects.filter(settled, self.bounds.allow("batch__"), state__in=SETTLED)
 
     def step(self, limit_count: int) -> int | None:
         found = self.due().filter(pk__gt=self.after).order_by("pk").select_for_update(of=("self",), skip_locked=True)
-        letters = list(found.select_related("batch").defer("payload_bytes")[: min(limit_count, BATCHES_LIMIT_COUNT)])
-        if not letters:
+        rows = list(found.select_related("batch").defer("payload_bytes")[: min(limit_count, BATCHES_LIMIT_COUNT)])
+        if not rows:
             return None
-        self.after = letters[-1].pk
-        for batch in {letter.batch for letter in letters}:
+        self.after = rows[-1].pk
+        for batch in {row.batch for row in rows}:
             try:
                 keep_leaves(batch)
             except NotProved as error:
                 note_not_proved(batch, error, self.not_proved)
-        going = [letter.pk for letter in letters if letter.batch_id not in self.not_proved]
-        _forget_attempts(SetAside.DEAD_LETTER, going)
-        return DeadLetter.objects.filter(pk__in=going).delete()[0]
-
-    def due_count(self) -> int:
-        return self.due().count()
-
-
-@dataclass(slots=True, kw_only=True)
-class SettledQuarantine:
-    """Quarantined events that somebody retried or discarded before the moment. They have no leaf to keep."""
-
-    before: datetime
-    name: str = "settled quarantined events"
-
-    def due(self) -> QuerySet[QuarantinedEvent]:
-        return QuarantinedEvent.objects.filter(settled_before(self.before, otherwise="received_at"))
-
-    def step(self, limit_count: int) -> int | None:
-        found = self.due().order_by("pk").select_for_update(skip_locked=True)
-        going = list(found.values_list("pk", flat=True)[:limit_count])
-        if not going:
-            return None
-        _forget_attempts(SetAside.QUARANTINE, going)
-        QuarantinedEvent.objects.filter(pk__in=going).delete()
+        going = [row.pk for row in rows if row.batch_id not in self.not_proved]
+        _forget_attempts(self.place, going)
+        self.place.model.objects.filter(pk__in=going).delete()
         return len(going)
 
     def due_count(self) -> int:
         return self.due().count()
-
-
-def settled_before(moment: datetime, *, otherwise: str) -> Q:
-    """`otherwise` is the time that counts for rows of before it was noted when their state changed."""
-    return Q(state__in=SETTLED) & (Q(state_at__lt=moment) | Q(state_at=None, **{f"{otherwise}__lt": moment}))
 
 
 def _forget_attempts(place: SetAside, event_ids: Sequence[UUID]) -> None:

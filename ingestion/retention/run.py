@@ -6,11 +6,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from autocom.kernel.clock import Clock, datetime_of
 from ingestion.pacing import Pace, in_steps
-from ingestion.retention.bodies import Deliveries, Payloads, SettledLetters, SettledQuarantine
+from ingestion.redrive.place import SetAside
+from ingestion.retention.bodies import Deliveries, Payloads, SettledAside
 from ingestion.retention.bounds import Bounds
 from ingestion.retention.events import Events
 from ingestion.retention.others import others
@@ -44,12 +46,17 @@ def kinds(policy: RetentionPolicy, *, now: datetime, bounds: Bounds) -> Iterator
     events = moment_before(now, days=policy.event_days)
     if bodies:
         yield Payloads(before=bodies, now=now, bounds=bounds)
-        yield SettledLetters(before=bodies, bounds=bounds)
-        yield SettledQuarantine(before=bodies)
+        yield from _settled(before=bodies, bounds=bounds)
         yield Deliveries(before=bodies)
     if events:
         yield Events(before=events, now=now, bounds=bounds)
     yield from others(policy, now=now)
+
+
+def _settled(*, before: datetime, bounds: Bounds) -> Iterator[SettledAside]:
+    aside = partial(SettledAside, before=before, bounds=bounds)
+    yield aside(place=SetAside.DEAD_LETTER, otherwise="dead_at", name="settled dead letters")
+    yield aside(place=SetAside.QUARANTINE, otherwise="received_at", name="settled quarantined events")
 
 
 def age_out(policy: RetentionPolicy, *, bounds: Bounds, pace: Pace, clock: Clock) -> RetentionReport:

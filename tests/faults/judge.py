@@ -57,7 +57,7 @@ def judge(journal: Path, *, batches_after: int, incidents_after: int, limit: tim
 def _unproved(batches: Any) -> list[str]:
     """Batches whose Merkle root or counts are not those of their rows."""
     from autocom.kernel.merkle import leaf_hash, root_of_hashes
-    from ingestion.models import DeadLetter, Event
+    from ingestion.models import DeadLetter, Event, QuarantinedEvent
     from tests.support.lanes import leaf_of_row
 
     first = batches.first()
@@ -65,7 +65,11 @@ def _unproved(batches: Any) -> list[str]:
         return []
     leaves: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
     stored: Counter[int] = Counter()
-    for model in (Event, DeadLetter):  # each table once: a question a batch would read it all each time
+    for model in (
+        Event,
+        DeadLetter,
+        QuarantinedEvent,
+    ):  # each table once: a question a batch would read it all each time
         for row in model._default_manager.filter(batch_id__gte=first.number).iterator():
             leaves[row.batch_id].append((row.sequence, leaf_hash(leaf_of_row(row))))
             stored[row.batch_id] += model is Event

@@ -32,8 +32,8 @@ from ingestion.drain import Drainer, DrainPolicy, DrainReport
 from ingestion.identify import event_to_append
 from ingestion.lanes import lane_of
 from ingestion.latency import LatencyRecorder
-from ingestion.leaf import DEAD, REDRIVEN, STORED, leaf_line
-from ingestion.models import Batch, DeadLetter, Event
+from ingestion.leaf import DEAD, QUARANTINED, REDRIVEN, STORED, leaf_line
+from ingestion.models import Batch, DeadLetter, Event, QuarantinedEvent
 from ingestion.providers.adapter import IdentifiedEvent
 from ingestion.receipts import Receipt
 
@@ -194,10 +194,13 @@ def buried(lane: int = 0) -> list[str]:
     return list(DeadLetter.objects.filter(lane=lane).order_by("sequence").values_list("message_id", flat=True))
 
 
-def leaf_of_row(row: Event | DeadLetter) -> bytes:
+def leaf_of_row(row: Event | DeadLetter | QuarantinedEvent) -> bytes:
     """The row's leaf line, from nothing but the row."""
     event_id: UUID = row.id if isinstance(row, Event) else row.event_id
-    kind = DEAD if isinstance(row, DeadLetter) else STORED if row.redriven_at is None else REDRIVEN
+    if isinstance(row, Event):
+        kind = STORED if row.redriven_at is None else REDRIVEN
+    else:
+        kind = DEAD if isinstance(row, DeadLetter) else QUARANTINED
     return leaf_line(
         kind=kind,
         provider=row.provider,
@@ -216,7 +219,11 @@ def leaf_of_row(row: Event | DeadLetter) -> bytes:
 
 def root_of_rows(batch: Batch) -> bytes:
     """The batch's Merkle root as an auditor computes it: from the rows that name the batch, in sequence order."""
-    rows: list[Event | DeadLetter] = [*Event.objects.filter(batch=batch), *DeadLetter.objects.filter(batch=batch)]
+    rows = [
+        *Event.objects.filter(batch=batch),
+        *DeadLetter.objects.filter(batch=batch),
+        *QuarantinedEvent.objects.filter(batch=batch, batch__leaf_format__gt=1),
+    ]
     rows.sort(key=lambda row: row.sequence)
     return root_of_hashes([leaf_hash(leaf_of_row(row)) for row in rows])
 

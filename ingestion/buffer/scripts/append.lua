@@ -7,7 +7,8 @@
 --         5 wake, ms             6 delivery JSON + raw body, or nothing where the meta says it all    7 its MAC
 --         8 identities remembered, count at most
 --         then per lane: job id, the job hash's fields and values in one string, each behind its length (4 bytes, big-endian)
---         then per event: lane (1..lanes), meta JSON, payload, MAC, content digest (32 bytes), receipt stem, dedupe window, s
+--         then per event: lane (1..lanes), meta JSON, payload, MACs (32 bytes each, of E, D and Q),
+--           content digest (32 bytes), receipt stem, dedupe window, s
 -- RETURN  one array an event: {0, sequence, epoch, accepted us} accepted · {1, seen} duplicate · {2, sequence} quarantined
 --         · {3, sequence} quarantined, its token came with another event
 --         · {-1, entries above the mark, entries drained a 1,000 s or 0, us to the next attempt or 0} lane full, nothing stored for it
@@ -19,6 +20,7 @@ local bound_count, bound_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 local clock = redis.call('TIME')
 local now_us = clock[1] .. string.format('%06d', clock[2])
 local ENTRY_BYTES = 120 -- of an entry beside its texts, as measured; LaneEntry.size_bytes counts the same
+local MAC_ENDS = { E = 32, D = 64, Q = 96 } -- where each kind's is in `macs`; no other of them may stay in Redis
 local RELEASE_COUNT = 64 -- identities above the bound that are forgotten together: one by one each append would pay for it
 local LOW_WATER = 0.9 -- a refused sender is asked to come back when the lane is down to this share of its bound
 
@@ -81,7 +83,7 @@ local delivery_attached = delivery_in_meta
 local answers = {}
 for i = 1, event_count do
   local lane = lanes[tonumber(ARGV[arg + 1])]
-  local meta, payload, mac, digest, stem, window_s =
+  local meta, payload, macs, digest, stem, window_s =
     ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], ARGV[arg + 5], ARGV[arg + 6], ARGV[arg + 7]
   arg = arg + 7
   local seen_key = KEYS[seen_base + i]
@@ -99,7 +101,7 @@ for i = 1, event_count do
     lane.sequence = lane.sequence + 1
     lane.depth = lane.depth + 1
     lane.appended = lane.appended + 1
-    local entry = { 'k', kind, 't', now_us, 'm', meta, 'h', mac }
+    local entry = { 'k', kind, 't', now_us, 'm', meta, 'h', string.sub(macs, MAC_ENDS[kind] - 31, MAC_ENDS[kind]) }
     local size = #meta + ENTRY_BYTES
     if kind ~= 'D' or delivery_in_meta then
       entry[#entry + 1] = 'p'
