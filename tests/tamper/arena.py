@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -151,7 +150,7 @@ class Case:
         assert found, pattern
         return found
 
-    @cached_property
+    @property
     def kept(self) -> Kept:
         assert self.arena.kept is not None
         return self.arena.kept
