@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
@@ -213,7 +213,7 @@ def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict
         is_first = entry.kind in (EntryKind.EVENT, EntryKind.REDRIVEN)
         original = None if is_first else _original(entry, riding)
         if not is_genuine or (original is None and not is_first):
-            sorted_.dead.append((riding, Death.receipt_mismatch()))
+            sorted_.dead.append((_as_found(riding), Death.receipt_mismatch()))
         elif (death := verdicts.get(entry.sequence)) is not None:
             sorted_.bury(riding, death)
         elif original is None:
@@ -228,6 +228,11 @@ def _sort(entries: Sequence[LaneEntry], *, context: BatchContext, verdicts: dict
         else:
             sorted_.quarantined.append((riding, original.event_id, entry.seen[:32]))
     return sorted_
+
+
+def _as_found(riding: Riding) -> Riding:
+    """With the digest of the bytes that are kept, so that its leaf proves those: what it claims proves nothing."""
+    return replace(riding, content_sha256=sha256(riding.payload))
 
 
 def _is_genuine(entry: LaneEntry, *, lane: int, hop_key: bytes) -> bool:
@@ -265,7 +270,7 @@ def _bury_unfounded(sorted_: _Sorted, *, lane: int) -> None:
     }
     missing = unfounded(sorted_.claimed, lane=lane, beside=beside)
     sorted_.dead += [
-        (riding, Death.original_missing(original))
+        (_as_found(riding), Death.original_missing(original))
         for riding, original, _ in sorted_.duplicates
         if riding.event_id in missing
     ]

@@ -43,7 +43,7 @@ def short(text: str) -> str:
     return f"{text[:TEXT_START_CHARS]}…sha256:{sha256(encoded).hex()}"
 
 
-def _plausible(occurred_us: int | None) -> int | None:
+def plausible_us(occurred_us: int | None) -> int | None:
     """None for a time that no calendar holds: senders write anything there."""
     return occurred_us if occurred_us is not None and 0 <= occurred_us < YEAR_10000_US else None
 
@@ -78,7 +78,7 @@ def event_to_append(
         "body": body_sha256.hex(),
         "content": event.content_sha256.hex(),
         "received_us": received_us,
-        "occurred_us": _plausible(event.occurred_us),
+        "occurred_us": plausible_us(event.occurred_us),
         "kind": event.kind.value,
     }
     if headers is not None:

@@ -73,7 +73,7 @@ def rows_of_batch[Row: (Event, DeadLetter, QuarantinedEvent)](model: type[Row], 
 def leaf_hashes(batch: Batch) -> Sequence[bytes]:
     """In sequence order, from what is kept. Raises NotProved when the batch's root is another."""
     kept = BatchLeaves.objects.filter(batch=batch).first()
-    hashes = _from_rows(batch) if kept is None else _split(bytes(kept.hashes))
+    hashes = _from_rows(batch) if kept is None else split_hashes(bytes(kept.hashes))
     if root_of_hashes(hashes) != bytes(batch.merkle_root):
         raise NotProved(f"batch {batch.number}: its root is not that of its {len(hashes)} leaves")
     return hashes
@@ -102,5 +102,5 @@ def _quarantined(batch: Batch) -> Sequence[QuarantinedEvent]:
     return rows_of_batch(QuarantinedEvent, batch) if has_leaves else []
 
 
-def _split(packed: bytes) -> Sequence[bytes]:
+def split_hashes(packed: bytes) -> Sequence[bytes]:
     return [packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES)]

@@ -10,6 +10,7 @@ from autocom.doctor.judgements import (
     backlog,
     clocks,
     disk,
+    log,
     postgres_schema,
     postgres_server,
     processes,
@@ -18,6 +19,7 @@ from autocom.doctor.judgements import (
 )
 from autocom.doctor.readers import backlog as backlog_reader
 from autocom.doctor.readers import clocks as clock_reader
+from autocom.doctor.readers import log as log_reader
 from autocom.doctor.readers import machine as machine_reader
 from autocom.doctor.readers import postgres_schema as schema_reader
 from autocom.doctor.readers import postgres_server as postgres_reader
@@ -27,7 +29,7 @@ from autocom.doctor.readers.processes import ProcessReader
 
 ASK_REDIS = "check REDIS_URL and whether Redis runs: redis-cli PING; a local one starts with manage.py up"
 ASK_POSTGRES = "check DB_URL and whether PostgreSQL runs: pg_isready; a local one starts with manage.py up"
-GROUPS = ("redis", "postgres", "clocks", "secrets", "processes", "disk", "backlog")
+GROUPS = ("redis", "postgres", "clocks", "secrets", "processes", "disk", "log", "backlog")
 WHILE_RUNNING = ("processes",)  # before the start there are none to find
 
 
@@ -83,6 +85,7 @@ def parts_by_group(*, ingress_url: str) -> Mapping[str, Sequence[Part[Any]]]:
                 unreachable="run it as the services' user, on their machine",
             )
         ],
+        "log": [Part(checks=log.CHECKS, read=log_reader.read, judge=log.judge, unreachable=ASK_POSTGRES)],
         "backlog": [
             Part(
                 checks=backlog.LANE_CHECKS,

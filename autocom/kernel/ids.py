@@ -42,3 +42,8 @@ def request_id_of(any_id: UUID) -> UUID:
 def last_event_id_of(request_id: UUID) -> UUID:
     """The highest id that an event of this delivery can have: the end of the range to search."""
     return UUID(int=request_id.int | _POSITION_MASK)
+
+
+def position_of(event_id: UUID) -> int:
+    """Of the event in its delivery."""
+    return event_id.int & _POSITION_MASK

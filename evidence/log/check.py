@@ -128,8 +128,4 @@ def _check_lateness(found: LogCheck) -> None:
 
 
 def _check_rows(found: LogCheck) -> None:
-    """Each event against the root of its batch, and that against the bodies."""
-
-
-def _check_rows(found: LogCheck) -> None:
     """Each event against the root of its batch, and what it holds against the bodies."""

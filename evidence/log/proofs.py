@@ -15,7 +15,7 @@ from evidence.log.reads import checkpoint_note, current_incarnation, first_seal_
 from evidence.models import LogIncarnation, Seal, SealedBatch
 from ingestion.leaves import NotProved, leaf_of_row, line_of_row
 from ingestion.leaves import leaf_hashes as hashes_of_batch
-from ingestion.models import AgedEvent, Batch, DeadLetter, Event
+from ingestion.models import AgedEvent, Batch, DeadLetter, Event, QuarantinedEvent
 
 FORMAT = "autocom-proof/1"
 TLOG_FORMAT = "c2sp.org/tlog-proof@v1"
@@ -98,7 +98,7 @@ def incarnation_of(origin: str) -> LogIncarnation | None:
 
 def _place(event_id: UUID) -> tuple[Batch, bytes, bytes, int | None]:
     """The batch, the line and its hash, and the position where it is known."""
-    for model in (Event, DeadLetter):
+    for model in (Event, DeadLetter, QuarantinedEvent):
         row = model._default_manager.filter(pk=event_id).select_related("batch").first()
         if row is not None:
             return row.batch, line_of_row(row), leaf_of_row(row), None

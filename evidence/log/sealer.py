@@ -22,6 +22,7 @@ from autocom.kernel.signed_note import Checkpoint, NoteInvalid, NoteSigner, open
 from evidence.audit import Act, Actor, record
 from evidence.log.errors import SealingRefused
 from evidence.log.files import (
+    CHECKPOINT,
     CURRENT,
     log_folder,
     move,
@@ -108,8 +109,41 @@ def _has_lease(log: LogName) -> bool:
     return bool(has_lease)
 
 
-def _begin(log: LogName, *, now: datetime, after: Seal | None = None) -> LogIncarnation:
-    """A log's first life, or, after a seal, its next one."""
+def begin_anew(log: LogName, *, actor: Actor, reason: str) -> LogIncarnation:
+    """The log goes on under another origin, whose first leaf names the last head that is left.
+
+    For a person, after sealed history was lost: what was lost stays a finding of `audit verify`. Raises ValueError for
+    an empty reason, SealingRefused where another sealer is at work.
+    """
+    if not reason.strip():
+        raise ValueError("why the log begins anew must be said: it is in the audit log for ever")
+    now = datetime_of(us=SYSTEM_CLOCK.now_us())
+    with transaction.atomic(durable=True):
+        if not _has_lease(log):
+            raise SealingRefused("a sealer is at work: try again")
+        before = current_incarnation(log)
+        lost = _published_heads(log)
+        incarnation = _incarnation(log, after=last_of(before) if before else None, now=now)
+        facts = {"start_line": incarnation.start_line, "published_before": lost}
+        record(Act.LOG_STARTED, actor=actor, subject=incarnation.origin, reason=reason.strip(), facts=facts)
+        _note_standing(log, "", now=now)
+    return incarnation
+
+
+def _begin(log: LogName, *, now: datetime) -> LogIncarnation:
+    """A log's first life. Raises SealingRefused where the files tell of an earlier one."""
+    if (log_folder(log) / CURRENT).exists():
+        told = (log_folder(log) / CURRENT).read_text().strip()
+        raise SealingRefused(
+            f"the files hold a log {told}, of which the database knows nothing: restore the newer backup, or run"
+            f" `manage.py evidence restart-log {log}`"
+        )
+    incarnation = _incarnation(log, after=None, now=now)
+    record(Act.LOG_STARTED, actor=SEALER, subject=incarnation.origin, facts={"start_line": incarnation.start_line})
+    return incarnation
+
+
+def _incarnation(log: LogName, *, after: Seal | None, now: datetime) -> LogIncarnation:
     token = secrets.token_hex(4)
     origin = f"{settings.AUTOCOM.log_name}/{log}/{token}"
     head = SealText.parse(after.text).checkpoint if after else None
@@ -120,7 +154,7 @@ def _begin(log: LogName, *, now: datetime, after: Seal | None = None) -> LogInca
         previous_root=head.root if head else b"",
         first_number=_first_number(log, after),
     )
-    incarnation = LogIncarnation.objects.create(
+    return LogIncarnation.objects.create(
         log=log.value,
         token=token,
         origin=origin,
@@ -128,14 +162,10 @@ def _begin(log: LogName, *, now: datetime, after: Seal | None = None) -> LogInca
         first_number=start.first_number,
         started_at=now,
     )
-    if after is None and (log_folder(log) / CURRENT).exists():
-        told = (log_folder(log) / CURRENT).read_text().strip()
-        raise SealingRefused(
-            f"the files hold a log {told}, of which the database knows nothing: restore the newer backup, or see"
-            " docs/operate.md for beginning the log anew"
-        )
-    record(Act.LOG_STARTED, actor=SEALER, subject=origin, facts={"start_line": start.text})
-    return incarnation
+
+
+def _published_heads(log: LogName) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sorted(log_folder(log).glob(f"*/{CHECKPOINT}"))]
 
 
 def _first_number(log: LogName, after: Seal | None) -> int:
@@ -164,7 +194,8 @@ def _refuse_what_is_behind(incarnation: LogIncarnation, last: Seal | None) -> No
     if published.size > size or (published.size == size and published.root != root):
         raise SealingRefused(
             f"the published checkpoint has {published.size} leaves, the database {size}: an older backup was restored,"
-            " or rows were taken away. See docs/operate.md before the log begins anew"
+            " or rows were taken away. Restore the newer one, or run"
+            f" `manage.py evidence restart-log {incarnation.log}`"
         )
 
 

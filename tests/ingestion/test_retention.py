@@ -233,13 +233,14 @@ def test_nothing_above_the_sealed_batches_ages(lanes: LaneKit) -> None:
     assert committed() == ["evt-1", "evt-2"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _no_seals() -> Iterator[None]:
-    yield
-    retention_bounds._sealed_through.clear()
+    """As if no app sealed: age alone decides."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention_bounds, "_sealed_through", [])
+        yield
 
 
-@pytest.mark.usefixtures("_no_seals")
 @pytest.mark.parametrize(("sealed", "bound"), [(None, 0), (7, 7)])
 def test_the_app_that_seals_sets_the_bound_and_nothing_sealed_means_nothing_ages(
     lanes: LaneKit, sealed: int | None, bound: int

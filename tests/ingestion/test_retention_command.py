@@ -16,6 +16,7 @@ from ingestion import jobs
 from ingestion.buffer import keys
 from ingestion.buffer.store import LaneBuffer
 from ingestion.models import AgedEvent, Batch, Delivery, Event, LatencyFlush, WantedCertificate
+from ingestion.retention import bounds
 from ingestion.worker import cron
 from tests.console.rows import ago, provider_row, refusal_rows
 from tests.support.ageing import age
@@ -29,6 +30,12 @@ def run(*flags: str) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
         call_command("retention", *flags, stdout=out, stderr=out)
     return int(ended.value.code or 0), out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def _no_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no app sealed: age alone decides."""
+    monkeypatch.setattr(bounds, "_sealed_through", [])
 
 
 @pytest.fixture

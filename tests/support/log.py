@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -15,7 +16,7 @@ TABLES = ("evidence_seal", "evidence_sealedbatch", "evidence_logincarnation", "e
 
 
 @contextmanager
-def own_log(folder: Path, **changes: object) -> Iterator[Path]:
+def own_log(folder: Path, **changes: Any) -> Iterator[Path]:
     """EVIDENCE_ROOT is the folder; no seal is in the database before and after. `changes`: of the environment."""
     empty_log()
     with override_settings(AUTOCOM=replace(settings.AUTOCOM, evidence_root=folder, **changes)):

@@ -20,12 +20,14 @@ from evidence.log.keys import known_keys
 from evidence.log.names import LogName
 from evidence.log.proofs import consistency, event_proof
 from evidence.log.reads import checkpoint_note, current_incarnation, latest_seal, leaf_hashes, leaf_lines
-from evidence.log.sealer import seal, seal_everything
+from evidence.log.sealer import begin_anew, seal, seal_everything
 from evidence.log.unsealed import sealed_through
 from evidence.models import AuditEntry, Seal, SealedBatch, SealerState
 from ingestion.buffer.store import LaneBuffer
 from ingestion.models import Batch, Event
-from tests.support.lanes import LaneKit
+from ingestion.retention.bounds import bounds_now
+from tests.support.ageing import age
+from tests.support.lanes import LANES, LaneKit
 from tests.support.log import own_log
 
 
@@ -290,3 +292,49 @@ def test_a_forged_batch_below_the_floor_is_found(sealed: LaneKit) -> None:
         + str(first.number),
     )
     assert any(each.fault is LogFault.UNSEALED_LATE for each in check_logs().findings)
+
+
+def test_only_what_is_sealed_ages_and_what_aged_is_proved_by_its_leaf(kit: LaneKit) -> None:
+    commit(kit, lane=0)
+    seal_everything(LogName.EVENTS)
+    commit(kit, lane=1)
+    sealed_event, unsealed_event = (Event.objects.filter(lane=lane).order_by("sequence")[1] for lane in (0, 1))
+    report = age(days=91, bounds=bounds_now(kit.buffer, lane_count=LANES))
+    assert report.removed["events"] == 3
+    assert Event.objects.filter(pk=unsealed_event.pk).exists()
+    proof = event_proof(sealed_event.pk)
+    assert (proof.leaf, proof.position) == (b"", 1)
+    root = root_of_path(proof.leaf_sha256, proof.path, position=1, leaf_count=3)
+    assert proof.batch_line.split(b"\t")[10] == root.hex().encode()
+    seal_everything(LogName.EVENTS)
+    assert check_logs().findings == []
+
+
+def test_after_a_loss_a_person_begins_the_log_anew_and_its_first_leaf_names_the_head_that_is_left(
+    sealed: LaneKit,
+) -> None:
+    old = latest_seal(LogName.EVENTS)
+    assert old is not None
+    as_superuser("evidence_seal", f"DELETE FROM evidence_seal WHERE id = {old.pk}")
+    as_superuser("evidence_sealedbatch", f"DELETE FROM evidence_sealedbatch WHERE index >= {old.first_index}")
+    left = latest_seal(LogName.EVENTS)
+    assert left is not None
+    with pytest.raises(ValueError, match="must be said"):
+        begin_anew(LogName.EVENTS, actor=Actor.command_line("ops"), reason=" ")
+    again = begin_anew(LogName.EVENTS, actor=Actor.command_line("ops"), reason="the disk of the database died")
+    root = bytes(left.root).hex()
+    assert again.start_line.split("\t")[2:5] == [old.incarnation.origin, str(left.tree_size), root]
+    assert seal_everything(LogName.EVENTS) == 2  # the start line, and the batch whose seal was lost
+    entry = AuditEntry.objects.get(act=Act.LOG_STARTED, subject=again.origin)
+    assert (entry.actor, entry.reason) == ("os:ops", "the disk of the database died")
+    assert checkpoint_note(old) in entry.facts["published_before"]
+    found = check_logs().findings
+    assert {each.fault for each in found} == {LogFault.MISSING}  # the loss itself, for as long as its files are there
+
+
+def test_a_database_that_knows_nothing_of_the_published_log_does_not_begin_one_by_itself(sealed: LaneKit) -> None:
+    for table in ("evidence_seal", "evidence_sealedbatch", "evidence_logincarnation"):
+        as_superuser(table, f"DELETE FROM {table}")
+    with pytest.raises(SealingRefused, match="restart-log"):
+        seal(LogName.EVENTS)
+    assert any("does not know" in what for _, what in faults())
