@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 
 from django.db import connection, transaction
 
@@ -21,8 +22,11 @@ from evidence.log.files import CHECKPOINT, log_folder
 from evidence.log.findings import LogCheck, LogFault
 from evidence.log.keys import known_keys
 from evidence.log.names import LogName
+from evidence.log.reads import READ_AT_ONCE_COUNT
 from evidence.log.unsealed import unsealed_batches
 from evidence.models import LogIncarnation, Seal, SealerState
+from ingestion.check_batch import check_batches, stray_rows
+from ingestion.models import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +133,11 @@ def _check_lateness(found: LogCheck) -> None:
 
 def _check_rows(found: LogCheck) -> None:
     """Each event against the root of its batch, and what it holds against the bodies."""
+    for finding in chain(check_batches(_counted(found)), stray_rows()):
+        found.add(LogFault(finding.fault), finding.where, finding.what)
+
+
+def _counted(found: LogCheck) -> Iterator[Batch]:
+    for batch in Batch.objects.order_by("number").iterator(READ_AT_ONCE_COUNT):
+        found.batch_count += 1
+        yield batch
