@@ -95,7 +95,9 @@ def mixture(*, name: str, count: int, seed: int = 1) -> Iterator[bytes]:
             case 30:
                 yield _changed(content, id=f"{name}-poison-{number}", data={"text": "\x00"})
             case 40:
-                yield json.dumps([{"id": f"{name}-part-{number}-{i}", "type": "email.opened"} for i in range(3)]).encode()
+                yield json.dumps(
+                    [{"id": f"{name}-part-{number}-{i}", "type": "email.opened"} for i in range(3)]
+                ).encode()
             case _:
                 pass
 

@@ -1,46 +1,64 @@
-"""`python -m tests.tamper [WORD ...]`: every tampering (or those whose name has a word), as a Markdown table."""
+"""`python -m tests.tamper`: does every tampering to a copy of the history; prints what was found as Markdown.
+
+Exit 0: all were found, each by its name. `--expected` prints the table without doing anything.
+"""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
-import time
 from pathlib import Path
-
-import tests.support.servers  # noqa: F401  (starts the servers, before Django reads its settings)
 
 import django
 
-django.setup()
+import tests.support.servers  # noqa: F401  (starts the servers, before Django reads its settings)
 
-import logging
 
-from tests.tamper.arena import Arena
-from tests.tamper.cases import tamperings
-from tests.tamper.finders import FINDERS
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--expected", action="store_true")
+    options = parser.parse_args()
+    django.setup()
+    logging.disable(logging.CRITICAL)
+    from tests.tamper.matrix import matrix, unseen
 
-logging.disable(logging.CRITICAL)
-parser = argparse.ArgumentParser()
-parser.add_argument("words", nargs="*")
-words = parser.parse_args().words
-missed = 0
-with tempfile.TemporaryDirectory() as folder:
-    arena = Arena(base=Path(folder))
-    arena.build()
-    for each in tamperings():
-        if words and not any(w in each.name for w in words):
-            continue
+    if options.expected:
+        print("\n".join(matrix()))
+        print("\n".join(unseen()))
+        return 0
+    return _carried_out()
+
+
+def _carried_out() -> int:
+    from tests.tamper.arena import Arena
+    from tests.tamper.finders import FINDERS
+    from tests.tamper.matrix import matrix
+    from tests.tamper.table import Tampering
+
+    missed: list[str] = []
+
+    def outcome(tampering: Tampering) -> str:
         with arena.copy() as case:
-            try:
-                each.do(case)
-                found = FINDERS[each.finder](case)
-            except Exception as e:
-                print("CRASH", each.name, type(e).__name__, str(e)[:300].replace("\n", " "))
-                missed += 1
-                continue
-        ok = any(f.fault in each.faults for f in found)
-        missed += not ok
-        print("ok  " if ok else "MISS", each.name, [(f.fault, f.what[-110:]) for f in found[:3]])
-    arena.remove()
-print(missed, "missed")
+            tampering.do(case)
+            faults = {each.fault for each in FINDERS[tampering.finder](case)}
+        if faults & tampering.faults:
+            return " or ".join(sorted(faults & tampering.faults))
+        missed.append(tampering.name)
+        return f"NOT FOUND (found: {', '.join(sorted(faults)) or 'nothing'})"
+
+    with tempfile.TemporaryDirectory(prefix="autocom-tamper-") as folder:
+        arena = Arena(base=Path(folder))
+        try:
+            arena.build()
+            for line in matrix(outcome):
+                print(line, flush=True)
+        finally:
+            arena.remove()
+    print(f"\n{len(missed)} not found{': ' if missed else ''}{', '.join(missed)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

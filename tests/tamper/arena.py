@@ -175,9 +175,7 @@ def _connect(database: str) -> psycopg.Connection[Any]:
 def _copy_database(source: str, target: str) -> None:
     with _connect("postgres") as opened:
         opened.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(target)))
-        opened.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(target), sql.Identifier(source))
-        )
+        opened.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(target), sql.Identifier(source)))
 
 
 def _drop(name: str) -> None:

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from autocom.kernel.digest import sha256
-from autocom.kernel.merkle import leaf_hash, root_of_hashes
+from autocom.kernel.merkle import root_of_hashes
 from autocom.kernel.signed_note import Checkpoint, open_note, signed_note
 from autocom.kernel.signing_keys import new_signing_key, signers_of
-from ingestion.leaf import STORED as STORED_LEAF
-from ingestion.leaf import leaf_line
 from tests.tamper.arena import Case
 from tests.tamper.columns import CHOSEN, column_tamperings
-from tests.tamper.finders import KEPT, VERIFY
+from tests.tamper.finders import KEPT
 from tests.tamper.table import Tampering
 
 OTHER = "message_id = 'c-r20260101T000000-000000-00000006'"

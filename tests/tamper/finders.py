@@ -11,11 +11,7 @@ from uuid import UUID
 from autocom.kernel.clock import SystemClock
 from evidence.log.check import check_logs
 from evidence.selectors import audit_verification
-try:
-    from ingestion.check_batch import check_batches
-except ImportError:
-    check_batches = lambda batches: []
-from ingestion.models import Batch, Delivery
+from ingestion.models import Delivery
 from ingestion.verify_stored import Outcome, verify_stored
 from tests.tamper.arena import Case
 
@@ -56,8 +52,6 @@ def _all_of(finder: str, kept: tuple[str, ...]) -> Iterator[Found]:
     logs = check_logs(kept=kept)
     for each in logs.findings:
         yield Found(finder, each.fault.value, f"{each.where}: {each.what}")
-    for row in check_batches(Batch.objects.order_by("number").iterator(chunk_size=500)):
-        yield Found(finder, str(row.fault), f"{row.where}: {row.what}")
     for entry in audit_verification().findings:
         yield Found(finder, entry.fault.value, f"audit entry {entry.number}: {entry.what}")
 
