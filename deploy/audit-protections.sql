@@ -1,4 +1,5 @@
--- The second layer around the audit log: run once by a superuser, after `manage.py migrate`, with psql:
+-- The second layer around the audit log and the log of seals: run once by a superuser, after `manage.py migrate`, with
+-- psql:
 --     psql -v ON_ERROR_STOP=1 -f deploy/audit-protections.sql DATABASE
 --     psql -c "SELECT audit_guard.protect('ROLE OF THE APPLICATION')" DATABASE
 -- Afterwards the application's role may read and append, and no more: the tables and their trigger functions belong to
@@ -48,12 +49,15 @@ END $$;
 CREATE OR REPLACE FUNCTION audit_guard.protect(application name, in_schema name DEFAULT 'public') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    entries oid := to_regclass(format('%I.evidence_auditentry', in_schema));
+    names constant text[] := ARRAY['auditentry', 'audithead', 'logincarnation', 'seal', 'sealedbatch', 'logkey'];
     head oid := to_regclass(format('%I.evidence_audithead', in_schema));
+    tables oid[];
+    table_id oid;
     function_id oid;
 BEGIN
-    IF entries IS NULL OR head IS NULL THEN
-        RAISE EXCEPTION 'no audit log is in the schema %: run `manage.py migrate` first', in_schema;
+    SELECT array_agg(to_regclass(format('%I.evidence_%s', in_schema, each))::oid) INTO tables FROM unnest(names) each;
+    IF array_position(tables, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'no audit log, or no log of seals, is in the schema %: run `manage.py migrate` first', in_schema;
     END IF;
     IF (SELECT rolsuper FROM pg_roles WHERE rolname = application) IS NOT FALSE THEN
         RAISE EXCEPTION '% is a superuser or no role: name the role that the application logs in as', application;
@@ -61,17 +65,20 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'audit_owner') THEN
         CREATE ROLE audit_owner NOLOGIN;
     END IF;
-    EXECUTE format('ALTER TABLE %s OWNER TO audit_owner', entries::regclass);
-    EXECUTE format('ALTER TABLE %s OWNER TO audit_owner', head::regclass);
-    FOR function_id IN SELECT DISTINCT tgfoid FROM pg_trigger WHERE tgrelid IN (entries, head) AND NOT tgisinternal LOOP
+    FOREACH table_id IN ARRAY tables LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO audit_owner', table_id::regclass);
+    END LOOP;
+    FOR function_id IN SELECT DISTINCT tgfoid FROM pg_trigger WHERE tgrelid = ANY (tables) AND NOT tgisinternal LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO audit_owner', function_id::regprocedure);
     END LOOP;
-    EXECUTE format('REVOKE ALL ON %s, %s FROM PUBLIC, audit_owner, %I', entries::regclass, head::regclass, application);
-    EXECUTE format('GRANT SELECT, INSERT ON %s TO %I', entries::regclass, application);
-    EXECUTE format('GRANT SELECT, UPDATE (number, entry_sha256) ON %s TO %I', head::regclass, application);
+    FOREACH table_id IN ARRAY tables LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, audit_owner, %I', table_id::regclass, application);
+        EXECUTE format('GRANT SELECT, INSERT ON %s TO %I', table_id::regclass, application);
+    END LOOP;
+    EXECUTE format('REVOKE INSERT ON %s FROM %I', head::regclass, application);
+    EXECUTE format('GRANT UPDATE (number, entry_sha256) ON %s TO %I', head::regclass, application);
     DELETE FROM audit_guard.definition;
-    INSERT INTO audit_guard.definition VALUES (entries, audit_guard.definition_of(entries)),
-                                              (head, audit_guard.definition_of(head));
+    INSERT INTO audit_guard.definition SELECT each, audit_guard.definition_of(each) FROM unnest(tables) each;
     IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'audit_guard') THEN
         CREATE EVENT TRIGGER audit_guard ON ddl_command_end EXECUTE FUNCTION audit_guard.refuse();
     END IF;

@@ -18,13 +18,13 @@ from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.signed_note import Checkpoint, NoteInvalid, NoteKey, open_note
 from evidence.log.check_incarnation import Head, IncarnationCheck
 from evidence.log.check_seal import SEALED_WITHIN, shown
+from evidence.log.check_standing import check_lanes, check_published
 from evidence.log.files import CHECKPOINT, log_folder
 from evidence.log.findings import LogCheck, LogFault
-from evidence.log.keys import known_keys
 from evidence.log.names import LogName
 from evidence.log.reads import READ_AT_ONCE_COUNT
 from evidence.log.unsealed import unsealed_batches
-from evidence.models import LogIncarnation, Seal, SealerState
+from evidence.models import LogIncarnation, LogKey, Seal, SealerState
 from ingestion.check_batch import check_batches, stray_rows
 from ingestion.models import Batch
 
@@ -53,7 +53,7 @@ def check_logs(*, kept: Sequence[str] = (), rows: bool = True) -> LogCheck:
 
 
 def _check(found: LogCheck, *, kept: Sequence[str], published: Published, rows: bool) -> None:
-    keys = known_keys()
+    keys = _keys(found)
     notes = [*((note, "the checkpoint kept elsewhere") for note in kept), *published.notes]
     heads = [head for note, told_by in notes if (head := _head_of(note, told_by, keys, found)) is not None]
     incarnations = list(LogIncarnation.objects.order_by("id"))
@@ -66,9 +66,22 @@ def _check(found: LogCheck, *, kept: Sequence[str], published: Published, rows: 
             what = f"{head.told_by} is of a log that the database does not know"
             found.add(LogFault.MISSING, head.checkpoint.origin, what)
     _check_starts(incarnations, found)
+    check_published(incarnations, found)
+    check_lanes(found)
     _check_lateness(found)
     if rows:
         _check_rows(found)
+
+
+def _keys(found: LogCheck) -> list[NoteKey]:
+    """Every key that ever signed; one that cannot be read is a finding, and what it signed another."""
+    keys = []
+    for vkey in LogKey.objects.values_list("vkey", flat=True):
+        try:
+            keys.append(NoteKey.parse(vkey))
+        except NoteInvalid as error:
+            found.add(LogFault.INVALID, "log key", str(error))
+    return keys
 
 
 def _published_notes() -> Iterator[tuple[str, str]]:
@@ -105,7 +118,7 @@ def _check_starts(incarnations: Sequence[LogIncarnation], found: LogCheck) -> No
     """A later incarnation names the head of the one before it, which must still be there."""
     for incarnation in incarnations:
         words = incarnation.start_line.split("\t")
-        if len(words) != 6 or words[1] != incarnation.origin:
+        if len(words) != 6 or (words[1], words[5]) != (incarnation.origin, str(incarnation.first_number)):
             found.add(LogFault.CHANGED, incarnation.origin, "its start line is not its own")
             continue
         origin, size, root = words[2:5]

@@ -13,7 +13,7 @@ from autocom.kernel.merkle import Frontier
 from autocom.kernel.signed_note import NoteInvalid, NoteKey, open_note
 from evidence.log.files import seal_path, segment_path
 from evidence.log.findings import LogCheck, LogFault
-from evidence.log.seal_text import SealInvalid, SealText
+from evidence.log.seal_text import SealInvalid, SealText, moment_text
 from evidence.models import Seal
 
 SEALED_WITHIN = timedelta(seconds=60)
@@ -46,6 +46,8 @@ def check_seal(
 def _has_columns_of(seal: Seal, told: SealText) -> bool:
     columns = (seal.incarnation.origin, seal.number, seal.first_index, seal.tree_size, seal.segment_bytes)
     digests = (bytes(seal.root), bytes(seal.segment_sha256), bytes(seal.previous_sha256))
+    if moment_text(seal.sealed_at) != told.sealed_at:
+        return False
     return columns == (told.origin, told.number, told.first_index, told.tree_size, told.segment_bytes) and digests == (
         told.checkpoint.root,
         told.segment_sha256,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from threading import get_native_id
 
 from django.conf import settings
 
@@ -106,7 +107,7 @@ def _write_once(path: Path, content: bytes) -> int:
 def replace(path: Path, content: bytes) -> None:
     """All of the content or what was there before, whatever dies. Raises OSError."""
     _make_folder(path.parent)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f"{path.name}.{get_native_id()}{TEMPORARY}")
     with suppress(FileNotFoundError):
         temporary.unlink()
     _write(temporary, content)

@@ -187,7 +187,7 @@ def test_a_migration_that_is_not_applied_fails_and_one_of_newer_code_is_a_warnin
 def test_tables_that_are_not_there_yet_leave_the_rest_unknown() -> None:
     MigrationRecorder(connection).record_unapplied("ingestion", "0004_refusals")
     found = findings("postgres")
-    assert {found[check.id].level for check in (schema.RIGHTS, schema.PLANS)} == {Level.UNKNOWN}
+    assert {found[check.id].level for check in (schema.RIGHTS, schema.PLANS, schema.APPEND_ONLY)} == {Level.UNKNOWN}
 
 
 @pytest.fixture
@@ -217,6 +217,33 @@ def test_a_missing_right_is_named(little_role: None, right: str) -> None:
 def test_where_the_files_are_is_unknown_to_a_role_that_may_not_ask(little_role: None) -> None:
     assert finding(server.DISK).level is Level.UNKNOWN
     assert finding(server.DURABILITY).level is Level.FAIL  # this it may ask
+
+
+def test_a_role_that_may_not_insert_another_head_of_the_audit_log_is_fine(little_role: None) -> None:
+    run("RESET ROLE", "REVOKE INSERT ON evidence_audithead FROM little", "SET LOCAL ROLE little")
+    assert finding(schema.RIGHTS).level is Level.FINE
+
+
+@pytest.mark.parametrize(
+    ("change", "trigger"),
+    [
+        ("ALTER TABLE evidence_seal DISABLE TRIGGER seal_stays", "seal_stays"),
+        ("ALTER TABLE evidence_auditentry ENABLE TRIGGER audit_entry_stays", "audit_entry_stays"),
+        ("DROP TRIGGER sealed_batch_stays ON evidence_sealedbatch", "sealed_batch_stays"),
+    ],
+)
+def test_a_log_that_can_be_changed_fails(change: str, trigger: str) -> None:
+    run(change)
+    found = finding(schema.APPEND_ONLY)
+    assert (found.level, found.found) == (Level.FAIL, f"missing, changed or not enabled always: {trigger}")
+
+
+def test_a_log_without_the_second_layer_on_a_database_of_somebody_else_is_a_warning() -> None:
+    assert finding(schema.APPEND_ONLY).level is Level.FINE
+    facts = dataclasses.replace(schema_reader.read(), is_local=False)
+    (found,) = (each for each in schema.judge(facts) if each.check is schema.APPEND_ONLY)
+    assert found.level is Level.WARNING
+    assert found.found.endswith("second layer: audit_guard, no_grants, not_owner, not_superuser")
 
 
 def test_a_superuser_on_a_database_of_somebody_else_is_a_warning() -> None:

@@ -36,6 +36,41 @@ REFUSED_CHANGES = (
     f"TRUNCATE {HEAD}",
     f"INSERT INTO {HEAD} VALUES (2, 0, '')",
 )
+SEALED = {
+    "evidence_logincarnation": "start_line",
+    "evidence_seal": "text",
+    "evidence_sealedbatch": "leaf_sha256",
+    "evidence_logkey": "vkey",
+}
+REFUSED_LOG_CHANGES = (
+    *(
+        sql.format(table=table, column=column)
+        for table, column in SEALED.items()
+        for sql in (
+            "UPDATE {table} SET {column} = {column}",
+            "DELETE FROM {table}",
+            "TRUNCATE {table}",
+            "TRUNCATE {table} CASCADE",
+            "MERGE INTO {table} t USING evidence_audithead ON true WHEN MATCHED THEN DELETE",
+            "MERGE INTO {table} t USING evidence_audithead ON true WHEN MATCHED THEN UPDATE SET {column} = t.{column}",
+            "WITH gone AS (DELETE FROM {table} RETURNING 1) SELECT count(*) FROM gone",
+        )
+    ),
+    "INSERT INTO evidence_sealedbatch SELECT * FROM evidence_sealedbatch"
+    " ON CONFLICT (batch_number) DO UPDATE SET index = 7",
+    "INSERT INTO evidence_logkey SELECT * FROM evidence_logkey ON CONFLICT (vkey) DO UPDATE SET vkey = 'x'",
+)
+# one row in each, as only INSERT is allowed
+A_SEALED_LOG = """
+INSERT INTO evidence_logincarnation (log, token, origin, start_line, first_number, started_at)
+    VALUES ('events', 't', 'o', 'acs1', 1, now());
+INSERT INTO evidence_seal (incarnation_id, number, first_index, tree_size, root, frontier, segment_sha256,
+                           segment_bytes, previous_sha256, text, sealed_at)
+    SELECT id, 1, 0, 1, 'r', 'f', 's', 4, 'p', 'text', now() FROM evidence_logincarnation WHERE token = 't';
+INSERT INTO evidence_sealedbatch (batch_number, incarnation_id, index, leaf_sha256)
+    SELECT 9000001, id, 1, 'l' FROM evidence_logincarnation WHERE token = 't';
+INSERT INTO evidence_logkey (vkey, first_used_at) VALUES ('test+00000000+', now());
+"""
 # an entry that does not follow: any number, but the next one only with the right digest
 REFUSED_ENTRIES = (
     f"INSERT INTO {ENTRY} SELECT number + 2, at, act, actor_kind, actor, subject, reason, facts, entry_sha256, 'x'"
@@ -66,10 +101,21 @@ def test_a_superuser_and_owner_is_refused(sql: str, session_role: str) -> None:
     assert AuditEntry.objects.filter(actor="test").count() == 3
 
 
-def test_the_migration_cannot_be_undone() -> None:
+@pytest.mark.django_db
+@pytest.mark.parametrize("session_role", ["origin", "replica"])
+@pytest.mark.parametrize("sql", REFUSED_LOG_CHANGES)
+def test_a_superuser_and_owner_changes_nothing_that_is_sealed(sql: str, session_role: str) -> None:
+    run(A_SEALED_LOG)
+    run(f"SET LOCAL session_replication_role = {session_role}")
+    with pytest.raises(DatabaseError, match="what is sealed stays"), transaction.atomic():
+        run(sql)
+
+
+@pytest.mark.parametrize("name", ["0001_audit_log", "0002_log_and_artifacts"])
+def test_the_migration_cannot_be_undone(name: str) -> None:
     from django.db.migrations.loader import MigrationLoader
 
-    migration = MigrationLoader(None).disk_migrations["evidence", "0001_audit_log"]
+    migration = MigrationLoader(None).disk_migrations["evidence", name]
     assert not all(operation.reversible for operation in migration.operations)
 
 
@@ -97,7 +143,7 @@ def test_what_a_superuser_changes_after_switching_the_triggers_off_is_found(tamp
 @pytest.mark.django_db
 def test_the_protections_are_read_from_the_catalogue() -> None:
     required = [each for each in protections() if each.is_required]
-    assert len(required) == 6
+    assert len(required) == 14
     assert all(each.is_in_force for each in required)
     told = {each.name: each.is_in_force for each in protections() if not each.is_required}
     assert told["not_superuser"] is False  # the tests' role is one
@@ -111,6 +157,16 @@ def test_the_protections_are_read_from_the_catalogue() -> None:
         (f"ALTER TABLE {ENTRY} DISABLE TRIGGER audit_entry_stays", "audit_entry_stays"),
         (f"ALTER TABLE {ENTRY} ENABLE TRIGGER audit_entries_stay", "audit_entries_stay"),
         (f"DROP TRIGGER audit_head_follows ON {HEAD}", "audit_head_follows"),
+        ("DROP TRIGGER seals_stay ON evidence_seal", "seals_stay"),
+        ("ALTER TABLE evidence_seal DISABLE TRIGGER seal_stays", "seal_stays"),
+        ("ALTER TABLE evidence_sealedbatch ENABLE REPLICA TRIGGER sealed_batch_stays", "sealed_batch_stays"),
+        ("ALTER TABLE evidence_logkey ENABLE TRIGGER log_keys_stay", "log_keys_stay"),
+        (
+            "DROP TRIGGER incarnation_stays ON evidence_logincarnation; CREATE TRIGGER incarnation_stays BEFORE UPDATE"
+            " ON evidence_logincarnation FOR EACH ROW WHEN (false) EXECUTE FUNCTION evidence_refuse_log_change();"
+            " ALTER TABLE evidence_logincarnation ENABLE ALWAYS TRIGGER incarnation_stays",
+            "incarnation_stays",
+        ),
         (
             "CREATE OR REPLACE FUNCTION evidence_audit_append() RETURNS trigger LANGUAGE plpgsql"
             " AS 'BEGIN RETURN NULL; END'",
@@ -153,7 +209,8 @@ def cluster(django_db_setup: None, django_db_blocker: Any) -> Iterator[Cluster]:
     with django_db_blocker.unblock():
         made = Cluster()
         migration = StringIO()
-        call_command("sqlmigrate", "evidence", "0001", stdout=migration)
+        for number in ("0001", "0002"):
+            call_command("sqlmigrate", "evidence", number, stdout=migration)
     with made.connect("postgres") as opened:
         _remove(opened, made)
         opened.execute(f"CREATE ROLE {made.application} LOGIN")
@@ -176,6 +233,13 @@ APPEND = (
     f"WITH head AS (SELECT * FROM {HEAD} FOR UPDATE) INSERT INTO {ENTRY}"
     " SELECT number + 1, now(), 'a.b', 'process', 'x', 's', '', '{}', entry_sha256, sha256(entry_sha256) FROM head"
 )
+
+
+def test_the_application_seals_under_the_second_layer(cluster: Cluster) -> None:
+    cluster.run(A_SEALED_LOG, as_role=cluster.application)
+    for table in SEALED:
+        ((count,),) = cluster.run(f"SELECT count(*) FROM {table}", as_role=cluster.application)
+        assert count == 1, table
 
 
 def test_the_application_appends_under_the_second_layer(cluster: Cluster) -> None:
@@ -204,6 +268,25 @@ REFUSED_DEFINITIONS = (
     "ALTER FUNCTION evidence_refuse_change() RENAME TO other",
     f"GRANT UPDATE ON {ENTRY} TO PUBLIC",
     f"GRANT DELETE ON {ENTRY} TO audit_app",
+    "CREATE OR REPLACE FUNCTION evidence_refuse_log_change() RETURNS trigger LANGUAGE plpgsql"
+    " AS 'BEGIN RETURN NEW; END'",
+    "ALTER FUNCTION evidence_refuse_log_change() OWNER TO CURRENT_USER",
+    *(
+        sql.format(table=table, column=column)
+        for table, column in SEALED.items()
+        for sql in (
+            "ALTER TABLE {table} DISABLE TRIGGER ALL",
+            "ALTER TABLE {table} ADD CHECK ({column} IS NULL) NOT VALID",
+            "ALTER TABLE {table} OWNER TO CURRENT_USER",
+            "DROP TABLE {table}",
+            "CREATE RULE nothing AS ON INSERT TO {table} DO INSTEAD NOTHING",
+            "CREATE POLICY p ON {table} USING (false)",
+            "CREATE TABLE child () INHERITS ({table})",
+            "GRANT UPDATE ON {table} TO PUBLIC",
+            "GRANT TRUNCATE ON {table} TO audit_app",
+            "GRANT UPDATE ({column}) ON {table} TO audit_app",
+        )
+    ),
 )
 
 
@@ -218,6 +301,7 @@ def test_no_statement_changes_the_definition_not_even_a_superusers(cluster: Clus
     "sql",
     [
         *REFUSED_CHANGES,
+        *REFUSED_LOG_CHANGES,
         *(sql for sql in REFUSED_DEFINITIONS if not sql.startswith("GRANT")),
         "ALTER EVENT TRIGGER audit_guard DISABLE",
         "DROP EVENT TRIGGER audit_guard",
@@ -238,8 +322,19 @@ def test_the_application_can_only_read_and_append(cluster: Cluster, sql: str) ->
 @pytest.mark.parametrize("sql", [sql for sql in REFUSED_DEFINITIONS if sql.startswith("GRANT")])
 def test_the_application_can_grant_nothing_to_itself(cluster: Cluster, sql: str) -> None:
     cluster.run(sql, as_role=cluster.application)  # PostgreSQL warns that nothing was granted
-    asked = f"SELECT has_table_privilege('{cluster.application}', '{ENTRY}', 'UPDATE, DELETE, TRUNCATE')"
-    assert cluster.run(asked) == [(False,)]
+    for table in (ENTRY, *SEALED):
+        asked = f"SELECT has_any_column_privilege('{cluster.application}', '{table}', 'UPDATE')"
+        asked += f" OR has_table_privilege('{cluster.application}', '{table}', 'DELETE, TRUNCATE')"
+        assert cluster.run(asked) == [(False,)], table
+
+
+def test_the_second_layer_holds_as_the_application_and_the_doctor_see_it(cluster: Cluster) -> None:
+    may = f"has_table_privilege('{cluster.application}', oid, 'INSERT')"
+    inserted = cluster.run(
+        f"SELECT relname FROM pg_class WHERE relname LIKE 'evidence\\_%' AND relkind = 'r' AND {may}"
+    )
+    assert {name for (name,) in inserted} >= {ENTRY, *SEALED}
+    assert (HEAD,) not in inserted
 
 
 def test_other_tables_change_as_ever(cluster: Cluster) -> None:

@@ -18,7 +18,7 @@ MIGRATIONS = Check(
 RIGHTS = Check(
     "postgres.rights",
     "A commit needs every right at once: with one missing all lanes rest and fill up.",
-    "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO <role>",
+    "GRANT SELECT, INSERT on each table that is named, and UPDATE on ingestion_lane, TO <role>",
 )
 IDENTITY = Check(
     "postgres.identity",
@@ -36,7 +36,14 @@ PLANS = Check(
     "A hot query that reads a whole table takes longer with every event, until commits miss their time.",
     'psql "$DB_URL" -c ANALYZE; if it stays, see postgres.indexes and EXPLAIN (ANALYZE) of the query',
 )
-CHECKS = (MIGRATIONS, RIGHTS, IDENTITY, INDEXES, PLANS)
+APPEND_ONLY = Check(
+    "postgres.append_only",
+    "The audit log and the seals prove something only while nobody can change them unseen.",
+    "let a DBA run deploy/audit-protections.sql as its first lines say; a trigger that is missing was taken away: find "
+    "out by whom, restore it as evidence/migrations/0001_audit_log.sql and 0002_log_and_artifacts.sql have it, then "
+    "manage.py audit verify",
+)
+CHECKS = (MIGRATIONS, RIGHTS, IDENTITY, INDEXES, PLANS, APPEND_ONLY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,15 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """One protection of the logs. `is_required`: by the migrations; else by the DBA's file."""
+
+    name: str
+    is_in_force: bool
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFacts:
     unapplied: Sequence[str]
     unknown_applied: Sequence[str]  # the database has them, this code does not
@@ -78,6 +94,7 @@ class SchemaFacts:
     wanted: Sequence[Index]
     found: Sequence[Index]
     plans: Sequence[Plan]
+    guards: Sequence[Guard]  # empty: not asked, as tables are missing
 
 
 def judge(facts: SchemaFacts) -> Iterator[Finding]:
@@ -86,6 +103,7 @@ def judge(facts: SchemaFacts) -> Iterator[Finding]:
     yield _identity(facts)
     yield _indexes(facts)
     yield _plans(facts)
+    yield _append_only(facts)
 
 
 def _migrations(facts: SchemaFacts) -> Finding:
@@ -154,3 +172,16 @@ def _plans(facts: SchemaFacts) -> Finding:
 
 def _is_slow(plan: Plan) -> bool:
     return plan.scans_now and plan.row_count > BIG_TABLE_ROWS
+
+
+def _append_only(facts: SchemaFacts) -> Finding:
+    if not facts.guards:
+        return APPEND_ONLY.unknown("tables that are not migrated have no triggers", mend=MIGRATIONS.mend)
+    gone = [each.name for each in facts.guards if each.is_required and not each.is_in_force]
+    if gone:
+        return APPEND_ONLY.fail(f"missing, changed or not enabled always: {listed(gone)}")
+    open_ = [each.name for each in facts.guards if not each.is_in_force]
+    if open_ and not facts.is_local:
+        return APPEND_ONLY.warning(f"every trigger is in force, but not the second layer: {listed(open_)}")
+    told = "the second layer is left out, as the database is autocom's own" if open_ else "and so is the second layer"
+    return APPEND_ONLY.fine(f"{sum(each.is_required for each in facts.guards)} triggers are in force; {told}")
