@@ -49,7 +49,7 @@ def fill(count: int) -> None:
     from tests.support.history import Sender, drain_all, mixture
 
     sender, begin = Sender(lane_buffer()), time.monotonic()
-    for bodies in batched(mixture(name="million", count=count), ROUND_COUNT, strict=False):
+    for bodies in batched(mixture(name="million", count=count), ROUND_COUNT):
         for body in bodies:
             sender.send(body)
         drain_all(sender.buffer)
@@ -78,8 +78,8 @@ def verify() -> int:
         told = json.loads(out.read() or b'{"verdict": "none: it failed"}')
     wall = time.monotonic() - begin
     print(
-        f"verified: {told['verdict']}, exit {process.returncode}, {wall:.1f} s, CPU {used.ru_utime + used.ru_stime:.1f} s,"
-        f" at most {used.ru_maxrss / 1024:.0f} MiB of memory"
+        f"verified: {told['verdict']}, exit {process.returncode}, {wall:.1f} s,"
+        f" CPU {used.ru_utime + used.ru_stime:.1f} s, at most {used.ru_maxrss / 1024:.0f} MiB of memory"
     )
     print(json.dumps(told, indent=1))
     return process.returncode

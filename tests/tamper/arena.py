@@ -1,4 +1,4 @@
-"""One history, built once, and copies of it to be spoilt: a database each, made from a template, and the log's files."""
+"""One history, built once, and copies of it to be spoilt: a database each, from a template, and the log's files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Arena:
     def _traffic(self, buffer: LaneBuffer, name: str) -> None:
         """Some batches, a seal after every other one, and acts between them."""
         sender = Sender(buffer)
-        for number, bodies in enumerate(batched(mixture(name=name, count=PART_COUNT), BATCH_COUNT, strict=False)):
+        for number, bodies in enumerate(batched(mixture(name=name, count=PART_COUNT), BATCH_COUNT)):
             for body in bodies:
                 sender.send(body)
             drain_all(buffer)

@@ -1,3 +1,4 @@
+# ruff: noqa: S608  (the statements are the attacker's)
 """The table: every tampering with what finds it."""
 
 from __future__ import annotations
@@ -180,8 +181,8 @@ def rows() -> Iterator[Tampering]:
 
 
 FORGED = (
-    "INSERT INTO ingestion_event SELECT (jsonb_populate_record(e, jsonb_build_object('id', gen_random_uuid(), 'identity',"
-    " '\\x00', 'message_id', 'forged'))).* FROM ingestion_event e WHERE " + CHOSEN
+    "INSERT INTO ingestion_event SELECT (jsonb_populate_record(e, jsonb_build_object('id', gen_random_uuid(),"
+    " 'identity', '\\x00', 'message_id', 'forged'))).* FROM ingestion_event e WHERE " + CHOSEN
 )
 FORGED_BATCH = (
     "WITH made AS (INSERT INTO ingestion_batch SELECT (jsonb_populate_record(b, jsonb_build_object('number', 900,"
@@ -213,7 +214,8 @@ def _fit_batch(case: Case, number: int) -> None:
     events = list(Event.objects.filter(batch_id=number).order_by("sequence", "id"))
     root = root_of_hashes([leaf_of_row(event) for event in events])
     case.run(
-        f"UPDATE ingestion_batch SET merkle_root = '\\x{root.hex()}', event_count = {len(events)} WHERE number = {number}"
+        f"UPDATE ingestion_batch SET merkle_root = '\\x{root.hex()}', event_count = {len(events)}"
+        f" WHERE number = {number}"
     )
 
 
@@ -322,70 +324,50 @@ def exchange(one: Path, other: Path) -> None:
 
 def files() -> Iterator[Tampering]:
     for log in ("events", "audit"):
-        group = f"files of the log of {log}"
         for kind in ("segments", "seals"):
-            one = lambda case, kind=kind, log=log, at=1: case.files(f"{kind}/*.txt", log=log)[at]
-            name = kind.removesuffix("s")
-            yield Tampering(
-                name=f"{log}: one byte of a {name} changed",
-                group=group,
-                do=lambda case, one=one: edit(one(case), flip),
-                faults=frozenset({"changed"}),
-            )
-            yield Tampering(
-                name=f"{log}: a {name} cut short",
-                group=group,
-                do=lambda case, one=one: edit(one(case), lambda content: content[:-10]),
-                faults=frozenset({"changed"}),
-            )
-            yield Tampering(
-                name=f"{log}: a line added to a {name}",
-                group=group,
-                do=lambda case, one=one: edit(one(case), lambda content: content + b"acb1\t7\n"),
-                faults=frozenset({"changed"}),
-            )
-            yield Tampering(
-                name=f"{log}: a {name} deleted",
-                group=group,
-                do=lambda case, one=one: one(case).unlink(),
-                faults=frozenset({"missing"}),
-            )
-            yield Tampering(
-                name=f"{log}: two {kind} exchanged",
-                group=group,
-                do=lambda case, one=one: exchange(one(case), one(case, at=2)),
-                faults=frozenset({"changed"}),
-            )
-        yield Tampering(
-            name=f"{log}: one byte of the checkpoint changed",
-            group=group,
-            do=lambda case, log=log: edit(case.files("checkpoint", log=log)[0], flip),
-            faults=frozenset({"invalid"}),
-        )
-        yield Tampering(
-            name=f"{log}: the checkpoint forged with another key",
-            group=group,
-            do=lambda case, log=log: forge_checkpoint(case, log),
-            faults=frozenset({"invalid"}),
-        )
-        yield Tampering(
-            name=f"{log}: the checkpoint deleted",
-            group=group,
-            do=lambda case, log=log: case.files("checkpoint", log=log)[0].unlink(),
-            faults=frozenset({"missing"}),
-        )
-        yield Tampering(
-            name=f"{log}: an older checkpoint put back",
-            group=group,
-            do=lambda case, log=log: older_checkpoint(case, log),
-            faults=frozenset({"changed", "missing"}),
-        )
-        yield Tampering(
-            name=f"{log}: all files deleted",
-            group=group,
-            do=lambda case, log=log: shutil.rmtree(case.folder / "log" / log),
-            faults=frozenset({"missing"}),
-        )
+            yield from numbered_files(log, kind)
+        yield from checkpoint_files(log)
+
+
+def numbered_files(log: str, kind: str) -> Iterator[Tampering]:
+    def one(case: Case, *, at: int = 1) -> Path:
+        return case.files(f"{kind}/*.txt", log=log)[at]
+
+    def cut(case: Case) -> None:
+        edit(one(case), lambda content: content[:-10])
+
+    def add_line(case: Case) -> None:
+        edit(one(case), lambda content: content + b"acb1\t7\n")
+
+    name, changed, missing = kind.removesuffix("s"), frozenset({"changed"}), frozenset({"missing"})
+    told: tuple[tuple[str, Callable[[Case], None], frozenset[str]], ...] = (
+        (f"one byte of a {name} changed", lambda case: edit(one(case), flip), changed),
+        (f"a {name} cut short", cut, changed),
+        (f"a line added to a {name}", add_line, changed),
+        (f"a {name} deleted", lambda case: one(case).unlink(), missing),
+        (f"two {kind} exchanged", lambda case: exchange(one(case), one(case, at=2)), changed),
+    )
+    yield from named(log, told)
+
+
+def checkpoint_files(log: str) -> Iterator[Tampering]:
+    def one(case: Case) -> Path:
+        return case.files("checkpoint", log=log)[0]
+
+    either = frozenset({"changed", "missing"})
+    told: tuple[tuple[str, Callable[[Case], None], frozenset[str]], ...] = (
+        ("one byte of the checkpoint changed", lambda case: edit(one(case), flip), frozenset({"invalid"})),
+        ("the checkpoint forged with another key", lambda case: forge_checkpoint(case, log), frozenset({"invalid"})),
+        ("the checkpoint deleted", lambda case: one(case).unlink(), frozenset({"missing"})),
+        ("an older checkpoint put back", lambda case: older_checkpoint(case, log), either),
+        ("all files deleted", lambda case: shutil.rmtree(case.folder / "log" / log), frozenset({"missing"})),
+    )
+    yield from named(log, told)
+
+
+def named(log: str, told: Sequence[tuple[str, Callable[[Case], None], frozenset[str]]]) -> Iterator[Tampering]:
+    for name, do, faults in told:
+        yield Tampering(name=f"{log}: {name}", group=f"files of the log of {log}", do=do, faults=faults)
 
 
 def forge_checkpoint(case: Case, log: str) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: S608  (the statements are the attacker's)
 """A tampering for each column of each table that tells history: one value of one row is another afterwards."""
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 
 from autocom.kernel.signed_note import Checkpoint, open_note
-from evidence.log import files, sealer
+from evidence.log import sealer
 from evidence.log.names import LogName
 from evidence.log.reads import last_of, latest_seal
 from evidence.log.sealer import seal, seal_everything
@@ -116,7 +116,7 @@ def test_while_the_disk_has_no_room_sealing_stands_and_commits_go_on(
     commit("full")
     size = _tree_size()
     with monkeypatch.context() as patched:
-        patched.setattr(files.os, "fsync", full)
+        patched.setattr("os.fsync", full)
         with pytest.raises(OSError, match="No space left"):
             sealer.seal(LogName.EVENTS)
     assert "No space left" in SealerState.objects.get(log="events").refused_why
