@@ -24,6 +24,7 @@ from typing import Protocol
 import psycopg
 import redis
 
+from autocom.kernel.signing_keys import new_signing_key
 from autocom.local_servers import addresses
 from autocom.local_servers.servers import LocalServers
 
@@ -98,6 +99,7 @@ class Autocom:
     name: str = "autocom"
     port: int = 18001
     console_port: int | None = None
+    signing_key: str = field(default_factory=new_signing_key, repr=False)  # without one nothing would be sealed
 
     def ports(self) -> Sequence[int]:
         return [port for port in (self.port, self.console_port) if port is not None]
@@ -107,6 +109,7 @@ class Autocom:
             "DB_URL": servers.db_url,
             "REDIS_URL": servers.redis_url,
             "SECRET_KEY": servers.hmac_secret[::-1],
+            "LOG_SIGNING_KEY": self.signing_key,
             "INGRESS_PORT": str(self.port),
             "AUTOCOM_DATA_DIR": str(servers.base),
             **({} if self.console_port is None else {"CONSOLE_PORT": str(self.console_port)}),
