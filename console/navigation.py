@@ -51,7 +51,10 @@ SECTIONS = (
     ),
     Section(
         "Proof",
-        (Item("Evidence", "inventory_2", "admin:evidence_artifact_changelist", Permission.EVIDENCE_READ),),
+        (
+            Item("Evidence", "inventory_2", "admin:evidence_artifact_changelist", Permission.EVIDENCE_READ),
+            Item("Bundles", "folder_zip", "admin:bundles", Permission.EVIDENCE_READ),
+        ),
     ),
     Section(
         "Access",

@@ -28,10 +28,18 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
+        from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
         from console.pages.overview import OverviewFigures
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
+            path("bundles/", self.admin_view(BundlesPage.as_view(site=self)), name="bundles"),
+            path("bundles/<str:sha256>/", self.admin_view(BundlePage.as_view(site=self)), name="bundle"),
+            path(
+                "bundles/<str:sha256>/verify/",
+                self.admin_view(VerifyBundlePage.as_view(site=self)),
+                name="bundle_verify",
+            ),
         ]
         return [*ours, *super().get_urls()]
 

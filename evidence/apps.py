@@ -3,6 +3,7 @@ from typing import override
 from django.apps import AppConfig
 
 SEAL_EVERY_SECONDS = 2
+START_BUNDLE_EVERY_SECONDS = 3
 
 
 class EvidenceConfig(AppConfig):
@@ -16,4 +17,5 @@ class EvidenceConfig(AppConfig):
         from ingestion.worker import PERIODIC
 
         PERIODIC[jobs.seal_logs] = SEAL_EVERY_SECONDS
+        PERIODIC[jobs.start_bundle] = START_BUNDLE_EVERY_SECONDS
         age_only_what_is_sealed(sealed_through)

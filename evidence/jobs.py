@@ -6,6 +6,7 @@ import logging
 
 from django.db import Error, close_old_connections
 
+from evidence.bundles.orders import start_next
 from evidence.log.errors import NoSigningKey, SealingRefused
 from evidence.log.names import LogName
 from evidence.log.sealer import seal_everything
@@ -24,3 +25,13 @@ def seal_logs() -> int:
             level = logging.INFO if isinstance(error, NoSigningKey) else logging.WARNING
             log.log(level, "sealing_broken_off", extra={"log": name.value, "error": str(error)})
     return leaf_count
+
+
+def start_bundle() -> int | None:
+    """Starts the process of the oldest bundle that somebody asked for; which one."""
+    close_old_connections()
+    try:
+        return start_next()
+    except (OSError, Error) as error:
+        log.warning("bundle_not_started", extra={"error": str(error)})
+        return None

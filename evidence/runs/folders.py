@@ -64,6 +64,14 @@ def run_folder(asked: str) -> RunFolder:
     return found
 
 
+def kept_run(run_id: str) -> RunFolder:
+    """Of a run below EVIDENCE_ROOT, and of no other folder, whatever is asked. Raises RunUnknown."""
+    found = _read(runs_root() / run_id) if RUN_ID.fullmatch(run_id) else None
+    if found is None:
+        raise RunUnknown(f"{run_id[:80]!r}: there is no such run below EVIDENCE_ROOT")
+    return found
+
+
 def _read(path: Path) -> RunFolder | None:
     try:
         summary: dict[str, Any] = json.loads((path / SUMMARY).read_bytes())

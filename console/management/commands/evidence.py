@@ -6,6 +6,7 @@ from types import ModuleType
 
 from console.management.evidence import (
     download,
+    export,
     upload,
     verify,
 )
@@ -18,6 +19,7 @@ VERBS: tuple[ModuleType, ...] = (
     list_all,
     download,
     verify,
+    export,
 )
 
 

@@ -1,0 +1,182 @@
+"""Runs and the bundles made of them: ask for one, see what is in it, verify it, download it."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, override
+
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from autocom.kernel.errors import AutocomError
+from console.access import Permission
+from console.actions.bundles import ask_for_bundle, verify_bundle
+from console.actions.operator import Operator
+from console.guards import GuardedPage
+from console.shown import moment, size, whole_id
+from evidence.bundles.bag import SUMS
+from evidence.bundles.contents import BundleFile, contents
+from evidence.gates.spec import gate_names
+from evidence.models import Bundle, BundleOrder
+from evidence.runs.folders import RunFolder, runs
+from evidence.store import open_artifact
+from evidence.store.errors import StoreError
+
+SHOWN_COUNT = 50
+VERIFIED_LIMIT_BYTES = 32 * 2**20  # some seconds; a page must not take longer
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    run: RunFolder
+    when: SafeString | str
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRow:
+    bundle: Bundle
+    when: SafeString | str
+    size: str
+    address: str
+
+
+class BundlesPage(GuardedPage):
+    """Everything on one page. A POST asks for a bundle."""
+
+    permission = Permission.EVIDENCE_READ
+    template_name = "console/bundles.html"
+    http_method_names = ["get", "head", "options", "post"]
+    site: AdminSite | None = None
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        found = runs()
+        return {
+            **_site(self).each_context(self.request),
+            **super().get_context_data(**kwargs),
+            "title": "Bundles",
+            "runs": [RunRow(run, moment(run.began_at)) for run in found[:SHOWN_COUNT]],
+            "run_count": len(found),
+            "gates": gate_names(),
+            "may_export": self.request.user.has_perm(Permission.EVIDENCE_EXPORT),
+            "orders": [(order, moment(order.asked_at)) for order in BundleOrder.objects.all()[:10]],
+            "bundles": [_row(each) for each in Bundle.objects.select_related("artifact")[:SHOWN_COUNT]],
+        }
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        run_id, gate_name = request.POST.get("run", ""), request.POST.get("gate", "")
+        try:
+            ask_for_bundle(Operator.signed_in(request.user), run_id=run_id, gate_name=gate_name)
+        except AutocomError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"The bundle of {run_id} is being made: this page shows how far it is.")
+        return HttpResponseRedirect(reverse("admin:bundles"))
+
+
+class BundlePage(GuardedPage):
+    """One bundle: what it says, what it misses, every file with its digest."""
+
+    permission = Permission.EVIDENCE_READ
+    template_name = "console/bundle.html"
+    site: AdminSite | None = None
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = _bundle(kwargs["sha256"])
+        files, trouble = _contents(bundle)
+        return {
+            **_site(self).each_context(self.request),
+            **super().get_context_data(**kwargs),
+            "title": f"Bundle of {bundle.run_id}",
+            "bundle": bundle,
+            "made": moment(bundle.made_at),
+            "size": size(bundle.artifact.size_bytes),
+            "digest": whole_id(bundle.artifact_id),
+            "sums_digest": whole_id(bundle.sums_sha256),
+            "files": [(file, size(file.size_bytes)) for file in files],
+            "trouble": trouble,
+            "sums": SUMS,
+            "verify_address": reverse("admin:bundle_verify", args=[bundle.artifact_id]),
+            "download_address": reverse("admin:evidence_artifact_download", args=[bundle.artifact_id]),
+        }
+
+
+class VerifyBundlePage(GuardedPage):
+    """The bundle's bytes as they are in the store, verified now as an outsider would."""
+
+    permission = Permission.EVIDENCE_READ
+    template_name = "console/bundle_verify.html"
+    http_method_names = ["post", "options"]
+    site: AdminSite | None = None
+
+    def post(self, _: HttpRequest, sha256: str) -> HttpResponse:
+        return self.render_to_response(self.get_context_data(sha256=sha256))
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = _bundle(kwargs["sha256"])
+        is_too_large = bundle.artifact.size_bytes > VERIFIED_LIMIT_BYTES
+        report, trouble = None, ""
+        if not is_too_large:
+            try:
+                with _local(bundle) as archive:
+                    report = verify_bundle(Operator.signed_in(self.request.user), bundle, archive)
+            except StoreError as error:
+                trouble = str(error)
+        return {
+            **_site(self).each_context(self.request),
+            **super().get_context_data(**kwargs),
+            "title": f"Bundle of {bundle.run_id} verified",
+            "bundle": bundle,
+            "report": report,
+            "trouble": trouble,
+            "limit": size(VERIFIED_LIMIT_BYTES),
+            "back": reverse("admin:bundle", args=[bundle.artifact_id]),
+        }
+
+
+def _site(page: BundlesPage | BundlePage | VerifyBundlePage) -> AdminSite:
+    assert page.site is not None  # noqa: S101  (set by the site that routes here)
+    page.request.current_app = page.site.name
+    return page.site
+
+
+def _bundle(sha256: str) -> Bundle:
+    return get_object_or_404(Bundle.objects.select_related("artifact"), artifact_id=sha256)
+
+
+def _row(bundle: Bundle) -> BundleRow:
+    address = reverse("admin:bundle", args=[bundle.artifact_id])
+    return BundleRow(bundle, moment(bundle.made_at), size(bundle.artifact.size_bytes), address)
+
+
+def _contents(bundle: Bundle) -> tuple[list[BundleFile], str]:
+    """What the archive holds, or why it cannot be read."""
+    try:
+        with open_artifact(bundle.artifact_id) as file:
+            return contents(file), ""
+    except (StoreError, tarfile.TarError, OSError, EOFError) as error:
+        return [], str(error)
+
+
+@contextmanager
+def _local(bundle: Bundle) -> Iterator[Path]:
+    """The archive as a file, wherever the store keeps it. Raises StoreError."""
+    with (
+        open_artifact(bundle.artifact_id) as file,
+        tempfile.NamedTemporaryFile(suffix=".tar.gz", prefix="autocom-bundle-") as copy,
+    ):
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        yield Path(copy.name)
