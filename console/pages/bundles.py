@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, override
 
 from django.contrib import messages
@@ -20,8 +15,9 @@ from django.utils.safestring import SafeString
 
 from autocom.kernel.errors import AutocomError
 from console.access import Permission
-from console.actions.bundles import ask_for_bundle, verify_bundle
+from console.actions.bundles import ask_for_bundle
 from console.actions.operator import Operator
+from console.actions.verify_bundle import verify_artifact
 from console.guards import GuardedPage
 from console.shown import moment, size, whole_id
 from evidence.bundles.bag import SUMS
@@ -130,8 +126,7 @@ class VerifyBundlePage(GuardedPage):
         report, trouble = None, ""
         if not is_too_large:
             try:
-                with _local(bundle) as archive:
-                    report = verify_bundle(Operator.signed_in(self.request.user), bundle, archive)
+                report = verify_artifact(Operator.signed_in(self.request.user), bundle.artifact)
             except StoreError as error:
                 trouble = str(error)
         return {
@@ -168,15 +163,3 @@ def _contents(bundle: Bundle) -> tuple[list[BundleFile], str]:
             return contents(file), ""
     except (StoreError, tarfile.TarError, OSError, EOFError) as error:
         return [], str(error)
-
-
-@contextmanager
-def _local(bundle: Bundle) -> Iterator[Path]:
-    """The archive as a file, wherever the store keeps it. Raises StoreError."""
-    with (
-        open_artifact(bundle.artifact_id) as file,
-        tempfile.NamedTemporaryFile(suffix=".tar.gz", prefix="autocom-bundle-") as copy,
-    ):
-        shutil.copyfileobj(file, copy)
-        copy.flush()
-        yield Path(copy.name)
