@@ -143,7 +143,7 @@ def _has_index(query: HotQuery, indexes: Sequence[Index]) -> bool:
     """PostgreSQL 18 may skip through an index by its second column where the first has few values."""
     table = query.rows.model._meta.db_table
     beginnings = {index.columns[:1] for index in indexes if index.table == table and index.is_valid}
-    return bool(query.column) and (query.column,) in beginnings
+    return (query.column,) in beginnings
 
 
 def _enters_index(nodes: Sequence[dict[str, Any]], columns: Mapping[str, Sequence[str]]) -> bool:
