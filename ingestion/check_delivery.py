@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 from autocom.kernel.digest import sha256
 from autocom.kernel.ids import position_of
 from ingestion.dead_letters import RECEIPT_MISMATCH
+from ingestion.headers_mac import has_made
 from ingestion.identified_again import Identifier, changed_columns, is_same
 from ingestion.models import Batch, Delivery
 from ingestion.providers.adapter import IdentifiedEvent
@@ -59,6 +60,8 @@ def _delivery_findings(
         others.append(bytes(delivery.body_sha256).hex())
     if others:
         yield RowFinding("changed", where, f"its body has SHA-256 {found.hex()}, recorded is {others[0]}")
+    if vouched and not has_made(bytes(delivery.headers_mac), delivery.pk, delivery.headers):
+        yield RowFinding("changed", where, "its headers are not those that were stored")
     if any(row.provider != delivery.provider for row in vouched):
         yield RowFinding("changed", where, f"its provider is {delivery.provider}, that of its events is another")
     if any(row.received_at != delivery.received_at for row in vouched):

@@ -32,6 +32,7 @@ from ingestion.buffer.hop import NO_PAYLOAD, delivery_mac, entry_mac, old_entry_
 from ingestion.buffer.store import Claim
 from ingestion.bulk_insert import insert_new
 from ingestion.dead_letters import RECEIPT_MISMATCH, Death, dead_letter
+from ingestion.headers_mac import headers_mac
 from ingestion.leaf import DEAD, LEAF_FORMAT, QUARANTINED, REDRIVEN, STORED, leaf_line
 from ingestion.models import (
     Batch,
@@ -279,12 +280,14 @@ def _bury_unfounded(sorted_: _Sorted, *, lane: int) -> None:
 
 def _delivery_of(riding: Riding) -> dict[str, Any]:
     """The delivery of an event that is all of it: its payload is the raw body."""
-    headers = riding.headers or {}
+    headers = {storable(name): storable(value) for name, value in (riding.headers or {}).items()}
+    request_id = request_id_of(riding.event_id)
     return {
-        "request_id": request_id_of(riding.event_id),
+        "request_id": request_id,
         "provider": riding.provider,
         "received_at": datetime_of(us=riding.received_us),
-        "headers": {storable(name): storable(value) for name, value in headers.items()},
+        "headers": headers,
+        "headers_mac": headers_mac(request_id, headers),
         "body": riding.payload,
         "body_sha256": sha256(riding.payload),
         "event_count": 1,
@@ -305,6 +308,7 @@ def _add_delivery(sorted_: _Sorted, entry: LaneEntry, *, hop_key: bytes) -> None
             "provider": facts["provider"],
             "received_at": facts["received_at"],
             "headers": headers,
+            "headers_mac": headers_mac(UUID(facts["request_id"]), headers),
             "body": raw,
             "body_sha256": sha256(raw),
             "event_count": facts["events"],

@@ -174,6 +174,9 @@ class Delivery(models.Model):
     provider = models.CharField(max_length=64)
     received_at = models.DateTimeField()
     headers = RawJSONField(default=dict)
+    headers_mac = models.BinaryField(
+        db_default=b"", editable=False, help_text="Over its headers, by a key that PostgreSQL does not have"
+    )
     body = models.BinaryField()
     body_sha256 = models.BinaryField()
     event_count = models.PositiveSmallIntegerField()

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
-from uuid import UUID
 
 from autocom.kernel.clock import SystemClock
 from evidence.log.check import check_logs
 from evidence.selectors import audit_verification
-from ingestion.models import Delivery
-from ingestion.verify_stored import Outcome, verify_stored
 from tests.tamper.arena import Case
 
 LATER_US = 61_000_000
-VERIFY, KEPT, STORED = "audit verify", "audit verify --kept", "provider verify-stored"
+VERIFY, KEPT = "audit verify", "audit verify --kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +53,4 @@ def _all_of(finder: str, kept: tuple[str, ...]) -> Iterator[Found]:
         yield Found(finder, entry.fault.value, f"audit entry {entry.number}: {entry.what}")
 
 
-def verify_stored_all(case: Case) -> list[Found]:
-    """Every delivery that is kept, its signature verified again."""
-    ids: list[UUID] = list(Delivery.objects.values_list("pk", flat=True))
-    verdicts = [verify_stored(each) for each in ids]
-    return [
-        Found(STORED, each.outcome.value, f"{each.request_id}: {each.why}")
-        for each in verdicts
-        if each.outcome is not Outcome.VERIFIED
-    ]
-
-
-FINDERS = {VERIFY: audit_verify, KEPT: audit_verify_kept, STORED: verify_stored_all}
+FINDERS = {VERIFY: audit_verify, KEPT: audit_verify_kept}
