@@ -30,23 +30,34 @@ FIGURES = frozenset(
 ACTS = frozenset({Permission.AUDIT_READ})
 PROOFS = frozenset({Permission.LOG_READ, Permission.PROMISE_READ, Permission.EVIDENCE_READ})
 MAKE_EVIDENCE = frozenset({Permission.EVIDENCE_UPLOAD, Permission.EVIDENCE_EXPORT})
+GATES = frozenset({Permission.GATE_READ, Permission.MODE_READ, Permission.ALERT_READ})
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
 )
 DECISIONS = frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD})
-OPERATIONS = FIGURES | CONTENTS | {Permission.PROVIDER_READ}
+OPERATIONS = FIGURES | GATES | CONTENTS | {Permission.PROVIDER_READ}
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
-    Role.DRI: OPERATIONS | ACTS | PROOFS | MAKE_EVIDENCE | {Permission.EVIDENCE_PUBLISH} | DECISIONS,
+    Role.DRI: OPERATIONS
+    | ACTS
+    | PROOFS
+    | MAKE_EVIDENCE
+    | {Permission.EVIDENCE_PUBLISH}
+    | DECISIONS
+    | {Permission.GATE_FREEZE, Permission.MODE_LOWER, Permission.MODE_RAISE},
     Role.PLATFORM_OPS: OPERATIONS
     | ACTS
     | PROOFS
     | MAKE_EVIDENCE
     | {Permission.EVIDENCE_PUBLISH}
     | DECISIONS
-    | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE},
-    Role.LEADERSHIP: FIGURES | ACTS | PROOFS | {Permission.PROVIDER_READ},
+    | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER},
+    Role.LEADERSHIP: FIGURES
+    | ACTS
+    | PROOFS
+    | GATES
+    | {Permission.PROVIDER_READ, Permission.DECISION_APPROVE, Permission.DRI_ASSIGN},
     Role.AUDITOR: OPERATIONS
     | ACTS
     | PROOFS

@@ -1,4 +1,4 @@
-"""The tables of evidence. PostgreSQL itself refuses to change what is in them."""
+"""What was done, sealed, promised, stored and published. PostgreSQL itself refuses to change the logs among it."""
 
 from django.db import models
 

@@ -1,0 +1,45 @@
+"""The tables of evidence: what was done and sealed, who may decide and what was decided, how far we may go."""
+
+from evidence.models.alerts import Alert
+from evidence.models.gates import Approval, Decision, DriTerm, FrozenSpec, Gate
+from evidence.models.modes import ModeChange
+from evidence.models.proof import (
+    Artifact,
+    AuditEntry,
+    AuditHead,
+    Bundle,
+    BundleOrder,
+    Cosignature,
+    LogIncarnation,
+    LogKey,
+    PromiseIncident,
+    Publication,
+    Seal,
+    SealedBatch,
+    SealerState,
+    Upload,
+)
+
+__all__ = [
+    "Alert",
+    "Approval",
+    "Artifact",
+    "AuditEntry",
+    "AuditHead",
+    "Bundle",
+    "BundleOrder",
+    "Cosignature",
+    "Decision",
+    "DriTerm",
+    "FrozenSpec",
+    "Gate",
+    "LogIncarnation",
+    "LogKey",
+    "ModeChange",
+    "PromiseIncident",
+    "Publication",
+    "Seal",
+    "SealedBatch",
+    "SealerState",
+    "Upload",
+]
