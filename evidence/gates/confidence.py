@@ -1,4 +1,4 @@
-"""Whether a threshold holds with 95% confidence, and not only in this sample. Exact binomial (Clopper and Pearson). Pure.
+"""Whether a threshold holds with 95% confidence, not only in this sample: exact binomial (Clopper and Pearson). Pure.
 
 "At most a share p of events is bad" is claimed of the service when, were the share p or more, as few bad ones as were
 seen would come up in fewer than 5% of such runs.

@@ -16,6 +16,7 @@ from typing import Any
 from evidence.audit_chain import verify
 from evidence.audit_export import read_entries, read_head
 from evidence.gates.history import freeze_before, read_acts
+from evidence.runs.folders import began_at
 
 SMOKE, FAULTS, DRILL = "data/smoke/summary.json", "data/faults/faults.json", "data/rollback/drill.json"
 RBAC, RBAC_SUMMARY, AUDIT = "data/rbac/matrix.csv", "data/rbac/summary.json", "data/audit/entries.jsonl"
@@ -46,8 +47,8 @@ def facts_of(bag: Path) -> dict[str, Any]:
 
 def _smoke(bag: Path) -> Mapping[str, Any]:
     summary: dict[str, Any] = _json(bag / SMOKE)
-    names = ("planned", "accepted", "accepted_ratio", "ack_ms", "run_id", "idempotency_violations", "lost")
-    return {name: summary[name] for name in names}
+    names = ("planned", "accepted", "accepted_ratio", "ack_ms", "run_id")
+    return {**{name: summary[name] for name in names}, "at": began_at(summary["run_id"]).isoformat()}
 
 
 def _faults(bag: Path) -> Mapping[str, Any]:

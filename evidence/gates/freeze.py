@@ -26,7 +26,7 @@ class ReasonMissing(AutocomError):
 
 
 def freeze(name: str, *, actor: Actor, reason: str) -> FrozenSpec:
-    """The shipped specification of this gate, entered in the audit log. Raises GateUnknown, AlreadyFrozen, ReasonMissing."""
+    """The shipped specification, entered in the audit log. Raises GateUnknown, AlreadyFrozen, ReasonMissing."""
     if not reason.strip():
         raise ReasonMissing("say why the specification is frozen: the reason goes into the audit log")
     spec = gate(name)
