@@ -33,9 +33,10 @@ import sys
 import tempfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
@@ -1937,7 +1938,7 @@ def check_summary(bag: Bag, run: Run, lineage: Lineage, summary: dict[str, Any])
         report.differs(where, "the number of doubts", said=len(summary["doubts"]), recomputed=doubts)
     _check_drained(run, lineage, reconciled, summary, report=report)
     figures = {**summary, **figures}
-    _check_criteria(where, summary["criteria"], figures, report=report)
+    _check_criteria(where, summary["criteria"], figures, specs=summary["criteria"], report=report)
     outcome = overall([judged(one, figures)[1] for one in summary["criteria"]], has_doubts=bool(doubts))
     if summary["verdict"] != outcome:
         report.differs(where, "verdict", said=summary["verdict"], recomputed=outcome)
@@ -1973,7 +1974,9 @@ def _figure(metric: str, figures: dict[str, Any]) -> float | None:
 
 
 def judged(criterion: dict[str, Any], figures: dict[str, Any]) -> tuple[float | None, str]:
-    """The fact and PASS, FAIL or INCONCLUSIVE. A generator that was late itself proves nothing about the service."""
+    """The fact and PASS, FAIL or INCONCLUSIVE. A generator that was late itself proves nothing about the service, and
+    what is too old to be believed, or does not say when it was found out, decides nothing.
+    """
     metric, operator, threshold = criterion["metric"], criterion["operator"], criterion["threshold"]
     actual = _figure(metric, figures)
     if actual is None:
@@ -1985,7 +1988,55 @@ def judged(criterion: dict[str, Any], figures: dict[str, Any]) -> tuple[float | 
         outcome = "FAIL" if is_too_many else "INCONCLUSIVE"
     if metric == "ack_ms.p95" and not figures["kept_pace" if is_met else "was_on_time"]:
         outcome = "INCONCLUSIVE"
+    allowed, age = criterion.get("max_age_hours"), age_hours(criterion, figures)
+    if allowed is not None and (age is None or age > allowed):
+        outcome = "INCONCLUSIVE"
     return actual, outcome
+
+
+def age_hours(criterion: dict[str, Any], figures: dict[str, Any]) -> float | None:
+    """Of what is judged, at the end of the run; never negative. None where nothing tells, or no age is asked for."""
+    group = figures.get(criterion["metric"].partition(".")[0])
+    if criterion.get("max_age_hours") is None or not isinstance(group, dict):
+        return None
+    try:
+        age: timedelta = figures["ended_at"] - moment_of(str(group.get("at")))
+        return max(timedelta(0), age) / timedelta(hours=1)
+    except (ValueError, TypeError):
+        return None
+
+
+def moment_of(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # noqa: FURB162  (Python 3.9 and 3.10 know no Z)
+
+
+def at_95(criterion: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any] | None:
+    """Whether the threshold holds with 95% confidence: of that many bad ones or fewer, were the share of bad ones the
+    one that the threshold still allows, the probability is under 5% (exact binomial).
+    """
+    metric = criterion["metric"]
+    if metric == "accepted_ratio":
+        count, good, share = figures["planned"], figures["accepted"], 1 - criterion["threshold"]
+    elif metric == "ack_ms.p95" and "acks" in figures:
+        count, good, share = figures["acks"]["count"], figures["acks"]["within"], 0.05
+    else:
+        return None
+    if not 0 < share < 1:
+        return None
+    limit = limit_count(count, share)
+    return {"holds": limit is not None and count - good <= limit, "bad": count - good, "count": count, "limit": limit}
+
+
+def limit_count(count: int, share: float) -> int | None:
+    """The largest number of bad ones of `count` whose lower tail at this share is under 5%."""
+    tail, limit = 0.0, None
+    for bad in range(count + 1):
+        ways = math.lgamma(count + 1) - math.lgamma(bad + 1) - math.lgamma(count - bad + 1)
+        tail += math.exp(ways + bad * math.log(share) + (count - bad) * math.log1p(-share))
+        if tail >= 0.05:
+            break
+        limit = bad
+    return limit
 
 
 def overall(outcomes: Sequence[str], *, has_doubts: bool) -> str:
@@ -1995,16 +2046,30 @@ def overall(outcomes: Sequence[str], *, has_doubts: bool) -> str:
     return "INCONCLUSIVE" if has_doubts or not outcomes or "INCONCLUSIVE" in outcomes else "PASS"
 
 
-def _check_criteria(where: str, said: Sequence[dict[str, Any]], figures: dict[str, Any], *, report: Report) -> None:
-    for one in said:
-        actual, outcome = judged(one, figures)
+def _check_criteria(
+    where: str,
+    said: Sequence[dict[str, Any]],
+    figures: dict[str, Any],
+    *,
+    specs: Sequence[dict[str, Any]],
+    report: Report,
+) -> None:
+    """`specs`: the same criteria as the gate's specification has them."""
+    for one, spec in zip(said, specs):
+        actual, outcome = judged(spec, figures)
         margin = None
         if actual is not None:
-            distance = actual - one["threshold"]
-            margin = distance if one["operator"] == ">=" else -distance
-        for name, value in (("actual", actual), ("outcome", outcome), ("margin", margin)):
+            distance = actual - spec["threshold"]
+            margin = distance if spec["operator"] == ">=" else -distance
+        wanted: dict[str, Any] = {"actual": actual, "outcome": outcome, "margin": margin}
+        if "source" in spec:  # as the second format of specifications has it
+            wanted.update(age_hours=age_hours(spec, figures), at_95=at_95(spec, figures))
+        for name, value in wanted.items():
             if not is_same(one[name], value):
                 report.differs(where, f"{one['name']}: {name}", said=one[name], recomputed=value)
+
+
+GATE_FORMATS = {"autocom-gate/1", "autocom-gate/2"}
 
 
 def check_verdict(bag: Bag, figures: dict[str, Any] | None) -> dict[str, Any]:
@@ -2014,13 +2079,13 @@ def check_verdict(bag: Bag, figures: dict[str, Any] | None) -> dict[str, Any]:
     with report.reading(where):
         verdict = dict(bag.json(where))
         spec, missing = bag.json("data/gate/spec.json"), _check_missing(bag, verdict)
-        if spec["format"] != "autocom-gate/1":
-            raise ValueError("the spec is of another format than autocom-gate/1")
+        if spec["format"] not in GATE_FORMATS:
+            raise ValueError(f"the spec is of none of the formats {', '.join(sorted(GATE_FORMATS))}")
         if (verdict["gate"], verdict["version"]) != (spec["name"], spec["version"]):
             report.differs(where, "the gate", said=verdict["gate"], recomputed=spec["name"])
         facts = ("name", "metric", "operator", "threshold", "unit")
-        said = [[one[name] for name in facts] for one in verdict["criteria"]]
-        wanted = [[one[name] for name in facts] for one in spec["criteria"]]
+        said = [[one[name] for name in facts] + [one.get("source", "")] for one in verdict["criteria"]]
+        wanted = [[one[name] for name in facts] + [one.get("source", "")] for one in spec["criteria"]]
         if said != wanted:
             report.differs(where, "the list of criteria", said=said, recomputed=wanted)
         if figures is None:
@@ -2029,7 +2094,7 @@ def check_verdict(bag: Bag, figures: dict[str, Any] | None) -> dict[str, Any]:
             report.differs(where, "doubts", said=verdict["doubts"], recomputed=len(figures["doubts"]))
         if verdict["run_id"] != figures["run_id"]:
             report.differs(where, "run_id", said=verdict["run_id"], recomputed=figures["run_id"])
-        _check_criteria(where, verdict["criteria"], figures, report=report)
+        _check_criteria(where, verdict["criteria"], figures, specs=spec["criteria"], report=report)
         doubted = bool(missing or verdict["doubts"] or figures["doubts"])
         outcome = overall([judged(one, figures)[1] for one in spec["criteria"]], has_doubts=doubted)
         if verdict["verdict"] != outcome:
@@ -2054,7 +2119,144 @@ def _check_missing(bag: Bag, verdict: dict[str, Any]) -> list[str]:
     return missing
 
 
-# --- 14. A whole bundle -----------------------------------------------------------------------------------------------
+# --- 14. What a gate asks beside the run: facts of the bundle's other files -------------------------------------------
+
+SMOKE_FIGURES = ("planned", "accepted", "accepted_ratio", "ack_ms", "run_id")
+RUN_COLUMNS = ["entry", "at", "run_id", "verdict", "planned", "accepted", "lost"]
+
+
+def facts_of(bag: Bag, run: Run) -> dict[str, Any]:
+    """Each group by its name. What its files do not tell is left out: unknown wherever a criterion asks for it."""
+    readers: dict[str, Callable[[Bag], dict[str, Any]]] = {
+        "smoke": _smoke_facts,
+        "faults": _fault_facts,
+        "rbac": _rbac_facts,
+        "rollback": lambda one: {name: one.json("data/rollback/drill.json")[name] for name in ("seconds", "at")},
+        "audit": _audit_facts,
+        "freeze": _freeze_facts,
+        "acks": lambda one: _ack_facts(one, run),
+    }
+    answered_ns = [attempt.ack_ns for send in run.sends for attempt in send.attempts]
+    ended_ns = max(answered_ns, default=0) + run.wall_minus_monotonic_ns
+    facts: dict[str, Any] = {"ended_at": datetime.fromtimestamp(ended_ns // NS_PER_SECOND, tz=timezone.utc)}
+    for name, read in readers.items():
+        try:
+            facts[name] = read(bag)
+        except (ToldMissing, OSError, *MALFORMED):
+            continue
+    return facts
+
+
+def _smoke_facts(bag: Bag) -> dict[str, Any]:
+    """From the smoke run's own journal; its id is the moment at which it began."""
+    figures = figures_of(read_run(bag.raw("data/smoke/journal.jsonl")))
+    at = datetime.strptime(figures["run_id"][1:16], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
+    return {**{name: figures[name] for name in SMOKE_FIGURES}, "at": at.isoformat()}
+
+
+def _fault_facts(bag: Bag) -> dict[str, Any]:
+    told = bag.json("data/faults/faults.json")
+    outcomes, caught = [one["outcome"] for one in told["cells"]], [one["is_caught"] for one in told["planted_bugs"]]
+    passed, missed = outcomes.count("PASS"), sum(one is not True for one in caught)
+    return {"passed": passed, "not_passed": len(outcomes) - passed, "bugs_missed": missed, "at": told["started_at"]}
+
+
+def _rbac_facts(bag: Bag) -> dict[str, Any]:
+    cells = Counter(row["verdict"] for row in csv.DictReader(io.StringIO(bag.text("data/rbac/matrix.csv"), newline="")))
+    count, wrong = sum(cells.values()), cells["MISMATCH"]
+    at = bag.json("data/rbac/summary.json")["at"]
+    return {"cells": count, "mismatches": wrong, "untested": count - wrong - cells["match"], "at": at}
+
+
+def _audit_facts(bag: Bag) -> dict[str, Any]:
+    where = "data/audit/entries.jsonl"
+    bag.raw(where)
+    return {"findings": sum(one.where.startswith(where) and one.fault != "missing" for one in bag.report.findings)}
+
+
+def _freeze_facts(bag: Bag) -> dict[str, Any]:
+    """The newest freeze of the gate before the run. Raises LookupError unless it is of this very specification."""
+    freeze = _freeze_of(bag)
+    if freeze["facts"]["sha256"] != bag.digests["data/gate/spec.json"]:
+        raise LookupError("another text was frozen")
+    return {"entry": freeze["number"], "at": freeze["at"]}
+
+
+def _freeze_of(bag: Bag) -> dict[str, Any]:
+    """Raises ValueError."""
+    gate, entries = bag.json("data/gate/spec.json")["name"], _entries_of(bag)
+    own = _own_entry(bag, entries)["number"]
+    frozen = [one for one in entries if one["act"] == "gate.spec_frozen" and one["facts"].get("gate") == gate]
+    return max((one for one in frozen if one["number"] < own), key=lambda one: int(one["number"]))
+
+
+def _own_entry(bag: Bag, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The one of the bundle's run. Raises ValueError."""
+    run_id = bag.json("data/replay/summary.json")["run_id"]
+    own, *_ = [one for one in entries if one["act"] == "replay.run" and one["facts"].get("run_id") == run_id]
+    return own
+
+
+def _entries_of(bag: Bag) -> list[dict[str, Any]]:
+    """Those of the audit log that can be read; the others are findings already."""
+    matches = map(EXPORTED.fullmatch, bag.lines("data/audit/entries.jsonl")[1:])
+    return [json_of(match.group(1)) for match in matches if match]
+
+
+def _ack_facts(bag: Bag, run: Run) -> dict[str, Any]:
+    spec = bag.json("data/gate/spec.json")
+    (limit_ms, *_) = [one["threshold"] for one in spec["criteria"] if one["metric"] == "ack_ms.p95"]
+    firsts = [(send, send.attempts[0]) for send in run.sends if send.attempts]
+    told = [(one.ack_ns - send.intended_ns) // 1_000 for send, one in firsts if 200 <= one.status < 300]
+    return {"count": len(told), "within": sum(one <= limit_ms * 1_000 for one in told)}
+
+
+def check_smoke(bag: Bag) -> None:
+    """The smoke run's summary is that of its journal, and it stands in the audit log before the run."""
+    where, journal = "data/smoke/summary.json", "data/smoke/journal.jsonl"
+    if not bag.has(where) and not bag.has(journal):
+        return
+    with bag.report.reading(where):
+        said, wanted = bag.json(where), _smoke_facts(bag)
+        for name in SMOKE_FIGURES:
+            if not is_same(said[name], wanted[name]):
+                bag.report.differs(where, name, said=said[name], recomputed=wanted[name])
+        entries = _entries_of(bag)
+        own = _own_entry(bag, entries)["number"]
+        files = [one["facts"]["files"] for one in entries if _is_smoke(one, wanted["run_id"]) and one["number"] < own]
+        if not files:
+            bag.report.found("missing", "data/audit/entries.jsonl", f"no entry before the run's tells of {where}")
+        for path in (where, journal):
+            if files and files[0].get(path.rpartition("/")[2]) != bag.digests[path]:
+                bag.report.found("changed", path, "its audit entry has another digest")
+
+
+def _is_smoke(entry: dict[str, Any], run_id: str) -> bool:
+    facts = entry["facts"]
+    return entry["act"] == "replay.run" and (facts.get("gate"), facts.get("run_id")) == ("smoke", run_id)
+
+
+def check_runs(bag: Bag) -> None:
+    """Every run of the gate since the freeze is listed, failures too, as the audit log has them."""
+    where = "data/gate/runs.csv"
+    if not bag.has(where):
+        return
+    with bag.report.reading(where):
+        freeze = _freeze_of(bag)
+        told = [one for one in _entries_of(bag) if one["act"] == "replay.run" and one["number"] > freeze["number"]]
+        rows = [_run_row(one) for one in told if one["facts"].get("gate") == freeze["facts"].get("gate")]
+        said = list(csv.reader(io.StringIO(bag.text(where), newline="")))
+        _compare_tables(bag.report, where, said, [RUN_COLUMNS, *rows])
+
+
+def _run_row(entry: dict[str, Any]) -> list[str]:
+    facts, counts = entry["facts"], entry["facts"].get("counts") or {}
+    known = [str(counts[name]) if counts.get(name) is not None else "" for name in ("planned", "accepted", "lost")]
+    at = moment_of(entry["at"]).isoformat()
+    return [str(entry["number"]), at, str(facts.get("run_id")), str(facts.get("verdict")), *known]
+
+
+# --- 15. A whole bundle -----------------------------------------------------------------------------------------------
 
 
 def verify_path(path: Path, *, keys: Sequence[Key] = (), kept: Sequence[str] = ()) -> Report:
@@ -2118,11 +2320,13 @@ def _check_run(bag: Bag, lineage: Lineage) -> tuple[dict[str, Any], dict[str, An
         check_histogram(bag, "data/latency/receiver", None)
         with bag.report.reading("data/replay/summary.json"):
             summary = dict(bag.json("data/replay/summary.json"))
-            figures = check_summary(bag, run, lineage, summary)
+            figures = {**check_summary(bag, run, lineage, summary), **facts_of(bag, run)}
+        check_smoke(bag)
+        check_runs(bag)
     return summary, figures
 
 
-# --- 15. A log's folder, and the proof of one event -------------------------------------------------------------------
+# --- 16. A log's folder, and the proof of one event -------------------------------------------------------------------
 
 
 def verify_log(folder: Path, *, keys: Sequence[Key], kept: Sequence[str] = ()) -> Report:
@@ -2215,7 +2419,7 @@ def _check_receipt(text: str, leaf: Leaf, *, report: Report) -> None:
     report.warnings.append("the receipt's own MAC can be checked by the service alone")
 
 
-# --- 16. The command line ---------------------------------------------------------------------------------------------
+# --- 17. The command line ---------------------------------------------------------------------------------------------
 
 
 def as_text(report: Report) -> str:

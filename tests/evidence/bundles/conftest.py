@@ -1,12 +1,14 @@
-"""Two real runs and their bundles: one through ingress, worker and log, one that a service refused."""
+"""Real runs and their bundles: through ingress, worker and log after a smoke run, and one that a service refused."""
 
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from django.core.management import call_command
 from evidence.audit import Actor
 from evidence.bundles.make import MadeBundle, make
 from evidence.bundles.orders import order
+from evidence.gates.freeze import freeze
 from evidence.jobs import start_bundle
 from evidence.models import BundleOrder
 from evidence.runs.folders import RunFolder, run_folder
@@ -70,7 +73,9 @@ def bundles(
     with django_db_blocker.unblock(), own_log(root):
         lane_buffer().client.flushdb()
         try:
+            freeze("a", actor=Actor.process("test"), reason="to be judged by")
             whole, refused, into = whole_run(), _refused_run(), root / "made"
+            leave_drill_and_matrix(root, commit=commit_of(whole))
             made = make(whole, into=into), make(refused, into=into)
             yield Bundles(root, whole, refused, *made, _ordered(whole, root))
         finally:
@@ -79,10 +84,31 @@ def bundles(
 
 
 def whole_run() -> RunFolder:
+    """After a smoke run."""
     with running_ingress(redis_url=settings.AUTOCOM.redis_url, db_url=database_url()) as ingress, running_worker():
         target = f"http://127.0.0.1:{ingress.port}"
+        replay("--target", target, "--gate", "smoke", "--count", "300", "--rate", "300", "--connections", "8")
         given = ["--count", "400", "--rate", "100", "--duplicates", "0.05", "--poison", "0.02", "--connections", "8"]
         return run_folder(replay("--target", target, *given))
+
+
+def commit_of(run: RunFolder) -> str:
+    commit: str = json.loads((run.path / "environment.json").read_bytes())["autocom"]["commit"]
+    return commit
+
+
+def leave_drill_and_matrix(root: Path, *, commit: str, seconds: float = 2.5) -> None:
+    """As `rollback_drill` and `rbac_matrix` leave them."""
+    at = datetime.now(UTC).isoformat()
+    told = {"commit": commit, "at": at}
+    left = {
+        "rollback/drill.json": json.dumps({**told, "seconds": seconds}),
+        "rbac/summary.json": json.dumps(told),
+        "rbac/matrix.csv": "route,method,persona,verdict\n/,GET,anonymous,match\n/,POST,anonymous,match\n",
+    }
+    for name, content in left.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(content)
 
 
 def _refused_run() -> RunFolder:

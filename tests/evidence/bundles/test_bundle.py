@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,10 @@ from ingestion.replay.verdict import Outcome
 from tests.evidence.bundles.conftest import Bundles
 
 pytestmark = pytest.mark.django_db
-TO_COME = ["data/budget/ledger.csv", "data/faults/faults.json", "data/faults/faults.md", "data/rbac/matrix.csv"]
+TO_COME = [
+    *("data/budget/ledger.csv", "data/budget/slo.yaml"),
+    *("data/faults/faults.json", "data/faults/faults.md"),
+]
 
 
 @pytest.fixture
@@ -50,8 +54,27 @@ def test_everything_of_the_run_is_in_it_and_what_is_not_is_listed_with_a_reason(
         for path in there
         if path != "keys/earlier.vkeys" and not (bag / path).stat().st_size and "aliases" not in path
     ]
-    assert bundles.made.verdict.outcome is Outcome.INCONCLUSIVE
-    assert json.loads((bag / "data/gate/verdict.json").read_bytes())["verdict"] == "INCONCLUSIVE"
+    assert bundles.made.verdict.outcome is Outcome.FAIL
+    assert json.loads((bag / "data/gate/verdict.json").read_bytes())["verdict"] == "FAIL"
+
+
+def test_a_short_run_fails_by_its_size_alone_and_every_fact_is_known_but_that_of_the_faults(bundles: Bundles) -> None:
+    criteria = bundles.made.verdict.criteria
+    assert {each.metric for each in criteria if each.outcome is Outcome.FAIL} == {"planned", "smoke.planned"}
+    unknown = {each.metric for each in criteria if each.outcome is Outcome.INCONCLUSIVE}
+    assert unknown == {"faults.passed", "faults.not_passed", "faults.bugs_missed"}
+    aged = {each.metric: each.age for each in criteria if each.age is not None}
+    assert {"smoke.ack_ms.p95", "rbac.mismatches", "rollback.seconds"} <= set(aged)
+    assert max(aged.values()) < timedelta(hours=1)
+    at_95 = {each.metric: each.at_95.holds for each in criteria if each.at_95 is not None}
+    assert at_95 == {"accepted_ratio": False, "ack_ms.p95": True}  # none of 400 refused: too few for 99.9%
+
+
+def test_every_run_since_the_freeze_is_listed(bundles: Bundles, bag: Path) -> None:
+    (head, *rows) = (bag / "data/gate/runs.csv").read_text().splitlines()
+    assert head.startswith("entry,at,run_id,verdict")
+    assert [bundles.whole.run_id in row for row in rows] == [True, False]
+    assert bundles.refused.run_id in rows[1]
 
 
 def test_with_all_required_files_nothing_of_the_proof_is_unknown(bundles: Bundles, tmp_path: Path) -> None:
@@ -164,7 +187,9 @@ def test_a_fault_suite_of_another_commit_does_not_count(bundles: Bundles, tmp_pa
 def test_a_fault_suite_of_this_commit_is_in_it_and_attested(bundles: Bundles, tmp_path: Path) -> None:
     commit = json.loads((bundles.whole.path / "environment.json").read_bytes())["autocom"]["commit"]
     made = make(bundles.whole, faults=faults_of(tmp_path / "faults", commit=commit), into=tmp_path)
-    assert list(made.verdict.missing) == ["data/budget/ledger.csv", "data/rbac/matrix.csv"]
+    assert list(made.verdict.missing) == TO_COME[:2]
+    facts = {each.metric: each.actual for each in made.verdict.criteria}
+    assert (facts["faults.passed"], facts["faults.not_passed"], facts["faults.bugs_missed"]) == (1, 0, 1)
     bag = bundles.unpacked(tmp_path, made)
     assert (bag / "statements/faults.dsse.json").is_file()
     done = subprocess.run(
@@ -176,7 +201,9 @@ def test_a_fault_suite_of_this_commit_is_in_it_and_attested(bundles: Bundles, tm
 def faults_of(folder: Path, *, commit: str) -> Path:
     folder.mkdir()
     cells = [{"fault": "redis-killed", "seed": 1, "outcome": "PASS"}]
-    told = {"commit": commit, "outcome": "PASS", "cells": cells, "planted_bugs": []}
+    bugs = [{"bug": "ack before append", "is_caught": False}]
+    at = datetime.now(UTC).isoformat()
+    told = {"commit": commit, "outcome": "PASS", "cells": cells, "planted_bugs": bugs, "started_at": at}
     (folder / "faults.json").write_text(json.dumps(told))
     (folder / "faults.md").write_text("# Fault suite: PASS\n")
     return folder
