@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +19,17 @@ from evidence.bundles.parts.faults import default_folder
 from evidence.bundles.parts.files import copy, write, write_json
 from evidence.bundles.report import write_report
 from evidence.bundles.run import Run, read_run
-from evidence.bundles.sealed import recorded_digests, wait_until_sealed
+from evidence.bundles.sealed import wait_until_sealed
 from evidence.bundles.statements import SPEC, VERDICT, write_statements
-from evidence.gates.evaluate import GateVerdict, evaluate
-from evidence.gates.facts import facts_of
+from evidence.gates.evaluate import GateVerdict
+from evidence.gates.judge_bag import judged_bag
 from evidence.gates.spec import GateSpec, gate
 from evidence.log.errors import NoSigningKey
 from evidence.log.keys import known_keys, own_signers
-from evidence.runs.finish import digests
 from evidence.runs.folders import RunFolder
 
 FORMAT = "autocom-bundle/1"
 VERIFIER = Path(__file__).parent / "verify.py"
-MADE = frozenset({SPEC, VERDICT})  # required or not, these are written here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ def make(folder: RunFolder, *, gate_name: str = "a", faults: Path | None = None,
     bag = _empty(settings.AUTOCOM.evidence_root / "making" / name)
     try:
         absent = collect(run, bag, gate_name=spec.name, faults_folder=faults or default_folder())
-        verdict = _judge(bag, run, spec, absent)
+        verdict = _judge(bag, spec, absent)
         write_payload_manifest(bag)
         _write_tags(bag, run, spec, verdict, absent)
         write_statements(bag, run, verdict, signer=signer)
@@ -86,24 +84,14 @@ def _empty(bag: Path) -> Path:
     return bag
 
 
-def _judge(bag: Path, run: Run, spec: GateSpec, absent: Mapping[str, str]) -> GateVerdict:
+def _judge(bag: Path, spec: GateSpec, absent: Mapping[str, str]) -> GateVerdict:
     """`data/gate` and `data/missing.json` are written. The verdict counts every required file that is not there."""
     write(bag / SPEC, spec.text)
-    missing = [path for path in spec.required_files if path not in MADE and not (bag / path).is_file()]
-    doubts = [*run.summary["doubts"], *_doubts(run)]
-    figures = {**run.summary, **facts_of(bag)}
-    verdict = evaluate(spec, figures, missing=missing, doubts=doubts, ended_at=run.ended_at)
+    verdict = judged_bag(bag)
     write_json(bag / VERDICT, verdict.as_json())
-    listed = sorted(set(missing) | set(absent))
+    listed = sorted({*verdict.missing, *absent})
     write_json(bag / "data/missing.json", [{"path": path, "why": why_missing(absent, path)} for path in listed])
     return verdict
-
-
-def _doubts(run: Run) -> Sequence[str]:
-    """What the audit log says of the run's files, which lie in a folder that anybody with a shell could write."""
-    recorded, now = recorded_digests(run), digests(run.folder.path)
-    changed = sorted(name for name in recorded if recorded[name] != now.get(name))
-    return [f"{name} is not the file that the run's audit entry names" for name in changed]
 
 
 def _write_tags(bag: Path, run: Run, spec: GateSpec, verdict: GateVerdict, absent: Mapping[str, str]) -> None:

@@ -111,10 +111,3 @@ def _sealed_entry(run: Run) -> SealedEntry | None:
 def _entry(run: Run) -> AuditEntry | None:
     entries = AuditEntry.objects.filter(act=Act.REPLAY_RUN.value, subject=subject_of(run.run_id))
     return entries.order_by("number").first()
-
-
-def recorded_digests(run: Run) -> Mapping[str, str]:
-    """Of the run's files, as its audit entry has them; empty where there is no entry."""
-    entry = _entry(run)
-    found = entry.facts.get("files") if entry else None
-    return found if isinstance(found, dict) else {}

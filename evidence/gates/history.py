@@ -20,9 +20,14 @@ def read_acts(path: Path) -> list[ChainEntry]:
     return [each for each in entries if each.act in (SPEC_FROZEN, RUN)]
 
 
+def run_entry(acts: Sequence[ChainEntry], run_id: str) -> ChainEntry | None:
+    """The first that tells of the run."""
+    return next((each for each in acts if each.act == RUN and each.facts.get("run_id") == run_id), None)
+
+
 def freeze_before(acts: Sequence[ChainEntry], *, gate: str, run_id: str) -> ChainEntry | None:
     """The gate's newest freeze before the run's own entry. None without one, or without the run."""
-    run = next((each for each in acts if each.act == RUN and each.facts.get("run_id") == run_id), None)
+    run = run_entry(acts, run_id)
     if run is None:
         return None
     of_gate = (each for each in acts if each.act == SPEC_FROZEN and each.facts.get("gate") == gate)

@@ -10,7 +10,8 @@ import json
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from autocom.kernel.digest import sha256
 from autocom.kernel.merkle import inclusion_path, leaf_hash, root_of_hashes
 from autocom.kernel.signed_note import Checkpoint, NoteKey, NoteSigner, signed_note
 from evidence.gates.evaluate import evaluate
+from evidence.gates.facts import facts_of
+from evidence.gates.history import COLUMNS, freeze_before, read_acts, runs_since
 from evidence.gates.spec import GateSpec
 from evidence.log.seal_text import SealText
 from ingestion.leaf import leaf_line
@@ -43,23 +46,44 @@ ACCEPTED_US = 1_767_225_600_000_000
 COMMITTED_AFTER_US = 2_500
 KINDS = {Place.EVENT: "P", Place.DEAD_LETTER: "D", Place.QUARANTINE: "Q"}
 PLACES = {Place.EVENT: "event", Place.DEAD_LETTER: "dead_letter", Place.QUARANTINE: "quarantine"}
+SOURCE = "data/replay/summary.json"
 GATE = {
-    "format": "autocom-gate/1",
+    "format": "autocom-gate/2",
     "name": "sample",
     "version": 1,
     "title": "A gate for samples",
+    "grants": ["LIMITED"],
     "criteria": [
-        {"name": name, "metric": metric, "operator": operator, "threshold": limit, "unit": unit, "key": True}
-        for name, metric, operator, limit, unit in (
-            ("accepted", "accepted_ratio", ">=", 0.5, "ratio"),
-            ("ack P95", "ack_ms.p95", "<=", 120.0, "ms"),
-            ("lost", "lost", "==", 0, "events"),
-            ("order violations", "order_violations", "==", 0, "events"),
+        {
+            "name": metric,
+            "metric": metric,
+            "operator": operator,
+            "threshold": limit,
+            "unit": unit,
+            "key": True,
+            "source": source,
+            "max_age_hours": hours,
+        }
+        for metric, operator, limit, unit, source, hours in (
+            ("accepted_ratio", ">=", 0.5, "ratio", SOURCE, None),
+            ("ack_ms.p95", "<=", 120.0, "ms", SOURCE, None),
+            ("lost", "==", 0, "events", SOURCE, None),
+            ("order_violations", "==", 0, "events", SOURCE, None),
+            ("freeze.entry", ">=", 1, "entry", "data/audit/entries.jsonl", None),
+            ("smoke.planned", ">=", 1, "events", "data/smoke/summary.json", 24),
+            ("rbac.mismatches", "==", 0, "cells", "data/rbac/matrix.csv", 24),
+            ("rbac.cells", ">=", 1, "cells", "data/rbac/matrix.csv", 24),
+            ("audit.findings", "==", 0, "findings", "data/audit/entries.jsonl", None),
+            ("faults.not_passed", "==", 0, "trials", "data/faults/faults.json", None),
+            ("rollback.seconds", "<=", 60.0, "s", "data/rollback/drill.json", 24),
         )
     ],
     "required_files": ["data/replay/journal.jsonl", "data/lineage/leaves.tsv", "data/budget/ledger.csv"],
     "max_age_hours": 24,
 }
+SPEC = json.dumps(GATE, indent=2) + "\n"
+SMOKE_ID = "r20251231T230000-0a0b0c"
+TWO_HOURS_BEFORE = "1969-12-31T22:00:00+00:00"  # the samples' runs end in the first second of 1970
 
 
 def signer(name: str = NAME, seed: int = 1) -> NoteSigner:
@@ -97,7 +121,10 @@ def build(folder: Path, history: History, rows: Sequence[StoredRow]) -> Sample:
     """A complete bundle of this run."""
     folder.mkdir(parents=True)
     sample = Sample(folder, signer(), history, rows)
-    _write_replay(sample)
+    _write_replay(sample, sample.history, "data/replay")
+    smoke = {**sample.history.header, "run_id": SMOKE_ID}
+    _write_replay(sample, replace(sample.history, header=smoke), "data/smoke")
+    _write_left(sample)
     _write_lineage(sample)
     _write_audit(sample)
     _write_verdict(sample)
@@ -114,6 +141,7 @@ def finish(sample: Sample) -> None:
     policy = {"name": verdict["gate"], "version": verdict["version"], "sha256": sample.digest("data/gate/spec.json")}
     predicate = {"policy": policy, "result": verdict["verdict"], "criteria": verdict["criteria"]}
     _state(sample, "verdict", predicate, ["data/gate/verdict.json"])
+    _state(sample, "faults", {"result": "PASSED"}, ["data/faults/faults.json"])
     _write_tags(sample, verdict)
 
 
@@ -152,6 +180,7 @@ def _state(sample: Sample, name: str, predicate: dict[str, Any], subjects: Seque
     kinds = {
         "verdict": "https://autocom.dev/attestation/gate-verdict/v1",
         "replay": "https://in-toto.io/attestation/test-result/v0.1",
+        "faults": "https://in-toto.io/attestation/test-result/v0.1",
     }
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
@@ -170,9 +199,8 @@ def _state(sample: Sample, name: str, predicate: dict[str, Any], subjects: Seque
     sample.write(f"statements/{name}.dsse.json", json.dumps(envelope, indent=2, sort_keys=True) + "\n")
 
 
-def _write_replay(sample: Sample) -> None:
-    history = sample.history
-    with JournalWriter(sample.path("data/replay/journal.jsonl")) as journal:
+def _write_replay(sample: Sample, history: History, folder: str) -> None:
+    with JournalWriter(sample.path(f"{folder}/journal.jsonl")) as journal:
         journal.plan(dict(history.header), [send.planned for send in history.sends])
         journal.start(start_ns=history.start_ns, wall_minus_monotonic_ns=0)
         for send in history.sends:
@@ -182,15 +210,25 @@ def _write_replay(sample: Sample) -> None:
             )
         sent_count = sum(bool(send.attempts) for send in history.sends)
         journal.end(vars_of(self_check(sent_count=sent_count)))
-    write_files(sample.folder / "data/replay", report_of(sample))
+    write_files(sample.folder / folder, report_of(sample, history))
+
+
+def _write_left(sample: Sample) -> None:
+    """What other commands leave for a bundle."""
+    cells = "route,method,persona,verdict\n/,GET,anonymous,match\n/,POST,anonymous,match\n"
+    sample.write("data/rbac/matrix.csv", cells)
+    sample.write("data/rbac/summary.json", json.dumps({"at": TWO_HOURS_BEFORE}))
+    sample.write("data/rollback/drill.json", json.dumps({"at": TWO_HOURS_BEFORE, "seconds": 2.5}))
+    cells_passed = [{"fault": "redis-killed", "seed": 1, "outcome": "PASS"}]
+    faults = {"cells": cells_passed, "planted_bugs": [], "started_at": TWO_HOURS_BEFORE}
+    sample.write("data/faults/faults.json", json.dumps(faults))
 
 
 def vars_of(check: Any) -> dict[str, Any]:
     return {name: getattr(check, name) for name in check.__slots__}
 
 
-def report_of(sample: Sample) -> Report:
-    history = sample.history
+def report_of(sample: Sample, history: History) -> Report:
     figures = figures_of(history)
     found = reconcile(history, rows=sample.rows, sends_at_least_count=200)
     result = GeneratorResult(journal_path=Path(), history=history, figures=figures)
@@ -300,9 +338,13 @@ def _write_histogram(sample: Sample, name: str, samples_us: Sequence[int]) -> No
 
 
 def _write_audit(sample: Sample) -> None:
-    files = {name: sample.digest(f"data/replay/{name}") for name in ("journal.jsonl", "summary.json")}
     run_id = sample.history.run_id
-    acts = [("session.signed_in", "ann", {}), ("replay.run", f"run {run_id}", {"run_id": run_id, "files": files})]
+    acts: list[tuple[str, str, dict[str, Any]]] = [
+        ("session.signed_in", "ann", {}),
+        ("gate.spec_frozen", "gate sample", {"gate": "sample", "sha256": hashlib.sha256(SPEC.encode()).hexdigest()}),
+        ("replay.run", f"run {SMOKE_ID}", _run_facts(sample, SMOKE_ID, gate="smoke", folder="data/smoke")),
+        ("replay.run", f"run {run_id}", _run_facts(sample, run_id, gate="sample", folder="data/replay")),
+    ]
     previous, bodies = bytes(32), []
     for number, (act, subject, facts) in enumerate(acts, start=1):
         entry = {
@@ -330,12 +372,26 @@ def _write_audit(sample: Sample) -> None:
     sample.write("data/audit/checkpoint", checkpoint)
 
 
+def _run_facts(sample: Sample, run_id: str, *, gate: str, folder: str) -> dict[str, Any]:
+    files = {name: sample.digest(f"{folder}/{name}") for name in ("journal.jsonl", "summary.json")}
+    counts = {"planned": len(sample.history.sends), "lost": None}
+    return {"run_id": run_id, "gate": gate, "files": files, "counts": counts, "verdict": "PASS"}
+
+
 def _write_verdict(sample: Sample) -> None:
-    sample.write("data/gate/spec.json", json.dumps(GATE, indent=2) + "\n")
+    sample.write("data/gate/spec.json", SPEC)
+    acts = read_acts(sample.folder / "data/audit/entries.jsonl")
+    freeze = freeze_before(acts, gate="sample", run_id=sample.history.run_id)
+    assert freeze is not None
+    rows = [",".join(row) + "\n" for row in (COLUMNS, *runs_since(acts, freeze))]
+    sample.write("data/gate/runs.csv", "".join(rows))
     sample.write("data/missing.json", json.dumps([{"path": "data/budget/ledger.csv", "why": "it comes later"}]) + "\n")
-    spec = GateSpec.parse(json.dumps(GATE).encode())
-    told = json.loads(json.dumps(summary(report_of(sample))))
-    verdict = evaluate(spec, told, missing=["data/budget/ledger.csv"], doubts=told["doubts"])
+    spec, history = GateSpec.parse(SPEC.encode()), sample.history
+    told = json.loads(json.dumps(summary(report_of(sample, history))))
+    figures = {**told, **facts_of(sample.folder)}
+    ended_at = datetime.fromtimestamp(history.wall_ns(history.end_ns) // 1_000_000_000, tz=UTC)
+    missing = ["data/budget/ledger.csv"]
+    verdict = evaluate(spec, figures, missing=missing, doubts=told["doubts"], ended_at=ended_at)
     sample.write("data/gate/verdict.json", json.dumps(verdict.as_json(), indent=2, sort_keys=True) + "\n")
 
 

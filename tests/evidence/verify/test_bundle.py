@@ -238,7 +238,49 @@ FORGERIES: dict[str, tuple[Callable[[Sample], object], str, str]] = {
         "digest",
     ),
     "no audit entry": (lambda s: cut_line(s, "data/audit/entries.jsonl", 1), "gap", "entry"),
-    "the last audit entry": (lambda s: cut_line(s, "data/audit/entries.jsonl", 2), "missing", "run"),
+    "the last audit entry": (lambda s: cut_line(s, "data/audit/entries.jsonl", 4), "missing", "run"),
+    "a cell of the matrix": (
+        lambda s: replaced(s, "data/rbac/matrix.csv", b"POST,anonymous,match", b"POST,anonymous,MISMATCH"),
+        "recomputed",
+        "rbac.mismatches",
+    ),
+    "no cell of the matrix": (lambda s: s.write("data/rbac/matrix.csv", ""), "recomputed", "rbac.cells"),
+    "an old drill": (
+        lambda s: edited(s, "data/rollback/drill.json", lambda t: t.update(at="1969-12-30T00:00:00+00:00")),
+        "recomputed",
+        "rollback.seconds: age",
+    ),
+    "a slow drill": (
+        lambda s: edited(s, "data/rollback/drill.json", lambda t: t.update(seconds=61)),
+        "recomputed",
+        "rollback.seconds: outcome",
+    ),
+    "a trial that failed": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t["cells"][0].update(outcome="FAIL")),
+        "recomputed",
+        "faults.not_passed",
+    ),
+    "a smoke run's figure": (
+        lambda s: edited(s, "data/smoke/summary.json", lambda t: t.update(accepted=1)),
+        "recomputed",
+        "accepted",
+    ),
+    "another smoke run": (
+        lambda s: replaced(s, "data/smoke/journal.jsonl", b'"ack_ns":11000000', b'"ack_ns":10000000'),
+        "changed",
+        "smoke/journal",
+    ),
+    "a failed run left out": (lambda s: cut_line(s, "data/gate/runs.csv", 1), "recomputed", "runs.csv"),
+    "a specification frozen with another text": (
+        lambda s: edited(s, "data/gate/spec.json", lambda t: t.update(title="Another")),
+        "recomputed",
+        "freeze.entry",
+    ),
+    "confidence": (
+        lambda s: edited(s, "data/gate/verdict.json", lambda t: t["criteria"][1]["at_95"].update(limit=999)),
+        "recomputed",
+        "at_95",
+    ),
     "a consumer's latency": (
         lambda s: replaced(s, "data/latency/consumer.csv", b"2501,12,12\n", b"2501,12,13\n"),
         "recomputed",
