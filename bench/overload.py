@@ -117,12 +117,12 @@ def overload(servers: Servers, *, times: float, seconds: float, connections: int
 def judge(result: GeneratorResult, *, memory: Memory) -> bool:
     """Prints what became of the load. Django is set up by now."""
     from ingestion.replay.trial import judged
-    from ingestion.replay.verdict import Gate
+    from ingestion.replay.verdict import GATE_A
 
     figures, statuses = result.figures, statuses_of(result)
     print_load(figures, statuses)
     print(f"Redis memory: peak {memory.peak_bytes:,} of {memory.limit_bytes:,} bytes")
-    report = judged(result, gate=Gate.A)
+    report = judged(result, gate=GATE_A)
     found = report.reconciliation
     if found is None or not report.is_drained:
         print("committed: UNKNOWN, not everything promised was found in time")

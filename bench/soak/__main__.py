@@ -116,9 +116,9 @@ def _judged(
     from ingestion.accept import DEDUPE_MARGIN
     from ingestion.providers import generic
     from ingestion.replay.trial import judged
-    from ingestion.replay.verdict import Gate
+    from ingestion.replay.verdict import GATE_A
 
-    report = judged(result, gate=Gate.A)
+    report = judged(result, gate=GATE_A)
     new_count = sum(1 for send in result.history.sends if send.acknowledged and send.answer.status == "accepted")
     load = load_of(
         new_count=new_count,

@@ -12,17 +12,17 @@ from ingestion.replay.reconcile import reconcile
 from ingestion.replay.report import Report
 from ingestion.replay.run import GeneratorResult, Progress, run_generator
 from ingestion.replay.stored import DRAIN_LIMIT, stored_rows, wait_until_stored
-from ingestion.replay.verdict import Gate, judge
+from ingestion.replay.verdict import judge
 
 SENDS_AT_LEAST_COUNT: Final = 200  # as many as a P95 needs
 
 
-def replay(config: GeneratorConfig, *, gate: Gate, on_progress: Callable[[Progress], None]) -> Report:
+def replay(config: GeneratorConfig, *, gate: str, on_progress: Callable[[Progress], None]) -> Report:
     """The judged run. Raises what `run_generator` raises; a database that cannot be read makes it INCONCLUSIVE."""
     return judged(run_generator(config, on_progress=on_progress), gate=gate)
 
 
-def judged(result: GeneratorResult, *, gate: Gate) -> Report:
+def judged(result: GeneratorResult, *, gate: str) -> Report:
     """The report on a finished run, once its events are stored or two minutes have passed."""
     history = result.history
     try:

@@ -88,7 +88,8 @@ def test_a_figure_that_is_none_is_inconclusive(metric: str, absent: object) -> N
 
 @pytest.mark.parametrize("group", ["smoke", "rbac", "audit", "faults", "rollback", "freeze"])
 def test_a_part_that_is_not_there_leaves_its_criteria_inconclusive(group: str) -> None:
-    verdict = judged(**{group: None})
+    changed: dict[str, Any] = {group: None}
+    verdict = judged(**changed)
     of_it = {each.outcome for each in verdict.criteria if each.metric.startswith(f"{group}.")}
     assert (of_it, verdict.outcome) == ({Outcome.INCONCLUSIVE}, Outcome.INCONCLUSIVE)
 
@@ -119,7 +120,7 @@ AGED = [each.metric for each in CRITERIA if each.max_age_hours is not None]
 )
 def test_what_is_too_old_or_does_not_say_decides_nothing(metric: str, at: object, word: str) -> None:
     group = metric.partition(".")[0]
-    changed = {group: {**GOOD[group], "at": at}}
+    changed: dict[str, Any] = {group: {**GOOD[group], "at": at}}
     verdict = judged(**changed)
     (found,) = [each for each in verdict.criteria if each.metric == metric]
     assert (found.outcome, verdict.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)

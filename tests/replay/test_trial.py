@@ -18,7 +18,7 @@ from ingestion.replay.history import History
 from ingestion.replay.run import GeneratorResult
 from ingestion.replay.stored import stored_rows, wait_until_stored
 from ingestion.replay.trial import judged
-from ingestion.replay.verdict import Gate, Outcome
+from ingestion.replay.verdict import GATE_A, Outcome
 from tests.replay.kit import event_id, run
 from tests.replay.stub import Reply, stub_service
 
@@ -98,7 +98,7 @@ def test_a_run_whose_promises_are_all_stored_passes(tmp_path: Path) -> None:
     with stub_service() as service:
         result = run(service.url, tmp_path, count=300, rate=600, duplicates=0.1, poison=0.05)
     assert store_where_they_belong(result.history)
-    report = judged(result, gate=Gate.A)
+    report = judged(result, gate=GATE_A)
     assert report.is_drained
     assert report.drained_after_seconds == 0.0
     assert report.reconciliation is not None
@@ -112,7 +112,7 @@ def test_a_promise_that_is_never_stored_is_lost_once_the_wait_is_over(
 ) -> None:
     store(fields_of(result.history)[1:])
     monkeypatch.setattr("ingestion.replay.trial.DRAIN_LIMIT", SHORT)
-    report = judged(result, gate=Gate.A)
+    report = judged(result, gate=GATE_A)
     assert not report.is_drained
     assert report.reconciliation is not None
     assert report.reconciliation.count(Kind.LOST) == 1
@@ -154,7 +154,7 @@ def test_an_event_known_from_before_is_found_under_its_first_id(result: Generato
     )
     stored = stored_rows(result.history)
     assert stored.aliases == {first["id"]: earlier}
-    assert judged(result, gate=Gate.A).verdict.outcome is Outcome.PASS
+    assert judged(result, gate=GATE_A).verdict.outcome is Outcome.PASS
 
 
 def test_a_recorded_run_is_found_by_its_receipts_with_every_row_of_the_same_message(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from ingestion.replay.percentiles import P50, P95, P99, P999, nearest_rank, samp
 from ingestion.replay.reconcile import reconcile
 from ingestion.replay.report import Report, as_json, as_text, summary
 from ingestion.replay.run import GeneratorResult
-from ingestion.replay.verdict import Gate, Operator, Outcome, Verdict, decide, judge
+from ingestion.replay.verdict import GATE_A, Operator, Outcome, Verdict, decide, judge
 from tests.replay.kit import answer, attempt, history, planned, row, self_check
 
 MS = 1_000_000
@@ -216,7 +216,7 @@ def report_of(whole: History, **changes: Any) -> Report:
     given_report: dict[str, Any] = {
         "result": result,
         "reconciliation": reconciliation,
-        "verdict": judge(result.figures, reconciliation, gate=Gate.A),
+        "verdict": judge(result.figures, reconciliation, gate=GATE_A),
         "is_drained": True,
         "drained_after_seconds": 0.25,
     }
