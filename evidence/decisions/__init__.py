@@ -1,0 +1,1 @@
+"""What people decided about gates, and whether it still holds."""
