@@ -74,7 +74,8 @@ def _why_not(change: ModeChange) -> str:
         return "the change of the mode is bound to something else than its decision"
     if change.mode not in GateSpec.parse(change.decision.spec.text.encode()).grants:
         return f"a GO of gate {change.decision.gate_id} grants no {change.mode}"
-    return why_go_does_not_hold(change.decision, used_at=change.changed_at)
+    first = ModeChange.objects.filter(decision=change.decision).order_by("pk").values_list("changed_at", flat=True)
+    return why_go_does_not_hold(change.decision, used_at=first[0])  # lowered later, it is still the GO of that moment
 
 
 def mac_of(change: ModeChange) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar, override
 
+from django.core.exceptions import PermissionDenied
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error
 
@@ -39,6 +40,9 @@ class VerbCommand(BaseCommand):
         except AutocomError as error:
             self.stderr.write(f"{self.name} {verb}: {error}")
             sys.exit(WRONG_USAGE if isinstance(error, self.wrong_usage) else FAILED)
+        except PermissionDenied as error:
+            self.stderr.write(f"{self.name} {verb}: this needs the permission {error}, and the refusal is on record")
+            sys.exit(FAILED)
         except Error as error:
             self.stderr.write(f"{self.name} {verb}: PostgreSQL cannot be asked: {str(error).partition('\n')[0]}")
             sys.exit(FAILED)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from types import ModuleType
 
 from console.management.gate import (
+    approve,
+    assign,
+    decide,
+    end,
     evaluate,
     freeze,
+    hand_over,
     run,
     show,
 )
@@ -18,12 +23,18 @@ VERBS: tuple[ModuleType, ...] = (
     freeze,
     evaluate,
     run,
+    assign,
+    hand_over,
+    end,
+    decide,
+    approve,
 )
 
 
 class Command(VerbCommand):
     help = (
-        "Gates: show, freeze, run, judge. Exit 0: done, or PASS. 1: FAIL, or refused. 2: wrong usage. 3: INCONCLUSIVE."
+        "Gates: what they ask for, their runs and verdicts, who decides and what. "
+        "Exit 0: done, or PASS. 1: FAIL, or refused. 2: wrong usage. 3: INCONCLUSIVE."
     )
     name = "gate"
     verbs = VERBS

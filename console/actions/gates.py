@@ -1,0 +1,110 @@
+"""Who answers for a gate, and what they decide. Refusals of decisions are on record too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.db import transaction
+
+from console.access import Permission
+from console.actions.operator import Operator, check
+from evidence.audit import Act, Actor, record
+from evidence.decisions import approve as second
+from evidence.decisions import decide, dri
+from evidence.decisions.decide import RollbackPlan
+from evidence.decisions.dri import DECIDE, open_term
+from evidence.decisions.errors import DecisionRefused
+from evidence.models import Approval, Bundle, Decision, DriTerm, Gate
+
+
+class PasswordWrong(DecisionRefused):
+    """Whoever decides says once more who they are, and did not."""
+
+    code = "password_wrong"
+
+
+class ProgramsNeverDecide(DecisionRefused):
+    """A service account asked for what only people do."""
+
+    code = "service_accounts_never_decide"
+
+
+def reauthenticated(username: str, password: str, *, gate: Gate) -> Any:
+    """The active user of this name and password. Raises PasswordWrong, on record."""
+    user = authenticate(username=username, password=password)
+    if user is None or not user.is_staff:
+        with _on_record(Actor.command_line(username[:150]), gate):
+            raise PasswordWrong("the password is wrong, or the user is not an active one of the console")
+    return user
+
+
+def refuse_program(operator: Operator, gate: Gate) -> None:
+    """Always raises ProgramsNeverDecide, on record."""
+    with _on_record(operator.actor, gate):
+        raise ProgramsNeverDecide(
+            "service accounts never decide: a person has to, in the console or at the command line"
+        )
+
+
+def assign_dri(operator: Operator, gate: Gate, *, username: str, reason: str) -> DriTerm:
+    """Raises RefusalRecorded, DriRefused."""
+    check(operator, Permission.DRI_ASSIGN, subject=_subject(gate))
+    with transaction.atomic(durable=True):
+        return dri.assign(gate, username=username, actor=operator.actor, reason=reason)
+
+
+def hand_over(operator: Operator, gate: Gate, *, username: str, reason: str) -> DriTerm:
+    """The domain asks whether it is the DRI who hands over. Raises DriRefused."""
+    with transaction.atomic(durable=True):
+        return dri.hand_over(gate, username=username, actor=operator.actor, reason=reason)
+
+
+def end_dri(operator: Operator, gate: Gate, *, reason: str) -> DriTerm:
+    """By whoever may assign one, or by the DRI. Raises RefusalRecorded, DriRefused."""
+    term = open_term(gate)
+    if term is None or term.user.get_username() != operator.actor.name:
+        check(operator, Permission.DRI_ASSIGN, subject=_subject(gate))
+    with transaction.atomic(durable=True):
+        return dri.end(gate, actor=operator.actor, reason=reason)
+
+
+def decide_go(user: Any, gate: Gate, bundle: Bundle, *, reason: str, plan: RollbackPlan) -> Decision:
+    """Raises DecisionRefused, on record."""
+    with _on_record(Actor.person(user), gate), transaction.atomic(durable=True):
+        return decide.decide_go(gate, bundle, user=user, reason=reason, plan=plan)
+
+
+def decide_no_go(user: Any, gate: Gate, *, reason: str, bundle: Bundle | None = None) -> Decision:
+    """Raises DecisionRefused, on record."""
+    with _on_record(Actor.person(user), gate), transaction.atomic(durable=True):
+        return decide.decide_no_go(gate, user=user, reason=reason, bundle=bundle)
+
+
+def approve(user: Any, decision: Decision, *, reason: str = "") -> Approval:
+    """Raises DecisionRefused, on record; RefusalRecorded for whoever is nobody's second person."""
+    check(Operator.signed_in(user), Permission.DECISION_APPROVE, subject=_subject(decision.gate))
+    with _on_record(Actor.person(user), decision.gate), transaction.atomic(durable=True):
+        return second.approve(decision, user=user, reason=reason)
+
+
+def may_decide(user: Any, gate: Gate) -> bool:
+    """As the gate's row grants it to its DRI."""
+    return bool(user.has_perm(DECIDE, gate))
+
+
+@contextmanager
+def _on_record(actor: Actor, gate: Gate) -> Iterator[None]:
+    try:
+        yield
+    except DecisionRefused as error:
+        facts = {"gate": gate.name, "code": error.code}
+        with transaction.atomic(durable=True):  # what is raised again must not take the entry with it
+            record(Act.DECISION_REFUSED, actor=actor, subject=_subject(gate), reason=str(error)[:500], facts=facts)
+        raise
+
+
+def _subject(gate: Gate) -> str:
+    return f"gate {gate.name}"
