@@ -7,21 +7,21 @@ from functools import partial
 from pathlib import Path
 
 from evidence.bundles.errors import NotThere
-from evidence.bundles.parts import audit, environment, faults, latency, lineage, log, replay
+from evidence.bundles.parts import audit, environment, faults, gate_runs, latency, left, lineage, log, replay, smoke
 from evidence.bundles.run import Run
 
 # parts whose source does not exist yet
 TO_COME = {
     "data/budget/ledger.csv": "error budgets have no ledger yet",
-    "data/rbac/matrix.csv": "the matrix of permissions is not tested yet",
+    "data/budget/slo.yaml": "error budgets have no ledger yet",
 }
 type Collect = Callable[[Run, Path], None]
 
 
-def collect(run: Run, into: Path, *, faults_folder: Path) -> Mapping[str, str]:
+def collect(run: Run, into: Path, *, gate_name: str, faults_folder: Path) -> Mapping[str, str]:
     """Everything that there is of the run is below `into` afterwards. Why a path is not there, by path."""
     absent = dict(TO_COME)
-    for paths, group in _groups(faults_folder):
+    for paths, group in _groups(gate_name, faults_folder):
         try:
             group(run, into)
         except NotThere as error:
@@ -29,7 +29,7 @@ def collect(run: Run, into: Path, *, faults_folder: Path) -> Mapping[str, str]:
     return absent
 
 
-def _groups(faults_folder: Path) -> Sequence[tuple[Sequence[str], Collect]]:
+def _groups(gate_name: str, faults_folder: Path) -> Sequence[tuple[Sequence[str], Collect]]:
     return (
         (replay.PATHS, replay.collect),
         (environment.PATHS, environment.collect),
@@ -39,5 +39,9 @@ def _groups(faults_folder: Path) -> Sequence[tuple[Sequence[str], Collect]]:
         (lineage.PATHS, lineage.collect),
         (log.PATHS, log.collect),
         (audit.PATHS, audit.collect),
+        (gate_runs.PATHS, partial(gate_runs.collect, gate_name=gate_name)),
+        (smoke.PATHS, smoke.collect),
+        (left.RBAC_PATHS, left.collect_rbac),
+        (left.DRILL_PATHS, left.collect_drill),
         (faults.PATHS, partial(faults.collect, folder=faults_folder)),
     )

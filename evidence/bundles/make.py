@@ -22,6 +22,7 @@ from evidence.bundles.run import Run, read_run
 from evidence.bundles.sealed import recorded_digests, wait_until_sealed
 from evidence.bundles.statements import SPEC, VERDICT, write_statements
 from evidence.gates.evaluate import GateVerdict, evaluate
+from evidence.gates.facts import facts_of
 from evidence.gates.spec import GateSpec, gate
 from evidence.log.errors import NoSigningKey
 from evidence.log.keys import known_keys, own_signers
@@ -56,7 +57,7 @@ def make(folder: RunFolder, *, gate_name: str = "a", faults: Path | None = None,
     name = f"autocom-{spec.name}-{run.run_id}"
     bag = _empty(settings.AUTOCOM.evidence_root / "making" / name)
     try:
-        absent = collect(run, bag, faults_folder=faults or default_folder())
+        absent = collect(run, bag, gate_name=spec.name, faults_folder=faults or default_folder())
         verdict = _judge(bag, run, spec, absent)
         write_payload_manifest(bag)
         _write_tags(bag, run, spec, verdict, absent)
@@ -89,7 +90,9 @@ def _judge(bag: Path, run: Run, spec: GateSpec, absent: Mapping[str, str]) -> Ga
     """`data/gate` and `data/missing.json` are written. The verdict counts every required file that is not there."""
     write(bag / SPEC, spec.text)
     missing = [path for path in spec.required_files if path not in MADE and not (bag / path).is_file()]
-    verdict = evaluate(spec, run.summary, missing=missing, doubts=[*run.summary["doubts"], *_doubts(run)])
+    doubts = [*run.summary["doubts"], *_doubts(run)]
+    figures = {**run.summary, **facts_of(bag)}
+    verdict = evaluate(spec, figures, missing=missing, doubts=doubts, ended_at=run.ended_at)
     write_json(bag / VERDICT, verdict.as_json())
     listed = sorted(set(missing) | set(absent))
     write_json(bag / "data/missing.json", [{"path": path, "why": why_missing(absent, path)} for path in listed])

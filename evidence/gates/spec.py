@@ -11,7 +11,7 @@ from typing import Any, Self
 from autocom.kernel.errors import AutocomError
 from ingestion.replay.verdict import Operator
 
-FORMAT = "autocom-gate/1"
+FORMATS = ("autocom-gate/1", "autocom-gate/2")  # 2: ages, sources, and the modes that a GO may enable
 FOLDER = Path(__file__).parent
 
 
@@ -23,7 +23,11 @@ class GateUnknown(AutocomError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CriterionSpec:
-    """`metric` is a path of names with dots into the run's summary. `key`: shown first to whoever decides."""
+    """`metric` is a path of names with dots into the run's summary and the bundle's facts (`evidence.gates.facts`).
+
+    `key`: shown first to whoever decides. `source`: the file of the bundle that tells. `max_age_hours`: how old what it
+    tells may be at the end of the run.
+    """
 
     name: str
     metric: str
@@ -31,11 +35,13 @@ class CriterionSpec:
     threshold: float
     unit: str
     key: bool
+    source: str = ""
+    max_age_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSpec:
-    """`text` is the file as it stands: its digest names the policy."""
+    """`text` is the file as it stands: its digest names the policy. `grants`: the modes that a GO may enable."""
 
     name: str
     version: int
@@ -44,14 +50,15 @@ class GateSpec:
     required_files: Sequence[str]
     max_age_hours: int
     text: bytes
+    grants: Sequence[str] = ()
 
     @classmethod
     def parse(cls, text: bytes) -> Self:
         """Raises GateUnknown for a text that is no specification."""
         try:
             told = json.loads(text)
-            if told["format"] != FORMAT:
-                raise ValueError(f"its format is not {FORMAT}")
+            if told["format"] not in FORMATS:
+                raise ValueError(f"its format is none of {', '.join(FORMATS)}")
             return cls(
                 name=told["name"],
                 version=told["version"],
@@ -60,6 +67,7 @@ class GateSpec:
                 required_files=tuple(told["required_files"]),
                 max_age_hours=told["max_age_hours"],
                 text=text,
+                grants=tuple(told.get("grants", ())),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise GateUnknown(f"no gate specification: {error!r}") from error

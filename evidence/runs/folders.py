@@ -72,6 +72,11 @@ def kept_run(run_id: str) -> RunFolder:
     return found
 
 
+def began_at(run_id: str) -> datetime:
+    """As the run's id tells. Raises ValueError for what is none."""
+    return datetime.strptime(run_id[1:16], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
 def _read(path: Path) -> RunFolder | None:
     try:
         summary: dict[str, Any] = json.loads((path / SUMMARY).read_bytes())
@@ -81,7 +86,7 @@ def _read(path: Path) -> RunFolder | None:
             run_id=run_id,
             provider=summary["provider"],
             verdict=summary["verdict"],
-            began_at=datetime.strptime(run_id[1:16], "%Y%m%dT%H%M%S").replace(tzinfo=UTC),
+            began_at=began_at(run_id),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

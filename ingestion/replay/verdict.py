@@ -20,6 +20,7 @@ class Gate(StrEnum):
     """The sets of criteria that a replay can be judged by."""
 
     A = "a"
+    SMOKE = "smoke"  # the same criteria: shorter runs, before the long one
 
 
 class Outcome(StrEnum):

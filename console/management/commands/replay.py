@@ -61,7 +61,7 @@ class Command(BaseCommand):
             default=None,
             help="private key to sign with, for a provider of which only the public one is stored",
         )
-        parser.add_argument("--gate", default=Gate.A, help="criteria to judge by; there is one set, a")
+        parser.add_argument("--gate", default=Gate.A, help="what the run is for: a, or smoke before it")
         parser.add_argument(
             "--out",
             type=Path,
