@@ -8,6 +8,7 @@ NOTE_LOGS_EVERY_SECONDS = 5
 GROW_TILES_EVERY_SECONDS = 10
 CHECK_PROMISES_EVERY_SECONDS = 5
 START_BUNDLE_EVERY_SECONDS = 3
+CHECK_GUARDRAILS_EVERY_SECONDS = 5
 
 
 class EvidenceConfig(AppConfig):
@@ -26,4 +27,5 @@ class EvidenceConfig(AppConfig):
         PERIODIC[jobs.grow_tiles] = GROW_TILES_EVERY_SECONDS
         PERIODIC[jobs.check_promises] = CHECK_PROMISES_EVERY_SECONDS
         PERIODIC[jobs.start_bundle] = START_BUNDLE_EVERY_SECONDS
+        PERIODIC[jobs.check_guardrails] = CHECK_GUARDRAILS_EVERY_SECONDS
         age_only_what_is_sealed(sealed_through)

@@ -10,6 +10,7 @@ from django.db import Error, close_old_connections
 from autocom.kernel.clock import SYSTEM_CLOCK
 from evidence.bundles.orders import start_next
 from evidence.errors import AuditLogBusy
+from evidence.guardrails.check import check_rules
 from evidence.log.errors import NoSigningKey, SealingRefused
 from evidence.log.names import LogName
 from evidence.log.sealer import seal_everything
@@ -99,3 +100,13 @@ def start_bundle() -> int | None:
     except (OSError, Error) as error:
         log.warning("bundle_not_started", extra={"error": str(error)})
         return None
+
+
+def check_guardrails() -> int:
+    """How many rules are breached now; -1 where that could not be kept, and without PostgreSQL it is OBSERVER anyway."""
+    close_old_connections()
+    try:
+        return sum(look.is_breached for look in check_rules() or ())
+    except (AuditLogBusy, Error) as error:
+        log.warning("guardrails_not_checked", extra={"error": str(error)})
+        return -1

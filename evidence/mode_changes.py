@@ -50,7 +50,8 @@ def change_mode(
         _lock()
         before, now = standing(), datetime_of(us=SYSTEM_CLOCK.now_us())
         wanted = _scope(to, before.scope if scope is None and to is Mode.LIMITED else scope or {})
-        if to is before.mode and dict(before.scope) == wanted and not before.why_not:
+        is_same = to is before.mode and dict(before.scope) == wanted and not before.why_not
+        if is_same and cause is not ModeChange.Cause.DRILL:  # a drill is answered in OBSERVER too
             raise ModeUnchanged(f"the mode is {to} already")
         if to is Mode.OBSERVER:
             decision = None

@@ -2,6 +2,7 @@
 
 from evidence.models.alerts import Alert
 from evidence.models.gates import Approval, Decision, DriTerm, FrozenSpec, Gate
+from evidence.models.guardrails import GuardrailState, RollbackDrill
 from evidence.models.modes import ModeChange
 from evidence.models.proof import (
     Artifact,
@@ -33,11 +34,13 @@ __all__ = [
     "DriTerm",
     "FrozenSpec",
     "Gate",
+    "GuardrailState",
     "LogIncarnation",
     "LogKey",
     "ModeChange",
     "PromiseIncident",
     "Publication",
+    "RollbackDrill",
     "Seal",
     "SealedBatch",
     "SealerState",

@@ -1,0 +1,147 @@
+"""What the rules look at, each figure asked where it is kept. What cannot be asked is UNKNOWN, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import Error
+from django.db.models import QuerySet, Sum
+
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from evidence.log_standing import log_standings
+from evidence.models import RollbackDrill
+from ingestion.buffer.store import BufferUnavailable, lane_buffer
+from ingestion.latency import Stage, nearest_rank_us, new_histogram
+from ingestion.latency_store import merge_encoded
+from ingestion.models import AckOutcome, DeadLetter, LatencyFlush
+from ingestion.problems import TEXTS, Problem
+from ingestion.promises import standing_of
+from ingestion.selectors import lane_states, overlapping
+
+ACK_SHARE = 0.95
+AVAILABILITY_BUDGET = 0.001  # of the SLO: 99.9% of valid deliveries are accepted
+SHORT_WINDOW_SHARE = 12  # the SRE Workbook's second window: 5 minutes of 1 hour
+SERVER_FAULT = 500
+# a provider switched off by a person is no fault; 429 while starting is one
+OURS = frozenset(
+    code
+    for code, text in TEXTS.items()
+    if (text.status >= SERVER_FAULT and code is not Problem.PROVIDER_DISABLED) or code is Problem.PROVIDERS_NOT_LOADED
+)
+GOOD = ("accepted", "duplicate")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`value` None with `why`: it could not be asked. None without: there was nothing to measure."""
+
+    value: float | None
+    sample_count: int | None = None
+    why: str = ""
+
+
+def read(metric: str, *, window: timedelta) -> Reading:
+    try:
+        return METRICS[metric](window)
+    except BufferUnavailable as error:
+        return Reading(None, why=f"Redis cannot be asked: {error}")
+    except Error as error:
+        return Reading(None, why=f"PostgreSQL cannot be asked: {str(error).partition('\n')[0]}")
+
+
+def _ack_p95_ms(window: timedelta) -> Reading:
+    histogram = new_histogram()
+    rows = LatencyFlush.objects.filter(overlapping(since=_ago(window)), stage=Stage.ACK.value)
+    for blob in rows.values_list("histogram", flat=True).iterator():
+        merge_encoded(histogram, blob)
+    count = histogram.total_count
+    return Reading(nearest_rank_us(histogram, share=ACK_SHARE) / 1_000 if count else None, count)
+
+
+def _availability_burn_rate(window: timedelta) -> Reading:
+    """The lower of both windows: it is over when the short one is, and a short blip alone is none."""
+    long, short = (_burn(_answers(each)) for each in (window, window / SHORT_WINDOW_SHARE))
+    if long.value is None or short.value is None:
+        return Reading(None, 0)
+    return Reading(min(long.value, short.value), long.sample_count)
+
+
+def _burn(rows: QuerySet[AckOutcome]) -> Reading:
+    bad, good = _sum(rows.filter(code__in=OURS)), _sum(rows.filter(code__in=GOOD))
+    valid = bad + good
+    return Reading(bad / valid / AVAILABILITY_BUDGET if valid else None, valid)
+
+
+def _refused_share_percent(window: timedelta) -> Reading:
+    rows = _answers(window)
+    refused, believed = _sum(rows.filter(code=Problem.UNAUTHORIZED)), _sum(rows.filter(code__in=GOOD))
+    count = refused + believed
+    return Reading(100 * refused / count if count else None, count)
+
+
+def _tokens_reused_count(window: timedelta) -> Reading:
+    return Reading(_sum(_answers(window).filter(code=Problem.TOKEN_REUSED)))
+
+
+def _missing_count(window: timedelta) -> Reading:
+    buffer = lane_buffer()
+    standing = standing_of(buffer)
+    if standing is None:
+        return Reading(None, why="promises were never compared with the rows")
+    if not standing.is_known(now_us=buffer.now_us()):
+        return Reading(None, why=standing.problem or "the last whole comparison is too long ago")
+    if standing.lost_lanes:
+        return Reading(None, why=f"Redis lost its data of lanes {standing.lost_lanes}")
+    return Reading(standing.missing_count)
+
+
+def _oldest_waiting_seconds(window: timedelta) -> Reading:
+    ages_ms = [state.oldest_age_ms for state in lane_states() if state.oldest_age_ms is not None]
+    return Reading(max(ages_ms, default=0) / 1_000)
+
+
+def _oldest_unsealed_seconds(window: timedelta) -> Reading:
+    now = _ago(timedelta(0))
+    waiting = [each.oldest_waiting_at for each in log_standings() if each.oldest_waiting_at]
+    return Reading(max(((now - at).total_seconds() for at in waiting), default=0.0))
+
+
+def _refused_log_count(window: timedelta) -> Reading:
+    refused = [f"{each.log}: {each.refused_why}" for each in log_standings() if each.refused_why]
+    return Reading(len(refused), why="; ".join(refused))
+
+
+def _open_dead_letter_count(window: timedelta) -> Reading:
+    return Reading(DeadLetter.objects.filter(state=DeadLetter.State.OPEN, dead_at__gte=_ago(window)).count())
+
+
+def _open_drill_count(window: timedelta) -> Reading:
+    return Reading(RollbackDrill.objects.filter(answered_at=None, ended_at=None).count())
+
+
+METRICS: dict[str, Callable[[timedelta], Reading]] = {
+    "ack_p95_ms": _ack_p95_ms,
+    "availability_burn_rate": _availability_burn_rate,
+    "refused_share_percent": _refused_share_percent,
+    "tokens_reused_count": _tokens_reused_count,
+    "missing_count": _missing_count,
+    "oldest_waiting_seconds": _oldest_waiting_seconds,
+    "oldest_unsealed_seconds": _oldest_unsealed_seconds,
+    "refused_log_count": _refused_log_count,
+    "open_dead_letter_count": _open_dead_letter_count,
+    "open_drill_count": _open_drill_count,
+}
+
+
+def _answers(window: timedelta) -> QuerySet[AckOutcome]:
+    return AckOutcome.objects.filter(overlapping(since=_ago(window)))
+
+
+def _sum(rows: QuerySet[AckOutcome]) -> int:
+    return rows.aggregate(total=Sum("count"))["total"] or 0
+
+
+def _ago(span: timedelta) -> datetime:
+    return datetime_of(us=SYSTEM_CLOCK.now_us()) - span
