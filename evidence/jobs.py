@@ -103,7 +103,7 @@ def start_bundle() -> int | None:
 
 
 def check_guardrails() -> int:
-    """How many rules are breached now; -1 where that could not be kept, and without PostgreSQL it is OBSERVER anyway."""
+    """How many rules are breached; -1 where that could not be kept, and without PostgreSQL it is OBSERVER anyway."""
     close_old_connections()
     try:
         return sum(look.is_breached for look in check_rules() or ())

@@ -85,7 +85,7 @@ def _tokens_reused_count(window: timedelta) -> Reading:
     return Reading(_sum(_answers(window).filter(code=Problem.TOKEN_REUSED)))
 
 
-def _missing_count(window: timedelta) -> Reading:
+def _missing_count(_: timedelta) -> Reading:
     buffer = lane_buffer()
     standing = standing_of(buffer)
     if standing is None:
@@ -97,18 +97,18 @@ def _missing_count(window: timedelta) -> Reading:
     return Reading(standing.missing_count)
 
 
-def _oldest_waiting_seconds(window: timedelta) -> Reading:
+def _oldest_waiting_seconds(_: timedelta) -> Reading:
     ages_ms = [state.oldest_age_ms for state in lane_states() if state.oldest_age_ms is not None]
     return Reading(max(ages_ms, default=0) / 1_000)
 
 
-def _oldest_unsealed_seconds(window: timedelta) -> Reading:
+def _oldest_unsealed_seconds(_: timedelta) -> Reading:
     now = _ago(timedelta(0))
     waiting = [each.oldest_waiting_at for each in log_standings() if each.oldest_waiting_at]
     return Reading(max(((now - at).total_seconds() for at in waiting), default=0.0))
 
 
-def _refused_log_count(window: timedelta) -> Reading:
+def _refused_log_count(_: timedelta) -> Reading:
     refused = [f"{each.log}: {each.refused_why}" for each in log_standings() if each.refused_why]
     return Reading(len(refused), why="; ".join(refused))
 
@@ -117,7 +117,7 @@ def _open_dead_letter_count(window: timedelta) -> Reading:
     return Reading(DeadLetter.objects.filter(state=DeadLetter.State.OPEN, dead_at__gte=_ago(window)).count())
 
 
-def _open_drill_count(window: timedelta) -> Reading:
+def _open_drill_count(_: timedelta) -> Reading:
     return Reading(RollbackDrill.objects.filter(answered_at=None, ended_at=None).count())
 
 

@@ -5,46 +5,74 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('evidence', '0005_gates'),
+        ("evidence", "0005_gates"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='GuardrailState',
+            name="GuardrailState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rule', models.SlugField(max_length=64, unique=True)),
-                ('standing', models.CharField(choices=[('OK', 'Ok'), ('BREACHED', 'Breached'), ('UNKNOWN', 'Unknown'), ('INSUFFICIENT_DATA', 'Insufficient Data')], max_length=20)),
-                ('reading', models.FloatField(null=True)),
-                ('sample_count', models.BigIntegerField(null=True)),
-                ('why', models.TextField(blank=True, help_text='Why nothing is known, or what the breach is')),
-                ('looked_at', models.DateTimeField()),
-                ('beyond_since', models.DateTimeField(help_text='Since when the reading is beyond the threshold', null=True)),
-                ('unknown_since', models.DateTimeField(null=True)),
-                ('breached_since', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("rule", models.SlugField(max_length=64, unique=True)),
+                (
+                    "standing",
+                    models.CharField(
+                        choices=[
+                            ("OK", "Ok"),
+                            ("BREACHED", "Breached"),
+                            ("UNKNOWN", "Unknown"),
+                            ("INSUFFICIENT_DATA", "Insufficient Data"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("reading", models.FloatField(null=True)),
+                ("sample_count", models.BigIntegerField(null=True)),
+                ("why", models.TextField(blank=True, help_text="Why nothing is known, or what the breach is")),
+                ("looked_at", models.DateTimeField()),
+                (
+                    "beyond_since",
+                    models.DateTimeField(help_text="Since when the reading is beyond the threshold", null=True),
+                ),
+                ("unknown_since", models.DateTimeField(null=True)),
+                ("breached_since", models.DateTimeField(null=True)),
             ],
             options={
-                'ordering': ['rule'],
-                'default_permissions': (),
+                "ordering": ["rule"],
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='RollbackDrill',
+            name="RollbackDrill",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('planted_at', models.DateTimeField()),
-                ('planted_by', models.TextField()),
-                ('mode_before', models.CharField(max_length=16)),
-                ('answered_at', models.DateTimeField(help_text='When the guardrails had written the change of mode', null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('change', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='evidence.modechange')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("planted_at", models.DateTimeField()),
+                ("planted_by", models.TextField()),
+                ("mode_before", models.CharField(max_length=16)),
+                (
+                    "answered_at",
+                    models.DateTimeField(help_text="When the guardrails had written the change of mode", null=True),
+                ),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "change",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="evidence.modechange",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(models.Value(1), condition=models.Q(('ended_at', None)), name='one_drill_at_a_time')],
+                "ordering": ["-id"],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.Value(1), condition=models.Q(("ended_at", None)), name="one_drill_at_a_time"
+                    )
+                ],
             },
         ),
     ]

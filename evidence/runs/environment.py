@@ -29,7 +29,7 @@ def environment_of_run(*, captured_at: datetime) -> dict[str, Any]:
     return {
         "format": "autocom-environment/1",
         "captured_at": captured_at.isoformat(timespec="seconds"),
-        "autocom": {"build": build(), **_commit()},
+        "autocom": {"build": build(), **commit()},
         "python": told["python"],
         "packages": dict(sorted(_packages().items())),
         "lock_file_sha256": told["lock_file_sha256"],
@@ -45,7 +45,7 @@ def environment_of_run(*, captured_at: datetime) -> dict[str, Any]:
     }
 
 
-def _commit() -> dict[str, Any]:
+def commit() -> dict[str, Any]:
     """As git tells it, where the code was checked out and not installed."""
     commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     return {"commit": commit or UNKNOWN, "is_changed": bool(changed) if commit else None}

@@ -54,8 +54,15 @@ def environment(*, redis_url: str = "") -> dict[str, str]:
 @contextmanager
 def running_worker(*, queue: str = "drain", redis_url: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """`manage.py worker`; gone afterwards, by force where it would not go."""
+    with running_command("worker", "--queue", queue, redis_url=redis_url) as process:
+        yield process
+
+
+@contextmanager
+def running_command(*words: str, redis_url: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A service of `manage.py`; gone afterwards, by force where it would not go."""
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "worker", "--queue", queue],
+        [sys.executable, "manage.py", *words],
         cwd=PROJECT,
         env=environment(redis_url=redis_url),
         stdin=subprocess.DEVNULL,
