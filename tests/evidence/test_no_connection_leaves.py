@@ -1,0 +1,68 @@
+"""In OBSERVER no connection leaves a process for anything but PostgreSQL and Redis, seen at its sockets.
+
+All but libpq's own, which Python's audit hooks do not see and which go where DB_URL says.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from evidence.models import AuditEntry
+from tests.console.rows import ago, publication_row
+from tests.support.workers import PROJECT, environment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ELSEWHERE = "evidence.example.com"
+
+
+def watched(tmp_path: Path, *plants: str) -> dict[str, Any]:
+    """What a process with every way out configured connected to."""
+    outside = {
+        "SENTRY_DSN": "https://key@sentry.example.com/1",
+        "EVIDENCE_ENDPOINT": f"https://{ELSEWHERE}/bundles",
+        "EVIDENCE_TOKEN": "t" * 40,
+        "EVIDENCE_ROOT": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "autocom.settings",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.watched_jobs", *plants],
+        cwd=PROJECT,
+        env={**environment(), **outside},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def strangers(told: dict[str, Any]) -> list[str]:
+    """Whatever is neither the tests' PostgreSQL nor their Redis."""
+    redis = urlsplit(settings.AUTOCOM.redis_url)
+    ours = tuple(each for each in (str(connection.get_connection_params()["host"]), redis.hostname, redis.path) if each)
+    return [name for name in (*told["connected"], *told["asked"]) if not name.startswith(ours)]
+
+
+def test_the_periodic_jobs_and_sentry_connect_to_postgresql_and_redis_alone(tmp_path: Path) -> None:
+    publication_row("waiting", endpoint=f"https://{ELSEWHERE}/bundles", next_attempt_at=ago(minutes=1))
+    told = watched(tmp_path)
+    assert (told["mode"], {"publish_due", "check_guardrails", "seal_logs"} - set(told["ran"])) == ("OBSERVER", set())
+    assert told["connected"], "Redis was not connected to: nothing was watched"
+    assert strangers(told) == []
+    refused = AuditEntry.objects.filter(act="external_send.refused").latest("number")
+    assert refused.facts["host"] == ELSEWHERE
+
+
+@pytest.mark.parametrize("planted", ["192.0.2.1", "sentry.example.com"])
+def test_a_planted_connection_is_found(tmp_path: Path, planted: str) -> None:
+    assert strangers(watched(tmp_path, planted)) == [planted]

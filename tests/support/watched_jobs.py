@@ -1,0 +1,78 @@
+"""Every periodic job, an error for Sentry and whatever is asked for, in a process whose connections are watched.
+
+Prints one JSON object: `connected`, each address that a socket was connected to, and `asked`, each name that a resolver
+was asked for. Both are refused unless they are of PostgreSQL or Redis, so that nothing leaves whatever is found.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+CONNECTED: list[str] = []
+ASKED: list[str] = []
+
+
+def allowed() -> set[str]:
+    """PostgreSQL's socket folder or host, and Redis' address, as the environment names them."""
+    database, redis = urlsplit(os.environ["DB_URL"]), urlsplit(os.environ["REDIS_URL"])
+    folders = parse_qs(database.query).get("host", [])
+    return {*folders, database.hostname or "", redis.hostname or "", redis.path if redis.scheme == "unix" else ""} - {
+        ""
+    }
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        target = arguments[1]
+        told = target[0] if isinstance(target, tuple) else os.fsdecode(target)
+        CONNECTED.append(str(told))
+    elif event == "socket.getaddrinfo":
+        told = str(arguments[0])
+        ASKED.append(told)
+    else:
+        return
+    if not any(str(told).startswith(each) for each in ALLOWED):
+        raise ConnectionRefusedError(f"watched: {told}")
+
+
+ALLOWED = allowed()
+
+
+def main(plants: list[str]) -> None:
+    import django
+
+    django.setup()
+    import sentry_sdk
+
+    from evidence.modes import current_mode
+    from ingestion.worker import PERIODIC
+
+    sys.addaudithook(watch)
+    mode = current_mode()
+    ran = []
+    for job in PERIODIC:
+        job()
+        ran.append(getattr(job, "__name__", str(job)))
+    for thread in threading.enumerate():
+        if thread.name == "publisher":
+            thread.join(20)
+    logging.getLogger("watched").error("an error that Sentry would be told of")
+    sentry_sdk.capture_message("another")
+    sentry_sdk.flush(timeout=2)
+    for address in plants:
+        try:
+            socket.create_connection((address, 443), timeout=1)
+        except OSError:
+            continue
+    print(json.dumps({"mode": mode, "ran": ran, "connected": sorted(set(CONNECTED)), "asked": sorted(set(ASKED))}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
