@@ -197,6 +197,14 @@ def test_a_go_used_after_its_day_enables_nothing(go: Decision) -> None:
     assert_observer("grants no PRODUCTION")  # and were it granted, it is late
 
 
+def test_a_change_that_is_bound_to_something_else_than_its_decision_enables_nothing(go: Decision) -> None:
+    change = raised(go)
+    change.pk, change.binding_sha256, change.audit_number = None, "0" * 64, _next_mode_entry()
+    change.mac = mac_of(change)
+    change.save(force_insert=True)
+    assert_observer("bound to something else")
+
+
 def _next_mode_entry() -> int:
     with transaction.atomic():
         return record(Act.MODE_CHANGED, actor=TEST, subject="PRODUCTION", reason="forged", facts={}).number
