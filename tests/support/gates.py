@@ -33,7 +33,7 @@ from evidence.store import put
 
 PASSWORD = "correct horse battery staple"
 PLAN = RollbackPlan(trigger="any guardrail", steps="manage.py mode set OBSERVER", owner="ann", limit_seconds=60)
-TEST = Actor.process("test")
+TEST = Actor.process("gates-kit")
 
 
 @contextmanager

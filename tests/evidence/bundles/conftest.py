@@ -73,7 +73,7 @@ def bundles(
     with django_db_blocker.unblock(), own_log(root):
         lane_buffer().client.flushdb()
         try:
-            freeze("a", actor=Actor.process("test"), reason="to be judged by")
+            freeze("a", actor=Actor.process("bundles"), reason="to be judged by")
             whole, refused, into = whole_run(), _refused_run(), root / "made"
             leave_drill_and_matrix(root, commit=commit_of(whole))
             made = make(whole, into=into), make(refused, into=into)
