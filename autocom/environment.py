@@ -55,6 +55,7 @@ class Environment:
     sentry_in_observer: bool
     app_base_url: str
     evidence_root: Path
+    allow_private_destinations: bool
     evidence_endpoint: str
     evidence_endpoint_token: str
     evidence_limit_bytes: int
@@ -109,6 +110,7 @@ class Environment:
             sentry_in_observer=read.flag("SENTRY_IN_OBSERVER", default=False),
             app_base_url=base_url,
             evidence_root=Path(read.text("EVIDENCE_ROOT", default=str(data_dir / "evidence"))),
+            allow_private_destinations=read.flag("ALLOW_PRIVATE_DESTINATIONS", default=False),
             evidence_endpoint=read.url("EVIDENCE_ENDPOINT", schemes=("http", "https")),
             evidence_endpoint_token=read.text("EVIDENCE_ENDPOINT_TOKEN", default=""),
             evidence_limit_bytes=read.integer(

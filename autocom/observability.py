@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import sentry_sdk
 from django.conf import settings
-from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
 
 from autocom.kernel.addresses import is_loopback
@@ -22,7 +22,7 @@ from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from autocom.scrubbing import SECRET_NAMES, first_line, scrub
-from evidence.modes import Mode, current_mode
+from autocom.sentry_transport import ModeTransport
 
 STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -103,16 +103,18 @@ def with_request_id(application: Callable[..., Iterable[bytes]]) -> Callable[...
 
 
 def start_sentry() -> None:
-    """Does nothing without SENTRY_DSN, nor in OBSERVER mode where it is another machine's and not allowed.
+    """Does nothing without SENTRY_DSN. What may leave by it is asked each time: `autocom.sentry_transport`.
 
     The ingress has no default integrations: they cost more than the ack itself.
     """
     environment = settings.AUTOCOM
-    if not environment.sentry_dsn or _is_sentry_forbidden():
+    if not environment.sentry_dsn:
         return
+    is_guarded = not environment.sentry_in_observer and not is_loopback(urlsplit(environment.sentry_dsn).hostname or "")
     is_ingress = os.environ.get("AUTOCOM_PROCESS") == "ingress"
     sentry_sdk.init(
         dsn=environment.sentry_dsn,
+        transport=ModeTransport if is_guarded else None,
         environment=environment.sentry_environment,
         default_integrations=not is_ingress,
         auto_enabling_integrations=not is_ingress,
@@ -128,14 +130,5 @@ def start_sentry() -> None:
         before_send=scrub,
         before_send_transaction=scrub,
     )
-
-
-def _is_sentry_forbidden() -> bool:
-    """No audit entry of its own: processes start without a database too, and the settings are in an entry anyway."""
-    environment, mode = settings.AUTOCOM, current_mode()
-    host = urlsplit(environment.sentry_dsn).hostname or ""
-    if mode is not Mode.OBSERVER or environment.sentry_in_observer or is_loopback(host):
-        return False
-    if sys.argv[1:2] and sys.argv[1] in SERVICES:
-        log.warning("sentry_off_in_observer", extra={"host": host, "allow_by": "SENTRY_IN_OBSERVER=true"})
-    return True
+    # the question itself logs an error where it cannot be answered: that would be the next one withheld, for ever
+    ignore_logger("evidence.mode_standing")

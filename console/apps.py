@@ -15,5 +15,6 @@ class ConsoleConfig(AppConfig):
 
     def ready(self) -> None:
         from console import sessions
+        from console.rbac import checks  # noqa: F401  (registers itself)
 
         sessions.connect()

@@ -22,3 +22,28 @@ class ServiceToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RbacRun(models.Model):
+    """One probe of the matrix of permissions. `lines`: what each route answered, methods that answered alike in one."""
+
+    at = models.DateTimeField()
+    commit = models.TextField()
+    build = models.CharField(max_length=16)
+    outcome = models.CharField(max_length=16)
+    cell_count = models.IntegerField()
+    match_count = models.IntegerField()
+    mismatch_count = models.IntegerField()
+    untested_count = models.IntegerField()
+    seconds = models.FloatField()
+    asked_by = models.TextField()
+    matrix_sha256 = models.CharField(max_length=64)
+    personas = models.JSONField()
+    lines = models.JSONField()
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} of {self.at:%Y-%m-%d %H:%M}"

@@ -50,6 +50,14 @@ SECTIONS = (
         ),
     ),
     Section(
+        "Gate",
+        (
+            Item("Status report", "summarize", "admin:status", Permission.GATE_READ),
+            Item("Gates", "gavel", "admin:gates", Permission.GATE_READ),
+            Item("Mode", "toggle_on", "admin:mode", Permission.MODE_READ),
+        ),
+    ),
+    Section(
         "Proof",
         (
             Item("Evidence", "inventory_2", "admin:evidence_artifact_changelist", Permission.EVIDENCE_READ),
@@ -64,6 +72,7 @@ SECTIONS = (
         "Access",
         (
             Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),
+            Item("RBAC matrix", "grid_on", "admin:rbac", Permission.RBAC_READ),
             Item("Users", "person", "admin:auth_user_changelist", Permission.USER_READ),
             Item("Groups", "group", "admin:auth_group_changelist", Permission.GROUP_READ),
         ),

@@ -27,15 +27,18 @@ class Role(StrEnum):
 FIGURES = frozenset(
     {Permission.OVERVIEW_READ, Permission.LANE_READ, Permission.LANE_INCIDENT_READ, Permission.BATCH_READ}
 )
-ACTS = frozenset({Permission.AUDIT_READ})
+ACTS = frozenset({Permission.AUDIT_READ, Permission.RBAC_READ})
 PROOFS = frozenset({Permission.LOG_READ, Permission.PROMISE_READ, Permission.EVIDENCE_READ})
 MAKE_EVIDENCE = frozenset({Permission.EVIDENCE_UPLOAD, Permission.EVIDENCE_EXPORT})
-GATES = frozenset({Permission.GATE_READ, Permission.MODE_READ, Permission.ALERT_READ})
+GATES = frozenset({Permission.GATE_READ, Permission.MODE_READ, Permission.ALERT_READ, Permission.BUDGET_READ})
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}
 )
+BUDGETS = frozenset({Permission.BUDGET_PROPOSE, Permission.BUDGET_ANNOTATE})
 DECISIONS = frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD})
-OPERATIONS = FIGURES | GATES | CONTENTS | {Permission.PROVIDER_READ}
+OPERATIONS = (
+    FIGURES | GATES | CONTENTS | {Permission.PROVIDER_READ, Permission.DESTINATION_READ, Permission.OUTGOING_READ}
+)
 
 # Leadership decides on figures and needs no payloads, which hold personal data. Only superusers change accounts.
 PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
@@ -45,19 +48,22 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | MAKE_EVIDENCE
     | {Permission.EVIDENCE_PUBLISH}
     | DECISIONS
-    | {Permission.GATE_FREEZE, Permission.MODE_LOWER, Permission.MODE_RAISE},
+    | BUDGETS
+    | {Permission.OUTGOING_DECIDE, Permission.GATE_FREEZE, Permission.MODE_LOWER, Permission.MODE_RAISE},
     Role.PLATFORM_OPS: OPERATIONS
     | ACTS
     | PROOFS
     | MAKE_EVIDENCE
     | {Permission.EVIDENCE_PUBLISH}
     | DECISIONS
+    | BUDGETS
+    | {Permission.DESTINATION_MANAGE, Permission.OUTGOING_DECIDE}
     | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER},
     Role.LEADERSHIP: FIGURES
     | ACTS
     | PROOFS
     | GATES
-    | {Permission.PROVIDER_READ, Permission.DECISION_APPROVE, Permission.DRI_ASSIGN},
+    | {Permission.PROVIDER_READ, Permission.DECISION_APPROVE, Permission.DRI_ASSIGN, Permission.BUDGET_APPROVE},
     Role.AUDITOR: OPERATIONS
     | ACTS
     | PROOFS

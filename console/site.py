@@ -29,13 +29,22 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
         from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
+        from console.pages.gates import GatePage, GatesPage
         from console.pages.log import LogPage
+        from console.pages.mode import ModePage
         from console.pages.overview import OverviewFigures
+        from console.pages.rbac import RbacPage
         from console.pages.receipts import ReceiptProof, ReceiptsPage
+        from console.pages.status import StatusPage
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
+            path("status/", self.admin_view(StatusPage.as_view(site=self)), name="status"),
+            path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
+            path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),
+            path("mode/", self.admin_view(ModePage.as_view(site=self)), name="mode"),
             path("log/", self.admin_view(LogPage.as_view(site=self)), name="log"),
+            path("rbac/", self.admin_view(RbacPage.as_view(site=self)), name="rbac"),
             path("receipts/", self.admin_view(ReceiptsPage.as_view(site=self)), name="receipts"),
             path(
                 "receipts/proof/<uuid:event_id>/",
@@ -76,7 +85,9 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
                 return send_to_login(request)
             return guarded(request, *args, **kwargs)
 
-        return update_wrapper(polled, guarded)
+        update_wrapper(polled, guarded)
+        polled.guarded_by = self  # type: ignore[attr-defined]  # seen by console/rbac/checks.py
+        return polled
 
     @override
     def search(

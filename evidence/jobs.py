@@ -7,14 +7,17 @@ import logging
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from autocom.kernel.clock import SYSTEM_CLOCK
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from evidence.budget import enter, watch
 from evidence.bundles.orders import start_next
+from evidence.certificate_fetch import fetch_beside
 from evidence.errors import AuditLogBusy
 from evidence.guardrails.check import check_rules
 from evidence.log.errors import NoSigningKey, SealingRefused
 from evidence.log.names import LogName
 from evidence.log.sealer import seal_everything
 from evidence.log_standing import log_standings
+from evidence.outgoing.notifier import notify_beside
 from evidence.promises import check
 from evidence.publishing.publisher import publish_beside
 from evidence.tiles.sealed import keep_nodes
@@ -41,6 +44,11 @@ def seal_logs() -> int:
 def publish_due() -> bool:
     """Sends what waits for the central endpoint, beside the queue's other jobs. False while that is under way."""
     return publish_beside()
+
+
+def notify_due() -> bool:
+    """Tells destinations of alerts, beside the queue's other jobs. False while that is under way."""
+    return notify_beside()
 
 
 def note_logs() -> int:
@@ -110,3 +118,33 @@ def check_guardrails() -> int:
     except (AuditLogBusy, Error) as error:
         log.warning("guardrails_not_checked", extra={"error": str(error)})
         return -1
+
+
+def enter_budget() -> int:
+    """How many entries came into the ledger of error budgets."""
+    close_old_connections()
+    try:
+        return enter.enter_budget(now=datetime_of(us=SYSTEM_CLOCK.now_us()))
+    except (Error, AuditLogBusy) as error:
+        log.warning("budget_not_entered", extra={"error": str(error)})
+        return 0
+
+
+def watch_burn() -> int:
+    """How many burn rates are too high now; -1 where that cannot be known."""
+    close_old_connections()
+    try:
+        return watch.watch_burn(now=datetime_of(us=SYSTEM_CLOCK.now_us()))
+    except Error as error:
+        log.warning("burn_not_watched", extra={"error": str(error)})
+        return -1
+
+
+def fetch_certificates() -> bool:
+    """Fetches what SNS signed with and nobody imported, beside the queue's other jobs. False: nothing is wanted."""
+    close_old_connections()
+    try:
+        return fetch_beside()
+    except Error as error:
+        log.warning("certificates_not_fetched", extra={"error": type(error).__name__})
+        return False

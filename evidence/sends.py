@@ -84,6 +84,11 @@ def guard_external_send(url: str, *, purpose: str, actor: Actor) -> None:
     raise ExternalSendForbidden(host=host, mode=mode)
 
 
+def check_address(url: str) -> None:
+    """Passes what is written as an address that we send to; nothing is looked up. Raises DestinationInvalid."""
+    _parts(url)
+
+
 def resolve(url: str) -> Destination:
     """Where the url's host is now. Raises DestinationInvalid and DestinationUnknown.
 

@@ -1,6 +1,6 @@
-"""Certificates that an operator imports, and the note of those that a provider signed with and nobody has imported.
+"""Certificates that were imported, and the note of those that a provider signed with and nobody has imported.
 
-The ingress only notes which one it misses (`WANTED.note`); housekeeping writes the notes down. Nothing is ever fetched.
+The ingress only notes which one it misses (`WANTED.note`); housekeeping writes the notes down. Nothing here fetches.
 """
 
 from __future__ import annotations

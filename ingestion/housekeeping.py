@@ -34,10 +34,13 @@ log = logging.getLogger(__name__)
 class Housekeeping:
     """Never on the request path. While PostgreSQL is away the last known providers stay and measurements wait."""
 
-    def __init__(self, *, recorder: LatencyRecorder, book: ProviderBook | None) -> None:
+    def __init__(self, *, recorder: LatencyRecorder, book: ProviderBook | None, is_ingress: bool = False) -> None:
         self._book = book
+        self._is_ingress = is_ingress
         self._client = redis_client(settings.AUTOCOM.redis_url)
+        self._recorder = recorder
         self._flusher = LatencyFlusher(recorder, client=self._client)
+        self._noted_minute = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -54,6 +57,7 @@ class Housekeeping:
     def turn(self) -> None:
         """One round."""
         REQUEST_LOG.write()
+        self._note_alive()
         try:
             if self._book is not None:
                 self._book.refresh()
@@ -65,6 +69,13 @@ class Housekeeping:
             return
         if not (self._flusher.flush() and self._look_at_refusals()):
             connection.close()
+
+    def _note_alive(self) -> None:
+        """Once a minute, by the ingress alone: so that an idle minute can be told from one that nobody measured."""
+        minute = SYSTEM_CLOCK.now_us() // 60_000_000
+        if self._is_ingress and minute != self._noted_minute:
+            self._noted_minute = minute
+            self._recorder.note_alive()
 
     def look_at_memory(self) -> None:
         """So that deliveries are refused before Redis has to. While Redis is away the last look stays."""

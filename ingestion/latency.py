@@ -26,6 +26,7 @@ from hdrh.histogram import HdrHistogram
 LOWEST_US = 1
 HIGHEST_US = 60_000_000
 DIGITS = 3
+ALIVE = "alive"  # among the codes of answers, counted zero times
 SLO_US = (
     120_000  # an ack at or under this is good; counted exactly, as 120,000 shares a bucket with values up to 120,063
 )
@@ -143,6 +144,11 @@ class LatencyRecorder:
     def record_outcome(self, provider: str, code: str) -> None:
         with self._lock:
             self._outcomes[_minute(), provider, code] += 1
+
+    def note_alive(self) -> None:
+        """This process could have answered in this minute: a minute without any such note is one nobody measured."""
+        with self._lock:
+            self._outcomes[_minute(), "", ALIVE] += 0
 
     def record_refusal(self, provider: str, reason: str) -> None:
         """A delivery that was not believed."""

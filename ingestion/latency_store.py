@@ -150,7 +150,7 @@ def add_totals(taken: Taken, *, client: redis.Redis) -> None:
         for (_, stage, provider), counts in taken.stages.items():
             for field, amount in _total_fields(counts):
                 pipe.hincrby(keys.METRICS.decode(), f"latency|{stage}|{provider}|{field}", amount)
-        for (_, provider, code), count in taken.outcomes.items():
+        for (_, provider, code), count in (+taken.outcomes).items():  # without notes that count nothing
             pipe.hincrby(keys.METRICS.decode(), f"outcome|{provider}|{code}", count)
         for (_, provider, reason), count in taken.refusals.items():
             pipe.hincrby(keys.METRICS.decode(), f"refusal|{provider}|{reason}", count)

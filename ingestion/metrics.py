@@ -18,6 +18,7 @@ from ingestion.latency import EDGES_US
 from ingestion.log_figures import log_figures
 from ingestion.promises import standing_of
 from ingestion.selectors import LaneState, lane_states, scaling
+from ingestion.withheld import KIND
 
 type MetricName = Literal[
     "autocom_stage_seconds",
@@ -25,6 +26,7 @@ type MetricName = Literal[
     "autocom_refused_verifications",
     "autocom_set_aside_events",
     "autocom_aged_rows",
+    "autocom_withheld_sends",
     "autocom_lane_entries",
     "autocom_lane_oldest_age_seconds",
     "autocom_lane_bytes",
@@ -74,6 +76,7 @@ class TotalsCollector(Collector):
                 refused_verifications(totals),
                 set_aside_events(totals),
                 aged_rows(totals),
+                withheld_sends(totals),
                 *lane_gauges(),
                 *worker_gauges(),
                 *log_gauges(),
@@ -130,6 +133,16 @@ def aged_rows(totals: dict[bytes, bytes]) -> CounterMetricFamily:
         found, _, kind = name.decode().partition("|")
         if found == "aged":
             family.add_metric([kind], int(value))
+    return family
+
+
+def withheld_sends(totals: dict[bytes, bytes]) -> CounterMetricFamily:
+    name = _name("autocom_withheld_sends")
+    family = CounterMetricFamily(name, "Sends that the mode kept from leaving", labels=["what"])
+    for field, value in sorted(totals.items()):
+        found, _, what = field.decode().partition("|")
+        if found == KIND:
+            family.add_metric([what], int(value))
     return family
 
 

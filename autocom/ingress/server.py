@@ -117,7 +117,7 @@ class Worker:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        housekeeping = Housekeeping(book=BOOK, recorder=RECORDER)
+        housekeeping = Housekeeping(book=BOOK, recorder=RECORDER, is_ingress=True)
         connections = Connections(IngressApplication(group=GroupCommit(settings.AUTOCOM.redis_url)))
         server = await loop.create_server(
             lambda: HttpConnection(connections), sock=listening_socket(self._host, self._port), backlog=BACKLOG_COUNT

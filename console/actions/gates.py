@@ -15,7 +15,7 @@ from evidence.audit import Act, Actor, record
 from evidence.decisions import approve as second
 from evidence.decisions import decide, dri
 from evidence.decisions.decide import RollbackPlan
-from evidence.decisions.dri import DECIDE, open_term
+from evidence.decisions.dri import open_term
 from evidence.decisions.errors import DecisionRefused
 from evidence.models import Approval, Bundle, Decision, DriTerm, Gate
 
@@ -26,12 +26,6 @@ class PasswordWrong(DecisionRefused):
     code = "password_wrong"
 
 
-class ProgramsNeverDecide(DecisionRefused):
-    """A service account asked for what only people do."""
-
-    code = "service_accounts_never_decide"
-
-
 def reauthenticated(username: str, password: str, *, gate: Gate) -> Any:
     """The active user of this name and password. Raises PasswordWrong, on record."""
     user = authenticate(username=username, password=password)
@@ -39,14 +33,6 @@ def reauthenticated(username: str, password: str, *, gate: Gate) -> Any:
         with _on_record(Actor.command_line(username[:150]), gate):
             raise PasswordWrong("the password is wrong, or the user is not an active one of the console")
     return user
-
-
-def refuse_program(operator: Operator, gate: Gate) -> None:
-    """Always raises ProgramsNeverDecide, on record."""
-    with _on_record(operator.actor, gate):
-        raise ProgramsNeverDecide(
-            "service accounts never decide: a person has to, in the console or at the command line"
-        )
 
 
 def assign_dri(operator: Operator, gate: Gate, *, username: str, reason: str) -> DriTerm:
@@ -73,7 +59,7 @@ def end_dri(operator: Operator, gate: Gate, *, reason: str) -> DriTerm:
 
 def decide_go(user: Any, gate: Gate, bundle: Bundle, *, reason: str, plan: RollbackPlan) -> Decision:
     """Raises DecisionRefused, on record."""
-    with _on_record(Actor.person(user), gate), transaction.atomic(durable=True):
+    with _on_record(Actor.person(user), gate):
         return decide.decide_go(gate, bundle, user=user, reason=reason, plan=plan)
 
 
@@ -86,13 +72,8 @@ def decide_no_go(user: Any, gate: Gate, *, reason: str, bundle: Bundle | None = 
 def approve(user: Any, decision: Decision, *, reason: str = "") -> Approval:
     """Raises DecisionRefused, on record; RefusalRecorded for whoever is nobody's second person."""
     check(Operator.signed_in(user), Permission.DECISION_APPROVE, subject=_subject(decision.gate))
-    with _on_record(Actor.person(user), decision.gate), transaction.atomic(durable=True):
+    with _on_record(Actor.person(user), decision.gate):
         return second.approve(decision, user=user, reason=reason)
-
-
-def may_decide(user: Any, gate: Gate) -> bool:
-    """As the gate's row grants it to its DRI."""
-    return bool(user.has_perm(DECIDE, gate))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from autocom.kernel.clock import datetime_of, us_of
 from evidence.audit import Act, Actor, record
+from evidence.outgoing.rekey import rekey_destinations
 from ingestion.certificates import import_certificate
 from ingestion.models import Provider, ProviderCertificate
 from ingestion.provider_changes.add import AddedProvider, add_provider
@@ -91,9 +92,17 @@ def revoke(*, actor: Actor, name: str, fingerprint: str, force: bool, now: datet
 
 
 def rekey(*, actor: Actor) -> RekeyReport:
-    """As `rekey_secrets`, but all or none. Where every secret was under the newest key already, nothing was done."""
+    """As `rekey_secrets`, with the destinations' secrets, but all or none.
+
+    Where every secret was under the newest key already, nothing was done.
+    """
     with transaction.atomic():
-        report = rekey_secrets()
+        providers, destinations = rekey_secrets(), rekey_destinations()
+        report = RekeyReport(
+            rekeyed_count=providers.rekeyed_count + destinations.rekeyed_count,
+            current_count=providers.current_count + destinations.current_count,
+            unreadable=(*providers.unreadable, *destinations.unreadable),
+        )
         if report.rekeyed_count:
             facts = {"rekeyed_count": report.rekeyed_count, "unreadable": list(report.unreadable)}
             record(Act.SECRETS_REKEYED, actor=actor, subject="providers", facts=facts)

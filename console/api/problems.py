@@ -34,6 +34,7 @@ STATUSES: Mapping[str, int] = {
     "service_token_refused": 401,
     "authentication_required": 401,
     "permission_refused": 403,
+    "service_accounts_never_decide": 403,
     "method_not_allowed": 405,
 }
 

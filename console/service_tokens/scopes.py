@@ -12,6 +12,6 @@ class Scope(StrEnum):
 
 
 PERMISSIONS_BY_SCOPE: Mapping[Scope, frozenset[Permission]] = {
-    Scope.EVIDENCE_READ: frozenset({Permission.EVIDENCE_READ}),
+    Scope.EVIDENCE_READ: frozenset({Permission.EVIDENCE_READ, Permission.GATE_READ, Permission.MODE_READ}),
     Scope.EVIDENCE_WRITE: frozenset({Permission.EVIDENCE_UPLOAD}),
 }

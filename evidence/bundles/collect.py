@@ -7,20 +7,27 @@ from functools import partial
 from pathlib import Path
 
 from evidence.bundles.errors import NotThere
-from evidence.bundles.parts import audit, environment, faults, gate_runs, latency, left, lineage, log, replay, smoke
+from evidence.bundles.parts import (
+    audit,
+    budget,
+    environment,
+    faults,
+    gate_runs,
+    latency,
+    left,
+    lineage,
+    log,
+    replay,
+    smoke,
+)
 from evidence.bundles.run import Run
 
-# parts whose source does not exist yet
-TO_COME = {
-    "data/budget/ledger.csv": "error budgets have no ledger yet",
-    "data/budget/slo.yaml": "error budgets have no ledger yet",
-}
 type Collect = Callable[[Run, Path], None]
 
 
 def collect(run: Run, into: Path, *, gate_name: str, faults_folder: Path) -> Mapping[str, str]:
     """Everything that there is of the run is below `into` afterwards. Why a path is not there, by path."""
-    absent = dict(TO_COME)
+    absent: dict[str, str] = {}
     for paths, group in _groups(gate_name, faults_folder):
         try:
             group(run, into)
@@ -39,6 +46,7 @@ def _groups(gate_name: str, faults_folder: Path) -> Sequence[tuple[Sequence[str]
         (lineage.PATHS, lineage.collect),
         (log.PATHS, log.collect),
         (audit.PATHS, audit.collect),
+        (budget.PATHS, budget.collect),
         (gate_runs.PATHS, partial(gate_runs.collect, gate_name=gate_name)),
         (smoke.PATHS, smoke.collect),
         (left.RBAC_PATHS, left.collect_rbac),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from django.utils.safestring import mark_safe
 
 from evidence.bundles.parts.files import write
 from evidence.bundles.run import Run
-from evidence.gates.evaluate import GateVerdict
-from evidence.gates.spec import GateSpec
-from ingestion.replay.verdict import Criterion, Outcome
+from evidence.gates.evaluate import GateCriterion, GateVerdict
+from evidence.gates.spec import CriterionSpec, GateSpec
+from ingestion.replay.verdict import Outcome
 
 TEMPLATE = "evidence/report.html"
 DRAWINGS = (
@@ -22,6 +23,7 @@ DRAWINGS = (
     ("receiver", "Ack latency as the service measured it", "All senders of the run's minutes."),
     ("consumer", "Accepted to committed", "From the lane to just before COMMIT in PostgreSQL."),
 )
+CRITERIA = ("criterion", "actual", "target", "margin", "outcome", "why", "age", "with 95 % confidence", "source")
 SENTENCES = {
     Outcome.PASS: "Every criterion is met, and everything that the gate requires is here.",
     Outcome.FAIL: "At least one criterion is not met.",
@@ -38,11 +40,15 @@ class CriterionLine:
     outcome: str
     reason: str
     key: bool
+    age: str
+    at_95: str  # empty: no question of a sample
+    source: str
+    is_linked: bool  # the source is a file of this bundle
 
 
 def write_report(bag: Path, run: Run, spec: GateSpec, verdict: GateVerdict, *, why: Mapping[str, str]) -> None:
     """`report.html`, which needs nothing beside it, and `report.md`. `why` is each required file is missing."""
-    told = _told(run, spec, verdict, why)
+    told = _told(bag, run, spec, verdict, why)
     drawings = [
         {"title": title, "note": note, "svg": mark_safe((bag / path).read_text(encoding="utf-8"))}  # noqa: S308 (ours)
         for name, title, note in DRAWINGS
@@ -52,8 +58,8 @@ def write_report(bag: Path, run: Run, spec: GateSpec, verdict: GateVerdict, *, w
     write(bag / "report.md", "\n".join(_markdown(told)) + "\n")
 
 
-def _told(run: Run, spec: GateSpec, verdict: GateVerdict, why: Mapping[str, str]) -> dict[str, Any]:
-    keys = {each.name: each.key for each in spec.criteria}
+def _told(bag: Path, run: Run, spec: GateSpec, verdict: GateVerdict, why: Mapping[str, str]) -> dict[str, Any]:
+    asked = {each.name: each for each in spec.criteria}
     return {
         "title": spec.title,
         "gate": spec.name,
@@ -62,7 +68,7 @@ def _told(run: Run, spec: GateSpec, verdict: GateVerdict, why: Mapping[str, str]
         "ended_at": run.ended_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "outcome": verdict.outcome.value,
         "sentence": SENTENCES[verdict.outcome],
-        "criteria": [_line(each, key=keys[each.name]) for each in verdict.criteria],
+        "criteria": [_line(bag, each, asked[each.name]) for each in verdict.criteria],
         "doubts": list(verdict.doubts),
         "missing": [(path, why[path]) for path in verdict.missing],
         "figures": list(_figures(run.summary)),
@@ -70,7 +76,8 @@ def _told(run: Run, spec: GateSpec, verdict: GateVerdict, why: Mapping[str, str]
     }
 
 
-def _line(criterion: Criterion, *, key: bool) -> CriterionLine:
+def _line(bag: Path, criterion: GateCriterion, asked: CriterionSpec) -> CriterionLine:
+    hours = None if criterion.age is None else criterion.age / timedelta(hours=1)
     return CriterionLine(
         name=criterion.name,
         actual=shown(criterion.actual, criterion.unit),
@@ -78,8 +85,19 @@ def _line(criterion: Criterion, *, key: bool) -> CriterionLine:
         margin=shown(criterion.margin, criterion.unit),
         outcome=criterion.outcome.value,
         reason=criterion.reason,
-        key=key,
+        key=asked.key,
+        age=told_age(hours, may_age=asked.max_age_hours is not None),
+        at_95=criterion.at_95.sentence if criterion.at_95 else "",
+        source=criterion.source,
+        is_linked=bool(criterion.source) and (bag / criterion.source).is_file(),
     )
+
+
+def told_age(hours: float | None, *, may_age: bool) -> str:
+    """Of what is judged, at the end of the run. `may_age`: it comes from before it, so without an age it is unknown."""
+    if hours is None:
+        return "unknown" if may_age else "of the run"
+    return f"{hours:.1f} h"
 
 
 def shown(value: float | None, unit: str) -> str:
@@ -87,7 +105,7 @@ def shown(value: float | None, unit: str) -> str:
         return "unknown"
     if unit == "ratio":
         return f"{100 * value:.3f} %"
-    return f"{value:.1f} ms" if unit == "ms" else f"{value + 0:,.0f}"
+    return f"{value:.1f} {unit}" if unit in ("ms", "s") else f"{value + 0:,.0f}"
 
 
 def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -138,7 +156,7 @@ def _markdown(told: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield told["sentence"]
     yield ""
-    yield from _table(("criterion", "actual", "target", "margin", "outcome", "why"), _criteria_rows(told))
+    yield from _table(CRITERIA, _criteria_rows(told))
     yield from _list("Doubts", told["doubts"])
     yield from _list("Missing", [f"`{path}`: {why}" for path, why in told["missing"]])
     for heading, name in (("Figures", "figures"), ("Environment", "environment")):
@@ -157,6 +175,9 @@ def _criteria_rows(told: Mapping[str, Any]) -> list[Sequence[str]]:
             each.margin,
             each.outcome,
             each.reason,
+            each.age,
+            each.at_95,
+            f"[{each.source}]({each.source})" if each.is_linked else each.source,
         )
         for each in told["criteria"]
     ]

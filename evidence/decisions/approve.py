@@ -18,11 +18,15 @@ from evidence.models import Approval, Decision, Gate
 
 
 def approve(decision: Decision, *, user: Any, reason: str = "") -> Approval:
-    """Raises DecisionRefused. What the GO is bound to is read again: it may have changed while it waited."""
-    with transaction.atomic():
+    """Raises DecisionRefused. What the GO is bound to is read again: it may have changed while it waited.
+
+    The bundle is read before the transaction: the store may be far away, and the row of a decision never changes.
+    """
+    is_as_decided = decision.bundle is not None and decidable(decision.bundle).binding == decision.binding
+    with transaction.atomic(durable=True):
         Gate.objects.select_for_update().get(pk=decision.gate_id)
         decision = Decision.objects.select_related("gate", "spec", "bundle", "dri").get(pk=decision.pk)
-        _refuse(decision, user)
+        _refuse(decision, user, is_as_decided=is_as_decided)
         entry = record(
             Act.DECISION_APPROVED,
             actor=Actor.person(user),
@@ -50,7 +54,7 @@ def approve(decision: Decision, *, user: Any, reason: str = "") -> Approval:
             ) from error
 
 
-def _refuse(decision: Decision, user: Any) -> None:
+def _refuse(decision: Decision, user: Any, *, is_as_decided: bool) -> None:
     if decision.kind != Decision.Kind.GO or decision.bundle is None or decision.expires_at is None:
         raise DecisionRefused("only a GO needs a second person")
     if Approval.objects.filter(decision=decision).exists():
@@ -67,7 +71,7 @@ def _refuse(decision: Decision, user: Any) -> None:
     newest = frozen(decision.gate.name)
     if newest is None or decision.spec is None or newest.pk != decision.spec.pk:
         raise DecisionRefused("the specification was frozen anew since: run the gate again")
-    if decidable(decision.bundle).binding != decision.binding:
+    if not is_as_decided:
         raise DecisionRefused("the bundle is not the one that was decided on")
     if why := why_another(decision.binding, running()):
         raise DecisionRefused(f"{why}: run the gate again")

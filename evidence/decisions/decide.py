@@ -44,13 +44,17 @@ class RollbackPlan:
 
 
 def decide_go(gate: Gate, bundle: Bundle, *, user: Any, reason: str, plan: RollbackPlan) -> Decision:
-    """Waits for the second person afterwards. Raises DecisionRefused, NotPassed."""
-    with transaction.atomic():
+    """Waits for the second person afterwards. The bundle is read before the transaction: the store may be far away.
+
+    Raises DecisionRefused, NotPassed.
+    """
+    told = decidable(bundle)
+    with transaction.atomic(durable=True):
         Gate.objects.select_for_update().get(pk=gate.pk)
         _refuse_others(gate, user)
         spec, now = _frozen_spec(gate), _now()
         expires_at = go_until(bundle, spec)
-        told = _passed(gate, bundle, spec, now=now, expires_at=expires_at)
+        _refuse_unpassed(told, gate, bundle, spec, now=now, expires_at=expires_at)
         return _entered(
             gate,
             user=user,
@@ -100,10 +104,11 @@ def _frozen_spec(gate: Gate) -> FrozenSpec:
     return found
 
 
-def _passed(gate: Gate, bundle: Bundle, spec: FrozenSpec, *, now: datetime, expires_at: datetime) -> Decidable:
+def _refuse_unpassed(
+    told: Decidable, gate: Gate, bundle: Bundle, spec: FrozenSpec, *, now: datetime, expires_at: datetime
+) -> None:
     if bundle.gate != gate.name:
         raise DecisionRefused(f"the bundle is of gate {bundle.gate}")
-    told = decidable(bundle)
     if told.verdict["verdict"] != "PASS" or bundle.verdict != "PASS":
         raise NotPassed(_not_passed(told.verdict))
     if told.binding["spec_sha256"] != spec.sha256:
@@ -114,7 +119,6 @@ def _passed(gate: Gate, bundle: Bundle, spec: FrozenSpec, *, now: datetime, expi
         raise DecisionRefused(f"the PASS expired at {expires_at:%Y-%m-%d %H:%M} UTC: run the gate again")
     if why := why_another(told.binding, running()):
         raise DecisionRefused(f"{why}: run the gate again")
-    return told
 
 
 def _not_passed(verdict: Mapping[str, Any]) -> str:

@@ -24,6 +24,12 @@ class Confidence:
     def holds(self) -> bool:
         return self.limit_count is not None and self.bad_count <= self.limit_count
 
+    @property
+    def sentence(self) -> str:
+        allowed = "none allowed" if self.limit_count is None else f"{self.limit_count:,} allowed"
+        held = "holds" if self.holds else "does not hold"
+        return f"{held}: {self.bad_count:,} of {self.count:,} bad, {allowed}"
+
 
 def confidence(bad_count: int, *, count: int, share: float) -> Confidence:
     """Of the claim that the share of bad ones is below `share`. Raises ValueError for counts that no run has."""
@@ -41,11 +47,6 @@ def limit_count(count: int, *, share: float) -> int | None:
             break
         limit = bad_count
     return limit
-
-
-def bound_without_any(count: int) -> float | None:
-    """None bad of `count`: the share that is ruled out with 95% confidence. None for nothing counted."""
-    return 1 - ALPHA ** (1 / count) if count > 0 else None
 
 
 def _log_probability(bad_count: int, count: int, share: float) -> float:

@@ -10,26 +10,22 @@ from django.db import Error
 from django.db.models import QuerySet, Sum
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from evidence.budget.arithmetic import burn_rate
+from evidence.budget.selectors import recent
 from evidence.log_standing import log_standings
 from evidence.models import RollbackDrill
+from evidence.slo.shipped import objectives
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.latency import Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import merge_encoded
 from ingestion.models import AckOutcome, DeadLetter, LatencyFlush
-from ingestion.problems import TEXTS, Problem
+from ingestion.problems import Problem
 from ingestion.promises import standing_of
 from ingestion.selectors import lane_states, overlapping
 
 ACK_SHARE = 0.95
-AVAILABILITY_BUDGET = 0.001  # of the SLO: 99.9% of valid deliveries are accepted
+AVAILABILITY = "availability"
 SHORT_WINDOW_SHARE = 12  # the SRE Workbook's second window: 5 minutes of 1 hour
-SERVER_FAULT = 500
-# a provider switched off by a person is no fault; 429 while starting is one
-OURS = frozenset(
-    code
-    for code, text in TEXTS.items()
-    if (text.status >= SERVER_FAULT and code is not Problem.PROVIDER_DISABLED) or code is Problem.PROVIDERS_NOT_LOADED
-)
 GOOD = ("accepted", "duplicate")
 
 
@@ -62,16 +58,11 @@ def _ack_p95_ms(window: timedelta) -> Reading:
 
 def _availability_burn_rate(window: timedelta) -> Reading:
     """The lower of both windows: it is over when the short one is, and a short blip alone is none."""
-    long, short = (_burn(_answers(each)) for each in (window, window / SHORT_WINDOW_SHARE))
-    if long.value is None or short.value is None:
-        return Reading(None, 0)
-    return Reading(min(long.value, short.value), long.sample_count)
-
-
-def _burn(rows: QuerySet[AckOutcome]) -> Reading:
-    bad, good = _sum(rows.filter(code__in=OURS)), _sum(rows.filter(code__in=GOOD))
-    valid = bad + good
-    return Reading(bad / valid / AVAILABILITY_BUDGET if valid else None, valid)
+    now = _ago(timedelta(0))
+    counted = [recent(AVAILABILITY, each, now=now) for each in (window, window / SHORT_WINDOW_SHARE)]
+    target = objectives().slo(AVAILABILITY).target
+    rates = [rate for each in counted if (rate := burn_rate(each, target=target)) is not None]
+    return Reading(float(min(rates)) if len(rates) == len(counted) else None, counted[0].valid)
 
 
 def _refused_share_percent(window: timedelta) -> Reading:

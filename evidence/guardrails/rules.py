@@ -24,7 +24,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-ALERT_KINDS = frozenset({"burn", "dead_letters", "guardrail", "lag", "promise", "authentication"})
+ALERT_KINDS = frozenset({"dead_letters", "guardrail", "lag", "promise", "authentication"})
 
 
 class GuardrailsInvalid(EvidenceError):

@@ -1,9 +1,11 @@
 """The tables of evidence: what was done and sealed, who may decide and what was decided, how far we may go."""
 
 from evidence.models.alerts import Alert
+from evidence.models.budget import BudgetEntry, CorrectionProposal
 from evidence.models.gates import Approval, Decision, DriTerm, FrozenSpec, Gate
 from evidence.models.guardrails import GuardrailState, RollbackDrill
 from evidence.models.modes import ModeChange
+from evidence.models.outgoing import Destination, ForwardCursor, Outgoing, WithheldCount
 from evidence.models.proof import (
     Artifact,
     AuditEntry,
@@ -27,17 +29,22 @@ __all__ = [
     "Artifact",
     "AuditEntry",
     "AuditHead",
+    "BudgetEntry",
     "Bundle",
     "BundleOrder",
+    "CorrectionProposal",
     "Cosignature",
     "Decision",
+    "Destination",
     "DriTerm",
+    "ForwardCursor",
     "FrozenSpec",
     "Gate",
     "GuardrailState",
     "LogIncarnation",
     "LogKey",
     "ModeChange",
+    "Outgoing",
     "PromiseIncident",
     "Publication",
     "RollbackDrill",
@@ -45,4 +52,5 @@ __all__ = [
     "SealedBatch",
     "SealerState",
     "Upload",
+    "WithheldCount",
 ]

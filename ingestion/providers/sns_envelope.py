@@ -1,7 +1,7 @@
 """The envelope that Amazon SNS puts around every message: its fields, what of them is signed, and by whom.
 
-Amazon's certificates are imported by an operator and given as PEM. None is ever fetched: a URL in a request only tells
-which one was used, and is refused where it does not point to Amazon.
+Amazon's certificates are given as PEM, imported by an operator or fetched by a job. None is fetched here: a URL in a
+request only tells which one was used, and is refused where it does not point to Amazon.
 """
 
 from __future__ import annotations

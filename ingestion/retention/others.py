@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +43,15 @@ class Others:
         return self.due.count()
 
 
+type MoreOthers = Callable[[RetentionPolicy, datetime], Iterator[Others]]
+_more: list[MoreOthers] = []
+
+
+def purge_also(more: MoreOthers) -> None:
+    """What apps above this one keep, and nothing needs once it is old."""
+    _more.append(more)
+
+
 def others(policy: RetentionPolicy, *, now: datetime) -> Iterator[Others]:
     if events := moment_before(now, days=policy.event_days):
         due = SuppressedDuplicate.objects.filter(pk__lt=earliest_id(events)).order_by("pk")
@@ -58,3 +67,5 @@ def others(policy: RetentionPolicy, *, now: datetime) -> Iterator[Others]:
     if bodies := moment_before(now, days=policy.body_days):
         yield Others(name="refusal samples", due=RefusalSample.objects.filter(received_at__lt=bodies))
     yield Others(name="wanted certificates", due=WantedCertificate.objects.filter(last_seen_at__lt=now - WANTED_FOR))
+    for more in _more:
+        yield from more(policy, now)

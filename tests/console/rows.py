@@ -10,11 +10,13 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
+from autocom.build import build
 from autocom.kernel.clock import us_of
 from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.merkle import leaf_hash
 from autocom.kernel.signed_note import Checkpoint
+from console.models import RbacRun
 from evidence.audit import Act, Actor, record
 from evidence.models import Artifact, AuditEntry, Bundle, BundleOrder, LogIncarnation, Publication, Seal
 from evidence.runs.folders import runs_root
@@ -264,3 +266,24 @@ def latencies(stage: Stage, durations_ms: list[float], *, provider: str = "defau
     for duration_ms in durations_ms:
         recorder.record(stage, provider, round(duration_ms * 1_000))
     store(recorder.take(), process=recorder.process)
+
+
+def rbac_run_row() -> RbacRun:
+    """Of this code, with a cell that does not match."""
+    cells = [["allow", "match"], ["allow", "MISMATCH"]]
+    line = {"route": "admin/log/", "rule": "page: evidence.view_seal", "methods": ["GET", "HEAD"], "cells": cells}
+    return RbacRun.objects.create(
+        at=datetime.now(UTC),
+        commit="0" * 40,
+        build=build(),
+        outcome="FAIL",
+        cell_count=4,
+        match_count=2,
+        mismatch_count=2,
+        untested_count=0,
+        seconds=1.5,
+        asked_by="os:somebody",
+        matrix_sha256="5" * 64,
+        personas=["Auditor", "no role"],
+        lines=[line],
+    )

@@ -33,6 +33,7 @@ from tests.console.rows import (
     provider_row,
     publication_row,
     quarantined_row,
+    rbac_run_row,
     refusal_rows,
     seal_row,
 )
@@ -49,6 +50,7 @@ KNOWN_FAULTS = {"user": {"aria-prohibited-attr"}, "group": {"aria-prohibited-att
 @pytest.fixture
 def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
     """Something on every page. Returns the pages' addresses by name."""
+    rbac_run_row()
     provider = provider_row("default")
     billing = provider_row("billing", scheme="standard", enabled=False)
     ProviderSecret.objects.create(provider=billing, ciphertext=b"x", fingerprint="1f0c33ab")
@@ -124,7 +126,12 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "bundle": reverse("admin:bundle", args=[bundle_row().artifact_id]),
         "artifact_upload": reverse("admin:evidence_artifact_upload"),
         "artifact_verify": reverse("admin:evidence_artifact_verify", args=[artifact.pk]),
+        "status": reverse("admin:status"),
+        "mode": reverse("admin:mode"),
+        "gates": reverse("admin:gates"),
+        "gate": reverse("admin:gate", args=["a"]),
         "log": reverse("admin:log"),
+        "rbac": reverse("admin:rbac"),
         "seals": "/admin/evidence/seal/?log=audit",
         "seal": change(seal_row()),
         "app": "/admin/ingestion/",

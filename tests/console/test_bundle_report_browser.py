@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,35 @@ def test_the_report_reads_from_the_disk_without_script_or_anything_beside_it(
         assert errors == []
     finally:
         page.close()
+
+
+def test_each_criterion_links_its_source_and_tells_its_age_and_what_holds_with_95_percent_confidence(
+    chromium: Browser, report: Path
+) -> None:
+    verdict = json.loads((report.parent / "data/gate/verdict.json").read_bytes())
+    by_name = {each["name"]: each for each in verdict["criteria"]}
+    spec = json.loads((report.parent / "data/gate/spec.json").read_bytes())
+    max_age = {each["name"]: each.get("max_age_hours") for each in spec["criteria"]}
+    page = chromium.new_page()
+    try:
+        page.goto(report.as_uri())
+        rows = page.locator(".criteria tbody tr").all()
+        assert len(rows) == len(by_name)
+        for row in rows:
+            told = by_name[row.locator("td").first.inner_text()]
+            is_here = (report.parent / told["source"]).is_file()
+            links = [link.get_attribute("href") for link in row.locator("a").all()]
+            assert links == ([told["source"]] if is_here else [])
+            assert ("With 95 % confidence it" in row.inner_text()) is (told["at_95"] is not None)
+            without = "unknown" if max_age[told["name"]] else "of the run"
+            age = without if told["age_hours"] is None else f"{told['age_hours']:.1f} h"
+            assert row.locator("td").last.inner_text().startswith(age)
+    finally:
+        page.close()
+    accepted = by_name["accepted"]["at_95"]
+    text = (report.parent / "report.md").read_text()
+    assert f"{accepted['bad']:,} of {accepted['count']:,} bad" in text
+    assert "| [data/replay/summary.json](data/replay/summary.json) |" in text
 
 
 def test_the_report_prints_on_a_few_pages_of_a4(chromium: Browser, report: Path) -> None:

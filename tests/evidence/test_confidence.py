@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence.bundles import verify
-from evidence.gates.confidence import bound_without_any, confidence, limit_count
+from evidence.gates.confidence import confidence, limit_count
 
 
 def tail(limit: int, count: int, share: Fraction) -> Fraction:
@@ -21,11 +21,6 @@ def tail(limit: int, count: int, share: Fraction) -> Fraction:
 @pytest.mark.parametrize(("count", "share", "limit"), [(30_000, 0.001, 20), (30_000, 0.05, 1_437), (58, 0.05, None)])
 def test_the_limits_of_gate_a_are_those_of_the_reference(count: int, share: float, limit: int | None) -> None:
     assert limit_count(count, share=share) == limit
-
-
-def test_none_bad_of_30000_rules_out_one_in_ten_thousand() -> None:
-    assert bound_without_any(30_000) == pytest.approx(1.0e-4, rel=0.01)  # the rule of three: 3 / count
-    assert bound_without_any(0) is None
 
 
 @settings(max_examples=60, deadline=None)

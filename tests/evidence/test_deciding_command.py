@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 
 from console.roles import Role
 from evidence.models import AuditEntry
 from evidence.modes import Mode, current_mode
+from evidence.store import open_artifact
 from tests.support.gates import PASSWORD, bundle, frozen_gate, own_store, person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,6 +72,22 @@ def test_go_by_two_people_up_and_down_again(people: None, password: list[str]) -
     assert manage("mode", "set", "OBSERVER", "--reason", "enough", "--by", "ops")[0] == 0
     assert json.loads(manage("mode", "show", "--json")[1])["by"] == "os:ops"
     assert manage("mode", "set", "OBSERVER", "--reason", "again")[0] == 1
+
+
+def test_the_store_which_may_be_far_away_is_read_outside_of_any_transaction(
+    people: None, password: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle()
+    held: list[bool] = []
+
+    def opened(sha256: str) -> Any:
+        held.append(connection.in_atomic_block)
+        return open_artifact(sha256)
+
+    monkeypatch.setattr("evidence.decisions.binding.open_artifact", opened)
+    _, out, _ = manage("gate", "decide", "a", "GO", "--reason", "x", "--as", "ann", *password, *PLAN, "--json")
+    assert manage("gate", "approve", str(json.loads(out)["decision"]), "--as", "bob", *password)[0] == 0
+    assert held == [False, False]
 
 
 def last_mode_entry() -> int:

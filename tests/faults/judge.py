@@ -24,6 +24,7 @@ def judge(journal: Path, *, batches_after: int, incidents_after: int, limit: tim
     from ingestion.replay.journal import read_journal
     from ingestion.replay.reconcile import reconcile
     from ingestion.replay.stored import stored_rows, wait_until_stored
+    from tests.faults.proof import proof
 
     history = read_journal(journal)
     is_stored = wait_until_stored(history, limit=limit)
@@ -51,6 +52,7 @@ def judge(journal: Path, *, batches_after: int, incidents_after: int, limit: tim
             for each in LaneIncident.objects.filter(pk__gt=incidents_after).order_by("pk")
         ],
         "went_back": went_back,
+        "proof": proof(),
     }
 
 

@@ -37,6 +37,7 @@ class Cell:
     reordered_count: int = 0
     recovered_count: int = 0
     unpromised_count: int = 0
+    sealed_leaf_count: int = 0  # of both logs since the service began, verified after this trial
     drained_after_seconds: float | None = None
     slowest_answer_ms: float | None = None
     accepted_p95_ms: float | None = None

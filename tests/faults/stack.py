@@ -22,6 +22,7 @@ import psutil
 import psycopg
 import redis
 
+from autocom.kernel.signing_keys import new_signing_key
 from autocom.local_servers import addresses
 from autocom.local_servers.servers import LocalServers
 from autocom.supervisor import MANAGE, POLL_SECONDS, Child, Supervisor
@@ -281,6 +282,8 @@ def _assemble(
     port = free_port()
     environ = {
         "AUTOCOM_DATA_DIR": str(base / "data"),
+        "EVIDENCE_ROOT": str(base / "evidence"),
+        "LOG_SIGNING_KEY": new_signing_key(),
         "AUTOCOM_FAULTS_DIR": str(orders),
         "AUTOCOM_FAULTS_BUG": options.bug,
         "DB_URL": postgres.db_url,
@@ -295,7 +298,8 @@ def _assemble(
         "DJANGO_SETTINGS_MODULE": "autocom.settings",
     }
     (base / "data").mkdir()
-    of_ingress, of_worker = dict(environ), dict(environ)
+    unsigned = environ | {"LOG_SIGNING_KEY": ""}  # only the sealer has the key
+    of_ingress, of_worker = dict(unsigned), dict(unsigned)
     if proxies:
         proxies["ingress"].upstream = ("127.0.0.1", port)
         of_ingress["REDIS_URL"] = f"redis://127.0.0.1:{proxies['ingress-redis'].port}/0"

@@ -129,6 +129,8 @@ def run_trial(
     ]
     cell.complaints += [f"went back: {each}" for each in verdict["went_back"]]
     cell.complaints += [f"{each} is not proved by its rows" for each in verdict["unproved_batches"][:3]]
+    cell.complaints += [f"the proof: {each}" for each in verdict["proof"]["findings"][:3]]
+    cell.sealed_leaf_count = verdict["proof"]["sealed_leaves"]
     cell.complaints += scenario.requires(history, strike)
     cell.notes = strike.notes
     if load.in_flight_count and cell.in_flight_count < load.in_flight_count:

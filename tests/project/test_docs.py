@@ -20,6 +20,7 @@ from ingestion.latency_store import add_aged, add_totals
 from ingestion.log_figures import keep_log_figures
 from ingestion.metrics import MetricName, TotalsCollector
 from ingestion.problems import TEXTS, Problem
+from ingestion.withheld import count_withheld
 from tests.ingestion.test_autoscale import STANDING
 from tests.project.test_environment import variables_read
 
@@ -66,6 +67,7 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     recorder.record_set_aside("default", "duplicate", 1)
     add_totals(recorder.take(), client=buffer.client)
     add_aged({"payloads": 1}, client=buffer.client)
+    count_withheld("sentry")
     keep_standing(STANDING, buffer=buffer)
     keep_log_figures([standing.figures for standing in log_standings()], buffer=buffer)
     promises.keep_standing(promises.PromiseStanding(whole_us=buffer.now_us()), buffer=buffer)

@@ -6,28 +6,37 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sentry_sdk
 from django.conf import settings
 
 from autocom.kernel.request_context import REQUEST_ID
 from autocom.scrubbing import HEADERS_KEPT, known_secrets, scrub, without_data
+from autocom.sentry_transport import ModeTransport
+from evidence.audit import Actor
+from evidence.mode_changes import change_mode
+from evidence.models import ModeChange
+from evidence.modes import Mode
+from ingestion.buffer import keys
 from ingestion.buffer.store import LaneBuffer
 from ingestion.models import Provider, ProviderSecret
 from ingestion.provider_book import ProviderBook
 from ingestion.secret_box import fingerprint_of, seal
-from tests.project.fake_sentry import FakeSentry, fake_sentry
+from tests.project.fake_sentry import PATIENCE_SECONDS, FakeSentry, fake_sentry
 from tests.project.posting import posted
 from tests.project.sabotage.apps import RECEIPT
 from tests.project.service_kit import PROJECT, await_answer, running_service
+from tests.support.gates import approved_go, own_store
 from tests.support.ingress import free_port, running_ingress, signed_request
 from tests.support.senders import event_body, signed_headers
-from tests.support.workers import database_url
+from tests.support.workers import database_url, environment
 
 ADDRESS = "ada@example.com"
 QUERY_TOKEN = "tok-0123456789-query"
@@ -158,12 +167,80 @@ def test_the_ingress_has_no_integration_but_its_log_and_the_others_have_django_a
     assert {"django", "rq", "logging"} <= set(initialised(SENTRY_DSN=dsn, AUTOCOM_PROCESS="") or ())
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("process", ["", "ingress"])
-def test_in_observer_mode_a_sentry_elsewhere_is_off_unless_the_setting_allows_it(process: str) -> None:
-    dsn = {"SENTRY_DSN": "https://key@sentry.example.com/1", "AUTOCOM_PROCESS": process}
-    assert initialised(**dsn) is None
-    assert initialised(**dsn, SENTRY_IN_OBSERVER="false") is None
-    assert initialised(**dsn, SENTRY_IN_OBSERVER="true") is not None
+def test_in_observer_mode_a_sentry_elsewhere_is_told_nothing_unless_the_setting_allows_it(
+    buffer: LaneBuffer, sentry: FakeSentry, process: str
+) -> None:
+    elsewhere = {"SENTRY_DSN": "http://key@sentry.example.com/1", "AUTOCOM_PROCESS": process, **proxied(sentry)}
+    tell(**elsewhere)
+    assert (sentry.envelopes, withheld_count(buffer)) == ([], 1)
+    tell(**elsewhere, SENTRY_IN_OBSERVER="false")
+    assert (sentry.envelopes, withheld_count(buffer)) == ([], 2)
+    tell(**elsewhere, SENTRY_IN_OBSERVER="true")
+    assert [event["logger"] for event in sentry.events()] == ["ingestion.receive"]
+    assert withheld_count(buffer) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sentry_follows_the_mode_up_and_down_while_the_process_runs(
+    buffer: LaneBuffer, sentry: FakeSentry, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"dsn": "http://key@sentry.example.com/1", "default_integrations": False}
+    client = sentry_sdk.Client(**options, transport=ModeTransport, http_proxy=f"http://127.0.0.1:{sentry.port}")
+    try:
+        with own_store(tmp_path):
+            client.capture_event({"message": "in observer"})
+            client.flush(timeout=PATIENCE_SECONDS)
+            actor = Actor.process("test-sentry")
+            change_mode(
+                Mode.LIMITED,
+                cause=ModeChange.Cause.DECISION,
+                actor=actor,
+                reason="canary",
+                decision=approved_go(),
+                scope={"share": "0.05"},
+            )
+            told_until(client, lambda: bool(sentry.events()))
+            change_mode(Mode.OBSERVER, cause=ModeChange.Cause.PERSON, actor=actor, reason="enough")
+            before = withheld_count(buffer)
+            told_until(client, lambda: withheld_count(buffer) > before)
+            passed_count = len(sentry.events())
+            client.capture_event({"message": "in observer again"})
+            client.flush(timeout=PATIENCE_SECONDS)
+    finally:
+        client.close(timeout=PATIENCE_SECONDS)
+    assert len(sentry.events()) == passed_count
+    assert {event["message"] for event in sentry.events()} == {"in another mode"}
+
+
+def told_until(client: sentry_sdk.Client, is_done: Callable[[], bool]) -> None:
+    """The mode is asked again within seconds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_done():
+        assert time.monotonic() < deadline, "the mode is not followed"
+        client.capture_event({"message": "in another mode"})
+        client.flush(timeout=PATIENCE_SECONDS)
+        time.sleep(0.1)
+
+
+def tell(**environ: str) -> None:
+    """A process with this environment logs one error."""
+    script = (
+        "import django, logging, sentry_sdk; django.setup();"
+        "logging.getLogger('ingestion.receive').error('told'); sentry_sdk.flush(timeout=30)"
+    )
+    told = {**environment(), **environ}
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=told, timeout=120, check=True)
+
+
+def proxied(sentry: FakeSentry) -> dict[str, str]:
+    """What is sent to any other host by http arrives at the fake, and no name is looked up."""
+    return {"http_proxy": f"http://127.0.0.1:{sentry.port}", "no_proxy": ""}
+
+
+def withheld_count(buffer: LaneBuffer) -> int:
+    return int(buffer.client.hget(keys.METRICS.decode(), "withheld|sentry") or 0)
 
 
 KEPT = [

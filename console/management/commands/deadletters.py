@@ -6,7 +6,7 @@ from types import ModuleType
 
 from console.management.deadletters import discard, groups, retry, show
 from console.management.deadletters import list as list_all
-from console.management.deadletters.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
 VERBS: tuple[ModuleType, ...] = (list_all, groups, show, retry, discard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from console.management.errors import UsageWrong
 from console.management.evidence import (
     download,
     export,
@@ -17,7 +18,6 @@ from console.management.evidence import (
     witness,
 )
 from console.management.evidence import list as list_all
-from console.management.evidence.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
 VERBS: tuple[ModuleType, ...] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from console.management.errors import UsageWrong
 from console.management.gate import (
     approve,
     assign,
@@ -15,7 +16,6 @@ from console.management.gate import (
     run,
     show,
 )
-from console.management.gate.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
 VERBS: tuple[ModuleType, ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from console.management.gate.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.mode import set as set_mode
 from console.management.mode import show
 from console.management.verbs import VerbCommand

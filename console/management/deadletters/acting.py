@@ -10,8 +10,8 @@ from uuid import UUID
 
 from console.actions.operator import Operator
 from console.management.deadletters.arguments import wanted
-from console.management.deadletters.errors import UsageWrong
 from console.management.deadletters.printing import planned_json, planned_line, sum_lines, visible
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say, say_json
 from console.set_aside.kinds import KINDS, Kind
 from console.set_aside.verbs import Verb

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from console.actions.set_aside import ACT_LIMIT_COUNT
-from console.management.deadletters.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.arguments import length, moment
 from console.selectors import letters_where
 from ingestion.models import Provider

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from autocom.kernel.errors import AutocomError
 from console.actions.evidence_store import download as act
 from console.actions.operator import Operator
-from console.management.evidence.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say
 from evidence.models import Artifact
 from evidence.store.reads import artifact_of

@@ -3,7 +3,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from pathlib import Path
 
-from console.management.evidence.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say, say_json
 from evidence.audit import Actor
 from evidence.bundles.export import ExportedBundle, export

@@ -13,7 +13,7 @@ from django.db import Error
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import AutocomError
-from console.management.evidence.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import iso, say, say_json, told
 from evidence.audit import Actor
 from evidence.log.proofs import event_proof

@@ -1,6 +1,6 @@
 from argparse import ArgumentParser
 
-from console.management.evidence.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say
 from evidence.audit import Actor
 from evidence.log.names import LogName

@@ -9,7 +9,7 @@ from django.conf import settings
 from console.actions.evidence_store import Uploaded
 from console.actions.evidence_store import upload as act
 from console.actions.operator import Operator
-from console.management.evidence.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say
 from evidence.store import staging
 from evidence.store.digests import CHUNK_BYTES, digest_given

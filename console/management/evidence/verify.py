@@ -7,7 +7,7 @@ from pathlib import Path
 
 from console.actions.operator import Operator
 from console.actions.verify_bundle import own_keys, verify_artifact, verify_file
-from console.management.evidence.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say
 from evidence.bundles.verify import Key, Report, as_json, as_text, key_of
 from evidence.store.reads import artifact_of

@@ -4,8 +4,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from console.actions.gates import approve
+from console.management.errors import UsageWrong
 from console.management.gate.arguments import add_person, person
-from console.management.gate.errors import UsageWrong
 from console.management.provider.printing import say
 from evidence.models import Decision
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from console.actions.gates import reauthenticated
-from console.management.gate.errors import UsageWrong
+from console.management.errors import UsageWrong
 from evidence.decisions.dri import gate_row
 from evidence.gates.spec import GateUnknown
 from evidence.models import Gate
@@ -22,7 +22,7 @@ def add_person(parser: ArgumentParser) -> None:
 
 def person(username: str, password_file: Path | None, *, gate: Gate) -> Any:
     """Whoever decides, having said who they are. Raises UsageWrong, PasswordWrong."""
-    return reauthenticated(username, _password(password_file), gate=gate)
+    return reauthenticated(username, password(password_file), gate=gate)
 
 
 def gate_of(name: str) -> Gate:
@@ -33,7 +33,7 @@ def gate_of(name: str) -> Gate:
         raise UsageWrong(str(error)) from error
 
 
-def _password(path: Path | None) -> str:
+def password(path: Path | None) -> str:
     if path is not None:
         try:
             return path.read_text(encoding="utf-8").partition("\n")[0]

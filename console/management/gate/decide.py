@@ -4,8 +4,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from console.actions.gates import decide_go, decide_no_go
+from console.management.errors import UsageWrong
 from console.management.gate.arguments import add_person, gate_of, person
-from console.management.gate.errors import UsageWrong
 from console.management.provider.printing import say, say_json, told
 from evidence.decisions.decide import ROLLBACK_LIMIT_SECONDS, RollbackPlan
 from evidence.models import Bundle, Decision, Gate

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from console.management.gate.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say, say_json
 from evidence.bundles.parts.files import json_text
 from evidence.errors import EvidenceError

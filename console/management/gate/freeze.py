@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 
 from console.actions.freeze_gate import freeze_gate
 from console.actions.operator import Operator
-from console.management.gate.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import say, say_json
 from evidence.gates.freeze import ReasonMissing
 from evidence.gates.spec import GateUnknown

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.core.management import CommandError, call_command
 
-from console.management.gate.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.gate.evaluate import EXIT, verdict_lines
 from console.management.provider.printing import say
 from evidence.audit import Actor

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
-from console.management.gate.errors import UsageWrong
+from console.management.errors import UsageWrong
 from console.management.provider.printing import iso, say, say_json, told
 from evidence.gates.freeze import frozen, sha256_of
 from evidence.gates.spec import CriterionSpec, GateSpec, GateUnknown, gate, gate_names
@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(*, gate: str | None, json: bool, **_: object) -> int:
     specs = [_spec(name) for name in ([gate] if gate else gate_names())]
     if json:
-        say_json({"gates": [_json(spec) for spec in specs]})
+        say_json({"gates": [gate_json(spec) for spec in specs]})
     else:
         say(*(line for spec in specs for line in _lines(spec, is_whole=gate is not None)))
     return 0
@@ -69,7 +69,8 @@ def _criterion_line(criterion: CriterionSpec) -> str:
     return f"  {'*' if criterion.key else ' '} {criterion.name:<28} {criterion.metric:<24} {limit}{age}"
 
 
-def _json(spec: GateSpec) -> dict[str, Any]:
+def gate_json(spec: GateSpec) -> dict[str, Any]:
+    """The specification, whether it is frozen, and its newest bundle."""
     found, newest = frozen(spec.name), _newest(spec)
     return {
         "gate": spec.name,

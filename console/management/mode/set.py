@@ -5,8 +5,8 @@ from pathlib import Path
 
 from console.actions.mode import set_mode
 from console.actions.operator import Operator
+from console.management.errors import UsageWrong
 from console.management.gate.arguments import gate_of, person
-from console.management.gate.errors import UsageWrong
 from console.management.provider.printing import say
 from evidence.models import Decision
 from evidence.modes import Mode, current_mode

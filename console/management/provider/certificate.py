@@ -1,4 +1,4 @@
-"""`provider certificate import|list`: the certificates that Amazon SNS signs with, which nothing here ever fetches."""
+"""`provider certificate import|list`: the certificates that Amazon SNS signs with, as an operator has them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,42 @@
+"""People write into the ledger of error budgets: an incident, and corrections by two of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
+from console.access import Permission
+from console.actions.operator import Operator, check
+from evidence.budget import corrections, incidents
+from evidence.budget.corrections import Wanted
+from evidence.models import BudgetEntry, CorrectionProposal
+
+
+def annotate(operator: Operator, slo: str, *, window_from: datetime, window_to: datetime, reason: str) -> BudgetEntry:
+    """Raises RefusalRecorded, SloUnknown, CorrectionRefused."""
+    check(operator, Permission.BUDGET_ANNOTATE, subject=f"budget {slo}")
+    return incidents.annotate(
+        slo, window_from=window_from, window_to=window_to, reason=reason, actor=operator.actor, now=_now()
+    )
+
+
+def propose_correction(operator: Operator, wanted: Wanted) -> CorrectionProposal:
+    """Raises RefusalRecorded, SloUnknown, CorrectionRefused."""
+    check(operator, Permission.BUDGET_PROPOSE, subject=f"budget {wanted.slo} {wanted.account}")
+    return corrections.propose(wanted, actor=operator.actor, now=_now())
+
+
+def approve_correction(operator: Operator, number: int, *, reason: str = "") -> BudgetEntry:
+    """Raises RefusalRecorded, ProposalUnknown, CorrectionRefused."""
+    check(operator, Permission.BUDGET_APPROVE, subject=f"budget correction {number}")
+    return corrections.approve(number, actor=operator.actor, now=_now(), reason=reason)
+
+
+def reject_correction(operator: Operator, number: int, *, reason: str) -> CorrectionProposal:
+    """Raises RefusalRecorded, ProposalUnknown, CorrectionRefused."""
+    check(operator, Permission.BUDGET_APPROVE, subject=f"budget correction {number}")
+    return corrections.reject(number, actor=operator.actor, now=_now(), reason=reason)
+
+
+def _now() -> datetime:
+    return datetime_of(us=SYSTEM_CLOCK.now_us())

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from console.actions import budget
+from console.management.budget.arguments import add_person, person
+from console.management.provider.printing import say
+
+HELP = "Reject a correction that another person proposed."
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("number", type=int, help="of the correction, as `budget show` lists them")
+    parser.add_argument("--reason", required=True, help="it stays in the ledger")
+    add_person(parser)
+
+
+def run(*, number: int, reason: str, username: str, password_file: Path | None, **_: object) -> int:
+    budget.reject_correction(person(username, password_file), number, reason=reason)
+    say(f"correction {number} is rejected")
+    return 0

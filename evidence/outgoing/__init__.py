@@ -1,0 +1,1 @@
+"""Messages to others: alerts are told to destinations, signed, in order for each key, at least once."""
