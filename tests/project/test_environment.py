@@ -87,6 +87,7 @@ GIVEN = {
     "RETENTION_EVENT_DAYS": ("400", "retention_event_days", 400),
     "RETENTION_IDENTITY_DAYS": ("900", "retention_identity_days", 900),
     "RETENTION_FIGURES_DAYS": ("35", "retention_figures_days", 35),
+    "ALLOW_PRIVATE_DESTINATIONS": ("true", "allow_private_destinations", True),
     "DEBUG": ("true", "debug", True),
 }
 
