@@ -10,11 +10,13 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, reverse
 from unfold.sites import UnfoldAdminSite
 
+from console.access import Permission
 from console.actions.accounts import user_changed
 from console.guards import is_poll, send_to_login
+from console.mode_banner import SHOWN
 from console.palette import ids_found, pages_found
 from evidence.audit import Actor
 
@@ -60,6 +62,19 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             ),
         ]
         return [*ours, *super().get_urls()]
+
+    @override
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context: dict[str, Any] = super().each_context(request)
+        if not self.has_permission(request):  # the login page
+            return context
+        banner = SHOWN.banner()
+        return {
+            **context,
+            "mode_banner": banner,
+            "mode_address": reverse("admin:mode") if request.user.has_perm(Permission.MODE_READ) else "",
+            "environment_title_prefix": f"[{banner.mode.value}]",
+        }
 
     @override
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -19,6 +19,7 @@ from console.actions.gates import reauthenticated
 from console.actions.mode import set_mode
 from console.actions.operator import Operator
 from console.guards import GuardedPage
+from console.mode_banner import SHOWN
 from console.shown import moment
 from evidence.decisions.errors import DecisionRefused
 from evidence.decisions.standing_go import why_go_does_not_hold
@@ -70,6 +71,7 @@ class ModePage(GuardedPage):
         except AutocomError as error:
             messages.error(request, str(error))
         else:
+            SHOWN.forget()
             messages.success(request, f"{change.previous} to {change.mode}: audit entry {change.audit_number}")
         return HttpResponseRedirect(reverse("admin:mode"))
 

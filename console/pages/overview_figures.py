@@ -10,10 +10,12 @@ from autocom.kernel.clock import datetime_of
 from console.access import Permission
 from console.charts.histogram import Histogram, histogram
 from console.lane_rest import LaneRest, rest_of
+from console.pages.overview_gates import GateFigures, GatesRead, complaints, gate_figures, left, tightest
 from console.pages.overview_snapshot import OverviewSnapshot, Reading
 from console.promises import Promises
 from console.selectors import COUNTED_AT_MOST
 from console.shown import UNKNOWN, age, milliseconds
+from evidence.status.budgets import Budget
 from ingestion.autoscale.standing import Standing
 from ingestion.selectors import STUCK_STATES, LaneState, StageLatency, WorkerState
 
@@ -96,19 +98,23 @@ class OverviewFiguresContent:
     workers_problem: str
     scaling: str
     charts: Sequence[ChartPart]
+    gates: Sequence[GateFigures]
+    gates_problem: str
+    gates_read_at: datetime | None
 
 
 def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) -> OverviewFiguresContent:
     """`may_see` tells whether the reader holds a permission: links lead only where they may go."""
     stages = {stage.stage: stage for stage in snapshot.stages.value or ()}
     workers = [_worker_row(worker, now=snapshot.read_at) for worker in snapshot.workers.value or ()]
-    complaints = _complaints(snapshot, workers)
+    found = _complaints(snapshot, workers)
+    gates = snapshot.gates.value
     return OverviewFiguresContent(
         read_at=snapshot.read_at.astimezone(UTC),
         stages_read_at=snapshot.stages_read_at.astimezone(UTC),
         window_title=snapshot.window.span,
-        status="; ".join(complaints) if complaints else "Nothing needs attention",
-        needs_attention=bool(complaints),
+        status="; ".join(found) if found else "Nothing needs attention",
+        needs_attention=bool(found),
         is_empty=snapshot.has_events.value is False,
         cards=[
             _rate_card(snapshot),
@@ -120,6 +126,8 @@ def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) ->
             _duplicate_card(snapshot.duplicates_hour, may_see),
             _quarantine_card(snapshot.quarantined_day, may_see),
             _promise_card(snapshot.promises, may_see),
+            *_gate_cards(snapshot.gates, may_see),
+            _budget_card(snapshot.gates, may_see),
         ],
         stages=[_stage_row(stages.get(name), name) for name in STAGE_TITLES] if not snapshot.stages.problem else [],
         stages_problem=snapshot.stages.problem,
@@ -129,6 +137,9 @@ def figures_of(snapshot: OverviewSnapshot, *, may_see: Callable[[str], bool]) ->
         workers_problem=snapshot.workers.problem,
         scaling=_scaling(snapshot.scaling.value, now=snapshot.read_at),
         charts=[_chart(name, stages.get(name), snapshot) for name in CHARTED_STAGES],
+        gates=gate_figures(gates, may_see=may_see) if gates and may_see(Permission.GATE_READ) else [],
+        gates_problem=snapshot.gates.problem,
+        gates_read_at=gates.at.astimezone(UTC) if gates else None,
     )
 
 
@@ -229,6 +240,40 @@ def _promise_card(reading: Reading[Promises], may_see: Callable[[str], bool]) ->
     return Card("promises", "Broken promises", "handshake", f"{found.open_count:,}", found.detail, is_bad, link=link)
 
 
+def _gate_cards(reading: Reading[GatesRead], may_see: Callable[[str], bool]) -> list[Card]:
+    """One for each gate whose GO enables something; only a PASS is not bad."""
+    if reading.value is None:
+        return [Card("gate", "Gate", "gavel", UNKNOWN, reading.problem or UNKNOWN, is_unknown=True)]
+    return [
+        Card(
+            f"gate_{gate.status.spec.name}",
+            f"Gate {gate.status.spec.name.upper()}",
+            "gavel",
+            gate.verdict,
+            gate.detail,
+            is_bad=not gate.is_passed and gate.verdict != UNKNOWN,
+            is_unknown=gate.verdict == UNKNOWN,
+            link=gate.address,
+        )
+        for gate in gate_figures(reading.value, may_see=may_see)
+    ]
+
+
+def _budget_card(reading: Reading[GatesRead], may_see: Callable[[str], bool]) -> Card:
+    title, icon = "Error budget left", "savings"
+    link = reverse("admin:status") if may_see(Permission.GATE_READ) else ""
+    least = tightest(reading.value) if reading.value else None
+    if least is None:
+        detail = reading.problem or "nothing was measured in the window"
+        return Card("budget", title, icon, UNKNOWN, detail, is_unknown=True, link=link)
+    detail = f"least of all: {least.name}; {least.bad:,} bad of {least.valid:,}; {least.state}"
+    return Card("budget", title, icon, left(least), detail, is_bad=least.is_frozen or left_is_gone(least), link=link)
+
+
+def left_is_gone(budget: Budget) -> bool:
+    return budget.remaining_pct is not None and budget.remaining_pct <= 0
+
+
 def _counted(reading: Reading[int]) -> str:
     if reading.value is None:
         return UNKNOWN
@@ -274,6 +319,7 @@ def _complaints(snapshot: OverviewSnapshot, workers: Sequence[WorkerRow]) -> lis
     if snapshot.scaling.value is not None and snapshot.scaling.value.is_at_maximum:
         said.append(f"all {snapshot.scaling.value.wanted_count} workers that may run are not enough")
     said += snapshot.promises.value.complaints if snapshot.promises.value else ()
+    said += complaints(snapshot.gates.value) if snapshot.gates.value else ()
     if count := snapshot.open_dead_letters.value:
         said.append(f"{count:,} open dead letter{'s' if count > 1 else ''}")
     return [sentence[0].upper() + sentence[1:] for sentence in said]
@@ -289,6 +335,7 @@ def _readings(snapshot: OverviewSnapshot) -> Sequence[Reading[object]]:
         snapshot.duplicates_hour,
         snapshot.quarantined_day,
         snapshot.promises,
+        snapshot.gates,
     )
     return readings
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from django.db import Error as DatabaseError
 
+from console.pages.overview_gates import GatesRead, gates_read
 from console.promises import Promises, promises_now
 from console.selectors import duplicate_count, has_events, open_dead_letter_count, quarantined_count
 from ingestion.autoscale.standing import Standing
@@ -24,6 +25,7 @@ from ingestion.selectors import (
 )
 
 FRESH_FOR = timedelta(seconds=1)
+GATES_FRESH_FOR = timedelta(seconds=30)  # a verdict is read from the bundle's stored bytes
 DATABASE_SILENT = "PostgreSQL cannot be asked"
 BUFFER_SILENT = "Redis cannot be asked"
 
@@ -75,6 +77,7 @@ class OverviewSources:
     quarantined_count: Callable[..., int] = quarantined_count
     has_events: Callable[[], bool] = has_events
     promises: Callable[[], Promises] = promises_now
+    gates: Callable[[], GatesRead] = gates_read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ class OverviewSnapshot:
     quarantined_day: Reading[int]
     has_events: Reading[bool]
     promises: Reading[Promises]
+    gates: Reading[GatesRead]
 
 
 def read_overview(
@@ -102,6 +106,7 @@ def read_overview(
     now: datetime,
     stages: Reading[Sequence[StageLatency]],
     stages_read_at: datetime,
+    gates: Reading[GatesRead],
 ) -> OverviewSnapshot:
     """Asks every other source once. Never raises for a source that is down."""
     return OverviewSnapshot(
@@ -119,6 +124,7 @@ def read_overview(
         quarantined_day=_asked(lambda: sources.quarantined_count(now=now, last=timedelta(days=1))),
         has_events=_asked(sources.has_events),
         promises=_asked(sources.promises),
+        gates=gates,
     )
 
 
@@ -147,6 +153,8 @@ class SnapshotCache:
         self._now = now
         self._lock = threading.Lock()
         self._snapshots: dict[Window, OverviewSnapshot] = {}
+        self._gates: Reading[GatesRead] = Reading()
+        self._gates_read_at: datetime | None = None
 
     def snapshot(self, window: Window) -> OverviewSnapshot:
         """At most `FRESH_FOR` old. Holds nothing that depends on who asks."""
@@ -157,9 +165,20 @@ class SnapshotCache:
                 return known
             stages, stages_read_at = self._stages(window, known=known, now=now)
             self._snapshots[window] = read_overview(
-                window=window, sources=self._sources, now=now, stages=stages, stages_read_at=stages_read_at
+                window=window,
+                sources=self._sources,
+                now=now,
+                stages=stages,
+                stages_read_at=stages_read_at,
+                gates=self._asked_gates(now),
             )
             return self._snapshots[window]
+
+    def _asked_gates(self, now: datetime) -> Reading[GatesRead]:
+        read_at = self._gates_read_at
+        if self._gates.value is None or read_at is None or not _is_fresh(read_at, now=now, limit=GATES_FRESH_FOR):
+            self._gates, self._gates_read_at = _asked(self._sources.gates), now
+        return self._gates
 
     def _stages(
         self, window: Window, *, known: OverviewSnapshot | None, now: datetime

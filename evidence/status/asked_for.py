@@ -58,11 +58,13 @@ def _after_go(gate: GateStatus, standing: Standing) -> Step | None:
     if not gate.approver:
         what = f"a second person for the GO on run {decision.run_id}, other than {gate.dri or 'its DRI'}, until {until}"
         owner = standing.holders(APPROVE)
-        return _step(gate, what, owner, f"gate approve {decision.pk} --as USERNAME", is_decision=True)
+        return _step(gate, what, owner, f"gate approve {decision.audit_number} --as USERNAME", is_decision=True)
     if standing.mode.mode is not Mode.OBSERVER:
         return None
     what = f"raise the mode to {' or '.join(gate.spec.grants)} by the GO on run {decision.run_id}, until {until}"
-    return _step(gate, what, standing.holders(RAISE), f"mode set … --decision {decision.pk} …", is_decision=True)
+    return _step(
+        gate, what, standing.holders(RAISE), f"mode set … --decision {decision.audit_number} …", is_decision=True
+    )
 
 
 def _is_fresh_pass(gate: GateStatus, standing: Standing) -> bool:

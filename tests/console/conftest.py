@@ -15,6 +15,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
+from console.mode_banner import SHOWN
 from console.pages import overview
 from console.pages.overview_snapshot import OverviewSources, SnapshotCache
 from console.roles import Role, sync_roles
@@ -40,7 +41,8 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture(autouse=True)
 def fresh_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No figure of one test in the next one's overview."""
+    """No figure of one test in the next one's overview, nor its mode."""
+    SHOWN.forget()
     monkeypatch.setattr(overview, "SNAPSHOTS", SnapshotCache(sources=OverviewSources()))
 
 

@@ -10,10 +10,13 @@ from django.db import OperationalError
 from django.urls import reverse
 
 from autocom.kernel.clock import us_of
+from console.access import Permission
 from console.pages.overview_figures import OverviewFiguresContent, figures_of, share_within
+from console.pages.overview_gates import GatesRead, gates_read
 from console.pages.overview_snapshot import OverviewSources, SnapshotCache, Window
 from console.promises import Promises
 from console.roles import Role
+from evidence.status.budgets import Budget
 from ingestion.buffer.store import BufferUnavailable, LaneBuffer
 from ingestion.latency import Stage
 from ingestion.models import Lane
@@ -24,6 +27,10 @@ from tests.ingestion.test_autoscale import STANDING
 from tests.support.resting import rest
 
 NOW = datetime(2026, 5, 3, 10, 0, tzinfo=UTC)
+
+BUDGET = Budget(
+    name="ack_latency", valid=4_000, bad=1, remaining_pct=99.5, unknown_seconds=0, state="OK", is_frozen=False
+)
 
 
 def stage(name: str, **fields: Any) -> StageLatency:
@@ -58,6 +65,7 @@ def sources(**others: Any) -> OverviewSources:
         quarantined_count=lambda **_: 0,
         has_events=lambda: True,
         promises=lambda: promises(),
+        gates=lambda: GatesRead(at=NOW, gates=[], budgets=[BUDGET], alert_count=0),
     )
     return replace(well, **others)
 
@@ -344,3 +352,67 @@ def test_the_lanes_page_asks_redis_once_and_says_when_it_cannot(
     text = signed_in(Role.DRI).get(reverse("admin:ingestion_lane_changelist")).content.decode()
     assert text.count("Redis cannot be asked") == 2
     assert asked == [1]
+
+
+# ---- gates, budgets, alerts
+
+
+def test_only_a_passed_gate_is_good_and_one_without_a_bundle_is_unknown(transactional_db: None) -> None:
+    figures = content(gates=gates_read)
+    gate = card(figures, "gate_a")
+    assert (gate.figure, gate.is_unknown, gate.detail) == ("UNKNOWN", True, "no run was judged yet")
+    assert [each.status.spec.name for each in figures.gates] == ["a"], "the smoke gate enables nothing"
+
+
+def test_the_objective_with_the_least_budget_is_shown_and_a_spent_one_needs_attention() -> None:
+    worse = replace(BUDGET, name="availability", remaining_pct=-3.0, state="BREACHED", is_frozen=True)
+    figures = content(gates=lambda: GatesRead(at=NOW, gates=[], budgets=[BUDGET, worse], alert_count=2))
+    budget = card(figures, "budget")
+    assert (budget.figure, budget.is_bad) == ("-3.0 %", True)
+    assert "availability" in budget.detail
+    assert figures.status == "2 open alerts; The error budget of availability is spent"
+
+
+def test_a_budget_that_nobody_measured_is_unknown_and_never_whole() -> None:
+    unmeasured = replace(BUDGET, valid=0, bad=0, remaining_pct=None, state="UNKNOWN")
+    figures = content(gates=lambda: GatesRead(at=NOW, gates=[], budgets=[unmeasured], alert_count=0))
+    assert card(figures, "budget").figure == "UNKNOWN"
+
+
+def test_gates_that_cannot_be_asked_are_unknown_and_asked_again_at_once() -> None:
+    asked: list[int] = []
+
+    def down() -> GatesRead:
+        asked.append(1)
+        raise OperationalError("down")
+
+    now = [NOW]
+    cache = SnapshotCache(sources=sources(gates=down), now=lambda: now[0])
+    for _ in range(2):
+        figures = figures_of(cache.snapshot(Window.MINUTES), may_see=lambda _: True)
+        assert card(figures, "gate").figure == "UNKNOWN"
+        assert figures.gates_problem == "PostgreSQL cannot be asked"
+        now[0] += timedelta(seconds=2)
+    assert len(asked) == 2
+
+
+def test_gates_are_read_again_after_half_a_minute_and_not_with_each_poll() -> None:
+    asked: list[int] = []
+
+    def read() -> GatesRead:
+        asked.append(1)
+        return GatesRead(at=NOW, gates=[], budgets=[], alert_count=0)
+
+    now = [NOW]
+    cache = SnapshotCache(sources=sources(gates=read), now=lambda: now[0])
+    for _ in range(10):
+        cache.snapshot(Window.MINUTES)
+        now[0] += timedelta(seconds=5)
+    assert len(asked) == 2
+
+
+def test_who_may_not_read_gates_gets_no_criteria_and_no_link() -> None:
+    cache = SnapshotCache(sources=sources(), now=lambda: NOW)
+    figures = figures_of(cache.snapshot(Window.MINUTES), may_see=lambda permission: permission != Permission.GATE_READ)
+    assert figures.gates == []
+    assert card(figures, "budget").link == ""
