@@ -140,14 +140,14 @@ class Up:
     def secrets(self) -> list[str]:
         return [file.read_text() for file in (self.data_dir / "secrets").iterdir()]
 
-    def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def manage(self, *words: str, patience_seconds: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "manage.py", *words],
             cwd=PROJECT,
             env=self.environ(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=patience_seconds,
             check=False,
         )
 
