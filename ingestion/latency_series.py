@@ -34,6 +34,7 @@ STEPS = (
     *(MINUTE_LONG, timedelta(minutes=5), timedelta(minutes=15), HOUR_LONG),
     *(timedelta(hours=6), timedelta(days=1), timedelta(days=7)),
 )
+FLUSHED_WITHIN = timedelta(seconds=5)  # a minute that has just begun is no gap
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LINES = (P50, P95, P99)  # of each cell
 BAND_EDGES_US = logarithmic_edges_us(steps_per_decade=6)
@@ -69,7 +70,7 @@ def grid_of(*, since: datetime, until: datetime, now: datetime) -> Grid:
     """The range outwards to what can be told apart, and not beyond the minute that is now."""
     hourly_before = now - HOURS_AFTER + HOUR_LONG
     unit = HOUR_LONG if since < hourly_before else MINUTE_LONG
-    until = min(until, now)
+    until = min(until, now - FLUSHED_WITHIN)
     begin = floor(since, unit)
     end = ceiling(until, HOUR_LONG if until <= hourly_before else MINUTE_LONG)
     step = next((step for step in STEPS if step >= unit and (end - begin) / step < CELLS_AT_MOST - 1), STEPS[-1])

@@ -1,0 +1,77 @@
+"""What the charts over time share: where the moments' labels stand, and gaps where nothing was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from evidence.charts.axis import LABEL_CHARACTER_WIDTH, Tick, anchor_at
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TICK_STEPS = (
+    *(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30)),
+    *(timedelta(hours=hours) for hours in (1, 2, 3, 6, 12)),
+    *(timedelta(days=days) for days in (1, 2, 7, 14, 28, 56)),
+)
+LABELS_APART = 14.0
+LONGEST_LABEL = len("30 Nov 10:05")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Cells without figures, in the units of the viewBox."""
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAxis:
+    since: datetime
+    until: datetime
+    left: float
+    right: float
+
+    def x(self, at: datetime) -> float:
+        share = (at - self.since) / (self.until - self.since)
+        return round(self.left + share * (self.right - self.left), 1)
+
+    def ticks(self, *, width: float) -> Sequence[Tick]:
+        """Round moments in UTC, as many as fit without their labels meeting."""
+        room = (LONGEST_LABEL * LABEL_CHARACTER_WIDTH + LABELS_APART) / (self.right - self.left)
+        apart = (self.until - self.since) * room
+        step = next((step for step in TICK_STEPS if step >= apart), TICK_STEPS[-1])
+        written = _written(self.until - self.since, step)
+        at = EPOCH - (EPOCH - self.since) // step * step
+        ticks = []
+        while at <= self.until:
+            x = self.x(at)
+            ticks.append(Tick(x, written(at), anchor_at(x, width)))
+            at += step
+        return ticks
+
+
+def _written(length: timedelta, step: timedelta) -> Callable[[datetime], str]:
+    if step >= timedelta(days=1):
+        return lambda at: f"{at.day} {at:%b}"
+    if length > timedelta(days=1):
+        return lambda at: f"{at.day} {at:%b} {at:%H:%M}"
+    return lambda at: f"{at:%H:%M}"
+
+
+def gaps(axis: TimeAxis, cells: Sequence[tuple[datetime, datetime, bool]]) -> Sequence[Gap]:
+    """Neighbouring cells that are empty are one gap. Cells are (begin, end, is empty), in order."""
+    return [Gap(axis.x(begin), round(axis.x(end) - axis.x(begin), 1)) for begin, end in empty_spans(cells)]
+
+
+def empty_spans(cells: Sequence[tuple[datetime, datetime, bool]]) -> Sequence[tuple[datetime, datetime]]:
+    spans: list[tuple[datetime, datetime]] = []
+    for begin, end, is_empty in cells:
+        if not is_empty:
+            continue
+        if spans and spans[-1][1] == begin:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((begin, end))
+    return spans

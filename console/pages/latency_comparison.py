@@ -1,0 +1,99 @@
+"""Two distributions against each other: percentiles in words, and both in one chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from console.charts.overlay import Overlay, overlay
+from console.pages.latency_figures import EDGES_MS, EDGES_US, SHOWN, over_share
+from console.pages.overview_figures import OBJECTIVE_MS
+from console.shown import UNKNOWN, milliseconds
+from ingestion.latency_distribution import Distribution
+from ingestion.replay.percentiles import samples_needed
+
+RESOLUTION = 0.002  # two values of a histogram may be apart by so much and mean the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """`over_slo_count`: from an exact counter; None where none was kept."""
+
+    distribution: Distribution
+    over_slo_count: int | None
+
+    @property
+    def counts(self) -> Sequence[int]:
+        count = self.distribution.count
+        within = None if self.over_slo_count is None else count - self.over_slo_count
+        return self.distribution.between(EDGES_US, within_slo_count=within)
+
+    @property
+    def over_told(self) -> str:
+        if self.over_slo_count is None:
+            return "UNKNOWN: no exact counter was kept"
+        count = self.distribution.count
+        return f"{self.over_slo_count:,} of {count:,} ({over_share(self.over_slo_count, count)})"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    name: str
+    first: str
+    second: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    key: str
+    title: str
+    rows: Sequence[ComparedRow]
+    chart: Overlay | None
+    nothing: str
+
+
+def compared(key: str, title: str, first: Side | None, second: Side | None, *, missing: str) -> Comparison:
+    """A is the first, B the second. `missing` says what to do where one of them has nothing."""
+    if first is None or second is None or not first.distribution.count or not second.distribution.count:
+        absent = [name for name, side in (("A", first), ("B", second)) if side is None or not side.distribution.count]
+        nothing = f"Nothing to compare: no figures in {' and '.join(absent)}. {missing}"
+        return Comparison(key=key, title=title, rows=[], chart=None, nothing=nothing)
+    rows = [
+        ComparedRow("Count", f"{first.distribution.count:,}", f"{second.distribution.count:,}", ""),
+        *(_row(name, percent, first.distribution, second.distribution) for percent, name in SHOWN),
+        ComparedRow("Over 120 ms", first.over_told, second.over_told, ""),
+    ]
+    chart = overlay(
+        name=f"compared-{key}",
+        title=f"{title}: A filled, B dashed outline, as shares of each",
+        description="Logarithmic axis, 120 ms marked. "
+        + " ".join(f"{row.name}: {row.told}." for row in rows if row.told),
+        edges_ms=EDGES_MS,
+        first=first.counts,
+        second=second.counts,
+        objective_ms=OBJECTIVE_MS,
+    )
+    return Comparison(key=key, title=title, rows=rows, chart=chart, nothing="")
+
+
+def _row(name: str, percent: Fraction, first: Distribution, second: Distribution) -> ComparedRow:
+    of_first, of_second = first.percentile_us(percent), second.percentile_us(percent)
+    figures = [milliseconds(None if each is None else each / 1_000) for each in (of_first, of_second)]
+    if of_first is None or of_second is None:
+        few = [name for name, value in (("A", of_first), ("B", of_second)) if value is None]
+        told = f"{UNKNOWN}: too few in {' and '.join(few)}, {samples_needed(percent):,} needed"
+    else:
+        told = difference_told(of_first, of_second)
+    return ComparedRow(name, *figures, told)
+
+
+def difference_told(first_us: int, second_us: int) -> str:
+    """How B differs from A."""
+    if abs(second_us - first_us) <= RESOLUTION * first_us:
+        return "the same, as far as histograms tell"
+    apart = milliseconds(abs(second_us - first_us) / 1_000)
+    percent = 100 * abs(second_us - first_us) / first_us
+    share = f"{percent:,.0f} %" if percent >= 10 else f"{percent:.1f} %"
+    return f"B is {apart} slower ({share} more)" if second_us > first_us else f"B is {apart} faster ({share} less)"
