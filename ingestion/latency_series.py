@@ -209,7 +209,7 @@ def _sums(rows: QuerySet[LatencyFlush], grid: Grid) -> list[_Sum]:
     return [_sum(row) for row in found]
 
 
-def _sum(row: dict[str, Any]) -> _Sum:
+def _sum(row: Mapping[str, Any]) -> _Sum:
     row_ids = sorted(row["row_ids"])
     # ids alone would do, as long as nobody restores a backup below a running console
     told = (row["stage"], row["all_count"], row["within"], int(row["sum_all_us"]), row["longest_us"], *row_ids)

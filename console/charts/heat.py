@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.charts.marks import Gap, TimeAxis, gaps
+from console.charts.marks import SIZES, Gap, TimeAxis, gaps, upright_ticks
 from evidence.charts.axis import Tick, milliseconds_label
 
 TOP, BOTTOM = 8.0, 26.0
 LEFT, RIGHT = 52.0, 10.0
 ROW_HEIGHT = 11.0
-ROWS_APART_OF_LABELS = 2
 LEVEL_COUNT = 5  # strengths of colour, each for so many times the counts of the one before
-SIZES = (("wide", 720.0), ("narrow", 340.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +133,12 @@ def _drawing(
                 key = (bisect_right(starts, count), place > objective)
                 paths.setdefault(key, []).append(f"M{x:g} {top_of(place):g}h{right - x:.4g}v{ROW_HEIGHT:g}H{x:g}z")
     objective_y = top_of(objective)
+    step = math.log(edges_ms[1] / edges_ms[0])
+    y_low_ms = edges_ms[max(shown.start - 1, 0)]
+
+    def y(value_ms: float) -> float:
+        return round(objective_y - math.log(value_ms / edges_ms[objective]) / step * ROW_HEIGHT, 1)
+
     return HeatDrawing(
         name=name,
         width=width,
@@ -146,11 +150,9 @@ def _drawing(
         gaps=gaps(axis, [(column.begin, column.end, not any(column.counts)) for column in columns]),
         gaps_height=baseline - TOP,
         moments=axis.ticks(width=width),
-        durations=[
-            (top_of(place) + 4, milliseconds_label(edges_ms[place]))
-            for place in shown
-            if place < len(edges_ms) and place != objective and (place - objective) % ROWS_APART_OF_LABELS == 0
-        ],
+        durations=upright_ticks(
+            y, low_ms=y_low_ms, high_ms=edges_ms[min(shown.stop, len(edges_ms)) - 1], objective_y=objective_y
+        ),
         objective_y=objective_y,
         objective_label=milliseconds_label(edges_ms[objective]),
     )

@@ -10,16 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.charts.marks import Gap, TimeAxis, gaps
+from console.charts.marks import SIZES, Gap, TimeAxis, gaps, upright_ticks
 from evidence.charts.axis import Tick, milliseconds_label
 
 HEIGHT = 220.0
 TOP, BOTTOM = 12.0, 26.0
 LEFT, RIGHT = 52.0, 10.0
-SIZES = (("wide", 720.0), ("narrow", 340.0))
 STYLES = ("solid", "dashed", "dotted")  # lines differ by more than colour
-_TICKS_MS = tuple(base * 10.0**power for power in range(-3, 6) for base in (1, 2, 5))
-LABEL_HEIGHT = 13.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ def _drawing(
         lines=[_line(style, place, points, axis, y) for place, style in enumerate(STYLES[: len(points[0].values_ms)])],
         gaps=gaps(axis, [(point.begin, point.end, point.is_empty) for point in points]),
         moments=axis.ticks(width=width),
-        durations=_durations(y, low_ms, high_ms, objective_y),
+        durations=upright_ticks(y, low_ms=low_ms, high_ms=high_ms, objective_y=objective_y),
         objective_y=objective_y,
         objective_label=milliseconds_label(objective_ms),
     )
@@ -136,17 +133,3 @@ def _runs(points: Sequence[Point], place: int) -> Sequence[Sequence[tuple[Point,
         elif runs[-1]:
             runs.append([])
     return [run for run in runs if run]
-
-
-def _durations(
-    y: Callable[[float], float], low_ms: float, high_ms: float, objective_y: float
-) -> Sequence[tuple[float, str]]:
-    """Round values whose labels meet neither each other nor the objective's."""
-    found: list[tuple[float, str]] = []
-    for value_ms in _TICKS_MS:
-        if not low_ms <= value_ms <= high_ms:
-            continue
-        at = y(value_ms)
-        if abs(at - objective_y) >= LABEL_HEIGHT and (not found or found[-1][0] - at >= LABEL_HEIGHT):
-            found.append((at, milliseconds_label(value_ms)))
-    return found

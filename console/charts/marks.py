@@ -1,4 +1,4 @@
-"""What the charts over time share: where the moments' labels stand, and gaps where nothing was measured."""
+"""What wide charts share: their sizes, where the labels of both axes stand, gaps where nothing was measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from evidence.charts.axis import LABEL_CHARACTER_WIDTH, Tick, anchor_at
+from evidence.charts.axis import LABEL_CHARACTER_WIDTH, ROUND_MS, Tick, anchor_at, milliseconds_label
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TICK_STEPS = (
@@ -14,7 +14,9 @@ TICK_STEPS = (
     *(timedelta(hours=hours) for hours in (1, 2, 3, 6, 12)),
     *(timedelta(days=days) for days in (1, 2, 7, 14, 28, 56)),
 )
+SIZES = (("wide", 880.0), ("narrow", 340.0))  # text shrinks with its viewBox, so a phone gets one of its own
 LABELS_APART = 14.0
+LABEL_HEIGHT = 13.0
 LONGEST_LABEL = len("30 Nov 10:05")
 
 
@@ -75,3 +77,17 @@ def empty_spans(cells: Sequence[tuple[datetime, datetime, bool]]) -> Sequence[tu
         else:
             spans.append((begin, end))
     return spans
+
+
+def upright_ticks(
+    y: Callable[[float], float], *, low_ms: float, high_ms: float, objective_y: float
+) -> Sequence[tuple[float, str]]:
+    """Round durations on an upright axis, whose labels meet neither each other nor the objective's."""
+    found: list[tuple[float, str]] = []
+    for value_ms in ROUND_MS:
+        if not low_ms <= value_ms <= high_ms:
+            continue
+        at = y(value_ms)
+        if abs(at - objective_y) >= LABEL_HEIGHT and (not found or found[-1][0] - at >= LABEL_HEIGHT):
+            found.append((at, milliseconds_label(value_ms)))
+    return found

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from console.charts.histogram import BOTTOM, SIDE, TOP, bucket_label
+from console.charts.marks import SIZES
 from evidence.charts.axis import Tick, anchor_at, milliseconds_label, ticks_between
 
 HEIGHT = 200.0
-SIZES = (("wide", 720.0), ("narrow", 340.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,9 @@ def _compared_runs(asked_a: str, asked_b: str) -> dict[str, Any]:
 
 
 def _run_side(side: RunSide | None) -> Side | None:
-    return side and Side(distribution=side.distribution, over_slo_count=side.over_slo_count)
+    if side is None:
+        return None
+    return Side(distribution=side.distribution, over_slo_count=side.over_slo_count)
 
 
 def _facts(first: RunLatencies, second: RunLatencies) -> Sequence[RunFact]:

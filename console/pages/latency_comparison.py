@@ -30,11 +30,12 @@ class Side:
         return self.distribution.between(EDGES_US, within_slo_count=within)
 
     @property
-    def over_told(self) -> str:
-        if self.over_slo_count is None:
-            return "UNKNOWN: no exact counter was kept"
-        count = self.distribution.count
-        return f"{self.over_slo_count:,} of {count:,} ({over_share(self.over_slo_count, count)})"
+    def over(self) -> str:
+        return UNKNOWN if self.over_slo_count is None else f"{self.over_slo_count:,}"
+
+    @property
+    def over_share(self) -> str:
+        return UNKNOWN if self.over_slo_count is None else over_share(self.over_slo_count, self.distribution.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,13 @@ class ComparedRow:
     name: str
     first: str
     second: str
-    told: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     key: str
     title: str
+    told: Sequence[str]  # how B differs from A, percentile by percentile
     rows: Sequence[ComparedRow]
     chart: Overlay | None
     nothing: str
@@ -59,34 +60,42 @@ def compared(key: str, title: str, first: Side | None, second: Side | None, *, m
     if first is None or second is None or not first.distribution.count or not second.distribution.count:
         absent = [name for name, side in (("A", first), ("B", second)) if side is None or not side.distribution.count]
         nothing = f"Nothing to compare: no figures in {' and '.join(absent)}. {missing}"
-        return Comparison(key=key, title=title, rows=[], chart=None, nothing=nothing)
+        return Comparison(key=key, title=title, told=[], rows=[], chart=None, nothing=nothing)
+    told = [_told(name, percent, first.distribution, second.distribution) for percent, name in SHOWN]
+    if first.over_slo_count is None or second.over_slo_count is None:
+        told.append(f"Over 120 ms: {UNKNOWN}, as no exact counter was kept.")
     rows = [
-        ComparedRow("Count", f"{first.distribution.count:,}", f"{second.distribution.count:,}", ""),
-        *(_row(name, percent, first.distribution, second.distribution) for percent, name in SHOWN),
-        ComparedRow("Over 120 ms", first.over_told, second.over_told, ""),
+        ComparedRow("Count", f"{first.distribution.count:,}", f"{second.distribution.count:,}"),
+        *(
+            ComparedRow(name, _shown(first.distribution, percent), _shown(second.distribution, percent))
+            for percent, name in SHOWN
+        ),
+        ComparedRow("Over 120 ms", first.over, second.over),
+        ComparedRow("Share over", first.over_share, second.over_share),
     ]
     chart = overlay(
         name=f"compared-{key}",
         title=f"{title}: A filled, B dashed outline, as shares of each",
-        description="Logarithmic axis, 120 ms marked. "
-        + " ".join(f"{row.name}: {row.told}." for row in rows if row.told),
+        description="Logarithmic axis, 120 ms marked. " + " ".join(told),
         edges_ms=EDGES_MS,
         first=first.counts,
         second=second.counts,
         objective_ms=OBJECTIVE_MS,
     )
-    return Comparison(key=key, title=title, rows=rows, chart=chart, nothing="")
+    return Comparison(key=key, title=title, told=told, rows=rows, chart=chart, nothing="")
 
 
-def _row(name: str, percent: Fraction, first: Distribution, second: Distribution) -> ComparedRow:
+def _told(name: str, percent: Fraction, first: Distribution, second: Distribution) -> str:
     of_first, of_second = first.percentile_us(percent), second.percentile_us(percent)
-    figures = [milliseconds(None if each is None else each / 1_000) for each in (of_first, of_second)]
-    if of_first is None or of_second is None:
-        few = [name for name, value in (("A", of_first), ("B", of_second)) if value is None]
-        told = f"{UNKNOWN}: too few in {' and '.join(few)}, {samples_needed(percent):,} needed"
-    else:
-        told = difference_told(of_first, of_second)
-    return ComparedRow(name, *figures, told)
+    if of_first is not None and of_second is not None:
+        return f"{name}: {difference_told(of_first, of_second)}."
+    few = [side for side, value_us in (("A", of_first), ("B", of_second)) if value_us is None]
+    return f"{name}: {UNKNOWN}, too few in {' and '.join(few)} ({samples_needed(percent):,} needed)."
+
+
+def _shown(distribution: Distribution, percent: Fraction) -> str:
+    value_us = distribution.percentile_us(percent)
+    return milliseconds(None if value_us is None else value_us / 1_000)
 
 
 def difference_told(first_us: int, second_us: int) -> str:

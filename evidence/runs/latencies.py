@@ -50,9 +50,13 @@ def run_latencies(run_id: str) -> RunLatencies:
     return RunLatencies(
         run=run,
         summary=_summary(run.path / SUMMARY),
-        sender=acks and RunSide(distribution=acks, over_slo_count=_over_slo_count(run.path / SAMPLES, acks.count)),
-        receiver=receiver and RunSide(distribution=receiver, over_slo_count=None),
+        sender=None if acks is None else _sender(acks, run.path / SAMPLES),
+        receiver=None if receiver is None else RunSide(distribution=receiver, over_slo_count=None),
     )
+
+
+def _sender(acks: Distribution, samples: Path) -> RunSide:
+    return RunSide(distribution=acks, over_slo_count=_over_slo_count(samples, acks.count))
 
 
 def _distribution(path: Path) -> Distribution | None:
