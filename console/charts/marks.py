@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from evidence.charts.axis import LABEL_CHARACTER_WIDTH, ROUND_MS, Tick, anchor_at, milliseconds_label
+from evidence.charts.axis import LABEL_CHARACTER_WIDTH, ROUND_MS, Tick, milliseconds_label
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TICK_STEPS = (
@@ -46,12 +46,23 @@ class TimeAxis:
         step = next((step for step in TICK_STEPS if step >= apart), TICK_STEPS[-1])
         written = _written(self.until - self.since, step)
         at = EPOCH - (EPOCH - self.since) // step * step
-        ticks = []
+        ticks: list[Tick] = []
+        free_from = 0.0
         while at <= self.until:
-            x = self.x(at)
-            ticks.append(Tick(x, written(at), anchor_at(x, width)))
+            tick = _inside(self.x(at), written(at), width)
+            label_width = len(tick.label) * LABEL_CHARACTER_WIDTH
+            left = tick.x - {"start": 0.0, "middle": label_width / 2, "end": label_width}[tick.anchor]
+            if left >= free_from:
+                ticks.append(tick)
+                free_from = left + label_width + LABELS_APART / 2
             at += step
         return ticks
+
+
+def _inside(x: float, label: str, width: float) -> Tick:
+    """Text at an edge grows inwards, or the viewBox cuts it."""
+    half = len(label) * LABEL_CHARACTER_WIDTH / 2
+    return Tick(x, label, "start" if x < half else "end" if x > width - half else "middle")
 
 
 def _written(length: timedelta, step: timedelta) -> Callable[[datetime], str]:
