@@ -25,7 +25,13 @@ class Section:
 
 
 SECTIONS = (
-    Section("", (Item("Overview", "monitoring", "admin:index", Permission.OVERVIEW_READ),)),
+    Section(
+        "",
+        (
+            Item("Overview", "monitoring", "admin:index", Permission.OVERVIEW_READ),
+            Item("Latency", "timer", "admin:latency", Permission.OVERVIEW_READ),
+        ),
+    ),
     Section(
         "Events",
         (

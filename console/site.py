@@ -32,6 +32,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
     def get_urls(self) -> list[URLResolver | URLPattern]:
         from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
         from console.pages.gates import GatePage, GatesPage
+        from console.pages.latency import LatencyExport, LatencyPage
+        from console.pages.latency_compare import LatencyComparePage, LatencyRunsPage
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
         from console.pages.overview import OverviewFigures
@@ -41,6 +43,10 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
+            path("latency/", self.admin_view(LatencyPage.as_view(site=self)), name="latency"),
+            path("latency/export/", self.admin_view(LatencyExport.as_view(site=self)), name="latency_export"),
+            path("latency/compare/", self.admin_view(LatencyComparePage.as_view(site=self)), name="latency_compare"),
+            path("latency/runs/", self.admin_view(LatencyRunsPage.as_view(site=self)), name="latency_runs"),
             path("status/", self.admin_view(StatusPage.as_view(site=self)), name="status"),
             path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
             path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 
 import redis
 from django.db import Error, transaction
 from hdrh.histogram import HdrHistogram
 
 from ingestion.buffer import keys
-from ingestion.latency import EDGES_US, SLO_US, LatencyRecorder, StageCounts, Taken, new_histogram, without_cycle
+from ingestion.latency import EDGES_US, LatencyRecorder, StageCounts, Taken, new_histogram, without_cycle
+from ingestion.latency_distribution import Distribution
 from ingestion.models import AckOutcome, FlushMark, LatencyFlush, RefusalCount
 
 log = logging.getLogger(__name__)
@@ -130,18 +130,7 @@ def counts_by_edge(
 
     At 120 ms the exact counter decides.
     """
-    cumulative = [0] * len(edges_us)
-    for item in counts_histogram.get_recorded_iterator():
-        for i, edge_us in enumerate(edges_us):
-            if item.value_iterated_to <= edge_us:
-                cumulative[i] += item.count_added_in_this_iter_step
-    if SLO_US in edges_us:
-        cumulative[edges_us.index(SLO_US)] = within_slo_count
-    # the exact counter may be a hair above its coarser neighbours
-    for i in range(1, len(cumulative)):
-        cumulative[i] = max(cumulative[i], cumulative[i - 1])
-    total = counts_histogram.total_count
-    return [cumulative[0], *(b - a for a, b in pairwise(cumulative)), max(total - cumulative[-1], 0)]
+    return Distribution.of(counts_histogram).between(edges_us, within_slo_count=within_slo_count)
 
 
 def add_totals(taken: Taken, *, client: redis.Redis) -> None:

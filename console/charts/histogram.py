@@ -71,11 +71,15 @@ class _Bucket:
 
     @property
     def label(self) -> str:
-        if math.isinf(self.upper_ms):
-            return f"over {milliseconds_label(self.lower_ms)}"
-        if not self.lower_ms:
-            return f"up to {milliseconds_label(self.upper_ms)}"
-        return f"{milliseconds_label(self.lower_ms)} to {milliseconds_label(self.upper_ms)}"
+        return bucket_label(self.lower_ms, self.upper_ms)
+
+
+def bucket_label(lower_ms: float, upper_ms: float) -> str:
+    if math.isinf(upper_ms):
+        return f"over {milliseconds_label(lower_ms)}"
+    if not lower_ms:
+        return f"up to {milliseconds_label(upper_ms)}"
+    return f"{milliseconds_label(lower_ms)} to {milliseconds_label(upper_ms)}"
 
 
 def histogram(

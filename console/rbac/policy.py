@@ -47,6 +47,10 @@ SITE: Mapping[str, Row] = {
 }
 PAGES: Mapping[str, Row] = {
     "admin/overview/figures/": page(P.OVERVIEW_READ),
+    "admin/latency/": page(P.OVERVIEW_READ),
+    "admin/latency/export/": page(P.OVERVIEW_READ),
+    "admin/latency/compare/": page(P.OVERVIEW_READ),
+    "admin/latency/runs/": page(P.EVIDENCE_READ),
     "admin/log/": page(P.LOG_READ),
     "admin/gates/": page(P.GATE_READ),
     "admin/gates/<slug:gate>/": page(P.GATE_READ, post=(P.GATE_FREEZE,)),

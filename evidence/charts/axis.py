@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 LABELS_APART = 6.0
 LABEL_CHARACTER_WIDTH = 6.4  # of the widest digits at 11 px
-_TICKS_MS = tuple(base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5))
+ROUND_MS = tuple(base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def ticks_between(x: Callable[[float], float], *, low_ms: float, high_ms: float,
     """As many round values as fit without their labels meeting."""
     ticks: list[Tick] = []
     free_from = 0.0
-    for value_ms in _TICKS_MS:
+    for value_ms in ROUND_MS:
         if not low_ms <= value_ms <= high_ms:
             continue
         at, label = x(value_ms), milliseconds_label(value_ms)

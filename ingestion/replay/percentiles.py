@@ -16,4 +16,4 @@ def samples_needed(percent: Fraction) -> int:
     return math.ceil(10 / (1 - percent / 100))
 
 
-P50, P95, P99, P999 = Fraction(50), Fraction(95), Fraction(99), Fraction(999, 10)
+P50, P90, P95, P99, P999 = Fraction(50), Fraction(90), Fraction(95), Fraction(99), Fraction(999, 10)

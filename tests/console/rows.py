@@ -1,5 +1,6 @@
 """Rows for console tests, made as the drain would make them: ids from the kernel, a batch for every event."""
 
+import csv
 import io
 import json
 import tarfile
@@ -19,7 +20,7 @@ from autocom.kernel.signed_note import Checkpoint
 from console.models import RbacRun
 from evidence.audit import Act, Actor, record
 from evidence.models import Artifact, AuditEntry, Bundle, BundleOrder, LogIncarnation, Publication, Seal
-from evidence.runs.folders import runs_root
+from evidence.runs.folders import ACKS, RECEIVER, SAMPLES, SUMMARY, runs_root
 from evidence.store import put, register
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.latency_store import store
@@ -34,6 +35,8 @@ from ingestion.models import (
     RefusalSample,
     SuppressedDuplicate,
 )
+from ingestion.replay.files import SAMPLE_COLUMNS
+from ingestion.replay.histogram_log import histogram_of, write_log
 
 _numbers = count(1)
 
@@ -117,6 +120,22 @@ def bundle_row(*, run_id: str = "r20260102T030405-0a0b0c") -> Bundle:
         made_at=ago(minutes=0),
         actor="rows",
     )
+
+
+def run_files(run_id: str, latencies_us: list[int], *, receiver_us: list[int] | None = None) -> None:
+    """The folder of a run whose every send was acknowledged at once, as a replay leaves it."""
+    folder = runs_root() / run_id
+    folder.mkdir(parents=True)
+    count = len(latencies_us)
+    told = {"run_id": run_id, "provider": "default", "verdict": "PASS", "planned": count, "accepted": count}
+    (folder / SUMMARY).write_text(json.dumps({**told, "rate_achieved": 999.6}))
+    with (folder / SAMPLES).open("w", newline="") as file:
+        writer = csv.DictWriter(file, SAMPLE_COLUMNS)
+        writer.writeheader()
+        writer.writerows({"n": n, "latency_us": each, "first_status": 202} for n, each in enumerate(latencies_us))
+    for name, values_us in ((ACKS, latencies_us), (RECEIVER, receiver_us)):
+        if values_us is not None:
+            write_log(folder / name, histogram_of(values_us), what="test", start_seconds=0, end_seconds=1)
 
 
 def artifact_row() -> Artifact:

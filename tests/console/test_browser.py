@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from console.pages import overview
 from console.roles import Role
+from evidence.runs.folders import runs_root
 from ingestion.buffer.store import LaneBuffer
 from ingestion.certificates import import_certificate
 from ingestion.latency import Stage
@@ -35,9 +36,11 @@ from tests.console.rows import (
     quarantined_row,
     rbac_run_row,
     refusal_rows,
+    run_files,
     seal_row,
 )
 from tests.support.evidence import digest, place_of, use_store
+from tests.support.latencies import flush
 from tests.support.resting import rest
 from tests.support.schemes import RSA_KEY, TOPIC, certified
 
@@ -81,12 +84,22 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
     )
     latencies(Stage.ACK, [4.0] * 500 + [150.0])
     latencies(Stage.END_TO_END, [30.0] * 500)
+    for minutes in (20, 21, 30):
+        flush(ago(minutes=minutes), {4_000: 300, 60_000: 30, 200_000: 3})
+    for run_id in ("r20250103T030405-0a0b0c", "r20250104T030405-0a0b0c"):
+        if not (runs_root() / run_id).exists():
+            run_files(run_id, [4_000] * 990 + [130_000] * 20, receiver_us=[2_000] * 1_010)
 
     def change(row: Any) -> str:
         return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
     return {
         "overview": reverse("admin:index"),
+        "latency": reverse("admin:latency"),
+        "latency_few": reverse("admin:latency") + "?from=now-15m&to=now&stage=end_to_end",
+        "latency_wrong": reverse("admin:latency") + "?from=yesterday",
+        "latency_compare": reverse("admin:latency_compare") + "?from=now-10m&to=now&vs_from=now-40m&vs_to=now-10m",
+        "latency_runs": reverse("admin:latency_runs"),
         "events": "/admin/ingestion/event/",
         "search": "/admin/ingestion/event/?q=type:email.delivered&provider=default",
         "nothing": "/admin/ingestion/event/?q=nothing-like-it",
