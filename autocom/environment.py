@@ -30,6 +30,7 @@ LANES_TOTAL_BYTES = 536_870_912  # of all lanes at their default bounds
 SEEN_BOUND_DEFAULT_COUNT = 1_000_000
 EVIDENCE_LIMIT_DEFAULT_BYTES = 268_435_456
 SEEN_BYTES = 300  # of an identity in Redis with its place in their order, as measured
+SECOND_FACTORS = ("off", "optional", "deciders")
 LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
 LOCAL_KEYS = (*LOCAL_SECRETS, "LOG_SIGNING_KEY")  # the last one is needed by nobody but the sealer
 
@@ -78,6 +79,10 @@ class Environment:
     retention_event_days: int
     retention_identity_days: int
     retention_figures_days: int
+    console_proxies: int
+    second_factor: str
+    session_hours: int
+    session_idle_minutes: int
     debug: bool
 
     @property
@@ -144,6 +149,10 @@ class Environment:
             retention_event_days=read.integer("RETENTION_EVENT_DAYS", default=90, at_least=0, at_most=36_500),
             retention_identity_days=read.integer("RETENTION_IDENTITY_DAYS", default=0, at_least=0, at_most=36_500),
             retention_figures_days=read.integer("RETENTION_FIGURES_DAYS", default=400, at_least=35, at_most=36_500),
+            console_proxies=read.integer("CONSOLE_PROXIES", default=0, at_least=0, at_most=10),
+            second_factor=read.choice("SECOND_FACTOR", default=SECOND_FACTORS[0], choices=SECOND_FACTORS),
+            session_hours=read.integer("SESSION_HOURS", default=12, at_least=1, at_most=168),
+            session_idle_minutes=read.integer("SESSION_IDLE_MINUTES", default=60, at_least=5, at_most=10_080),
             debug=read.flag("DEBUG", default=False),
         )
         environment._check_together(read)

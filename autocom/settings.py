@@ -5,6 +5,7 @@ Values from outside come through `autocom.environment`; nothing else reads the e
 
 import os
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +47,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "guardian",
+    "axes",  # before the console, whose audit entry of a failure says whether this one locked
+    "allauth",
+    "allauth.account",  # no page of it is routed: allauth.mfa needs it
+    "allauth.mfa",
     "django_rq",
     "csp",
     "ingestion",
@@ -62,6 +67,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "console.sign_in.seen.SeenMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "autocom.urls"
@@ -112,21 +120,41 @@ RQ_QUEUES = {
 RQ_SHOW_ADMIN_LINK = False  # django-rq's pages ask only for is_staff: any staff user could empty a queue
 
 AUTHENTICATION_BACKENDS = [
+    "console.sign_in.locks.LockingBackend",
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
 ]
 ANONYMOUS_USER_NAME = None  # guardian would create a user row for everybody who is nobody
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    ),
 ]
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+
+CONSOLE_PROXIES = AUTOCOM.console_proxies
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(hours=1)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # neither alone: anybody could lock out a person or an office
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_USERNAME_CALLABLE = "console.sign_in.locks.name_digest"
+AXES_CLIENT_IP_CALLABLE = "console.sign_in.locks.network_of"
+AXES_LOCKOUT_CALLABLE = "console.sign_in.locks.as_answered"
+AXES_SENSITIVE_PARAMETERS = ["username", "password", "code", "csrfmiddlewaretoken"]
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has the sign-ins, the sessions' table who is in
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+SECOND_FACTOR = AUTOCOM.second_factor
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "console.sign_in.factor_box.SealingAdapter"
+MFA_TOTP_ISSUER = "autocom"
+MFA_TOTP_TOLERANCE = 1  # periods of 30 s: clocks of phones
+MFA_RECOVERY_CODE_DIGITS = 10
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -161,9 +189,15 @@ SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
 SECURE_HSTS_PRELOAD = BEHIND_TLS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SESSION_ENGINE = "console.sign_in.store"
+SESSION_COOKIE_AGE = AUTOCOM.session_hours * 3_600
+SESSION_IDLE = timedelta(minutes=AUTOCOM.session_idle_minutes)
 SESSION_COOKIE_SECURE = BEHIND_TLS
 CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_HTTPONLY = True  # forms carry the token themselves
+SESSION_COOKIE_SAMESITE = "Lax"  # not Strict: a link in a message would lead to the login
+CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -190,5 +224,5 @@ LOGGING = {
     "formatters": {"json": {"()": "autocom.observability.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "ERROR"}, "rq": {"level": "WARNING"}},
+    "loggers": {"django.request": {"level": "ERROR"}, "rq": {"level": "WARNING"}, "axes": {"level": "CRITICAL"}},
 }

@@ -39,6 +39,7 @@ class Permission(StrEnum):
     BUDGET_PROPOSE = "evidence.propose_correction"
     BUDGET_APPROVE = "evidence.approve_correction"
     BUDGET_ANNOTATE = "evidence.annotate_budget"
+    SIGN_IN_MANAGE = "console.manage_sign_in"  # everybody's sessions and locks
     RBAC_READ = "console.view_rbacrun"
     DESTINATION_READ = "evidence.view_destination"
     DESTINATION_MANAGE = "evidence.manage_destination"

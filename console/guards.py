@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, override
 from urllib.parse import urlencode, urlsplit
 
+from django.contrib.admin import AdminSite
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -29,6 +30,19 @@ class GuardedPage(PermissionRequiredMixin, TemplateView):
     @override
     def handle_no_permission(self) -> Any:
         raise PermissionDenied(self.permission.value)
+
+
+class StaffPage(TemplateView):
+    """A page about whoever asks: for everybody who may sign in, which is the site's business."""
+
+    http_method_names = ["get", "head", "options"]
+    site: AdminSite | None = None
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        assert self.site is not None  # noqa: S101  (set by the site that routes here)
+        self.request.current_app = self.site.name  # type: ignore[attr-defined]
+        return {**self.site.each_context(self.request), **super().get_context_data(**kwargs)}
 
 
 def refuse_without(request: HttpRequest, permission: Permission) -> None:

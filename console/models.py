@@ -1,5 +1,9 @@
 """The tables of the console itself."""
 
+import uuid
+
+from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
 
@@ -47,3 +51,23 @@ class RbacRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} of {self.at:%Y-%m-%d %H:%M}"
+
+
+class ConsoleSession(AbstractBaseSession):
+    """A browser's session, and whose. `session_key` is the secret in the cookie: pages say `public_id` instead."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, db_index=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+")
+    since = models.DateTimeField(null=True, help_text="When they signed in")
+    last_seen_at = models.DateTimeField()
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=200)
+    factor = models.CharField(max_length=32)
+
+    class Meta(AbstractBaseSession.Meta):
+        abstract = False
+        default_permissions = ()
+        permissions = [("manage_sign_in", "Can see and revoke everybody's sessions, and lift locks")]
+
+    def __str__(self) -> str:
+        return f"session {self.public_id}"

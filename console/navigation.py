@@ -78,6 +78,7 @@ SECTIONS = (
         "Access",
         (
             Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),
+            Item("Sign-ins", "vpn_key", "admin:sign_ins", Permission.SIGN_IN_MANAGE),
             Item("RBAC matrix", "grid_on", "admin:rbac", Permission.RBAC_READ),
             Item("Users", "person", "admin:auth_user_changelist", Permission.USER_READ),
             Item("Groups", "group", "admin:auth_group_changelist", Permission.GROUP_READ),
@@ -94,6 +95,15 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         if items:
             sections.append({"title": section.title, "items": items})
     return sections
+
+
+def account_links(_request: HttpRequest) -> list[dict[str, str]]:
+    """The menu under the person's name."""
+    return [
+        {"title": "My sessions", "link": reverse("admin:my_sessions")},
+        {"title": "Second factor", "link": reverse("admin:second_factor")},
+        {"title": "Change password", "link": reverse("admin:password_change")},
+    ]
 
 
 def _drawn(item: Item, request: HttpRequest) -> dict[str, Any]:

@@ -57,7 +57,7 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | {Permission.EVIDENCE_PUBLISH}
     | DECISIONS
     | BUDGETS
-    | {Permission.DESTINATION_MANAGE, Permission.OUTGOING_DECIDE}
+    | {Permission.DESTINATION_MANAGE, Permission.OUTGOING_DECIDE, Permission.SIGN_IN_MANAGE}
     | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER},
     Role.LEADERSHIP: FIGURES
     | ACTS

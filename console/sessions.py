@@ -12,11 +12,16 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import transaction
+from django.http import HttpRequest
 
+from console.sign_in import locks
+from console.sign_in.factor import Means
+from console.sign_in.store import ABOUT, about
 from evidence.audit import Act, Actor, record
 
 CONSOLE = Actor.process("console")
 NOBODY_KNOWN = "a user that does not exist"
+NAME_LIMIT_CHARS = 150  # of a username
 
 
 def connect() -> None:
@@ -26,9 +31,12 @@ def connect() -> None:
     user_login_failed.connect(sign_in_failed, dispatch_uid="audit.sign_in_failed")
 
 
-def signed_in(sender: object, *, user: AbstractBaseUser, **_: Any) -> None:  # noqa: ARG001  (a signal's arguments)
+def signed_in(sender: object, *, user: AbstractBaseUser, request: HttpRequest, **_: Any) -> None:  # noqa: ARG001  (a signal's arguments)
+    told = about(request, factor=means_of(request))
+    request.session[ABOUT] = told
+    facts = {"address": told["address"], "by": told["factor"]}
     with transaction.atomic():
-        record(Act.SIGNED_IN, actor=Actor.person(user), subject=f"user {user.get_username()}")
+        record(Act.SIGNED_IN, actor=Actor.person(user), subject=f"user {user.get_username()}", facts=facts)
 
 
 def signed_out(sender: object, *, user: AbstractBaseUser | None, **_: Any) -> None:  # noqa: ARG001
@@ -38,8 +46,27 @@ def signed_out(sender: object, *, user: AbstractBaseUser | None, **_: Any) -> No
         record(Act.SIGNED_OUT, actor=Actor.person(user), subject=f"user {user.get_username()}")
 
 
-def sign_in_failed(sender: object, *, credentials: dict[str, Any], **_: Any) -> None:  # noqa: ARG001
-    given = credentials.get("username")
+def sign_in_failed(
+    sender: object,  # noqa: ARG001
+    *,
+    credentials: dict[str, Any],
+    request: HttpRequest | None = None,
+    **_: Any,
+) -> None:
+    """Also of a wrong code, which is the second step; also of what was refused because of earlier failures."""
+    given = str(credentials.get("username") or "")[:NAME_LIMIT_CHARS]
     known = get_user_model().objects.filter(username=given).exists()
+    subject = f"user {given}" if known else NOBODY_KNOWN
+    facts: dict[str, object] = {"step": credentials.get("step", "password"), "locked": locks.was_refused(request)}
+    if request is not None:
+        facts["address"] = locks.address_of(request)
     with transaction.atomic():
-        record(Act.SIGN_IN_FAILED, actor=CONSOLE, subject=f"user {given}" if known else NOBODY_KNOWN)
+        record(Act.SIGN_IN_FAILED, actor=CONSOLE, subject=subject, facts=facts)
+        if request is not None and locks.has_just_locked(request):
+            network = {"address": locks.network_of(request)}
+            record(Act.SIGN_IN_LOCKED, actor=CONSOLE, subject=subject, facts=network)
+
+
+def means_of(request: HttpRequest) -> str:
+    """How the one who signs in now proved who they are: the code's page leaves a word on its request."""
+    return str(getattr(request, "sign_in_means", Means.PASSWORD))

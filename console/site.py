@@ -6,9 +6,10 @@ from functools import update_wrapper
 from http import HTTPStatus
 from typing import Any, override
 
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.paginator import Paginator
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from unfold.sites import UnfoldAdminSite
@@ -39,6 +40,9 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.overview import OverviewFigures
         from console.pages.rbac import RbacPage
         from console.pages.receipts import ReceiptProof, ReceiptsPage
+        from console.pages.second_factor import SecondFactorPage
+        from console.pages.sessions import MySessionsPage, SignInsPage
+        from console.pages.sign_in import CodePage
         from console.pages.status import StatusPage
 
         ours = [
@@ -47,6 +51,10 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("latency/export/", self.admin_view(LatencyExport.as_view(site=self)), name="latency_export"),
             path("latency/compare/", self.admin_view(LatencyComparePage.as_view(site=self)), name="latency_compare"),
             path("latency/runs/", self.admin_view(LatencyRunsPage.as_view(site=self)), name="latency_runs"),
+            path("login/code/", CodePage.as_view(site=self), name="sign_in_code"),
+            path("my-sessions/", self.admin_view(MySessionsPage.as_view(site=self)), name="my_sessions"),
+            path("second-factor/", self.admin_view(SecondFactorPage.as_view(site=self)), name="second_factor"),
+            path("sign-ins/", self.admin_view(SignInsPage.as_view(site=self)), name="sign_ins"),
             path("status/", self.admin_view(StatusPage.as_view(site=self)), name="status"),
             path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
             path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),
@@ -88,6 +96,28 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
         page: HttpResponse = OverviewPage.as_view(site=self)(request)
         return page
+
+    @override
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """As Django's, with our form and the second step."""
+        from console.pages.sign_in import SignInForm, SignInPage
+
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        here: dict[str, Any] = {
+            **self.each_context(request),
+            "title": "Log in",
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            **(extra_context or {}),
+        }
+        if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
+            here[REDIRECT_FIELD_NAME] = reverse("admin:index")
+        request.current_app = self.name  # type: ignore[attr-defined]
+        page = SignInPage.as_view(extra_context=here, authentication_form=SignInForm, template_name="admin/login.html")
+        answer: HttpResponse = page(request)
+        return answer
 
     @override
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

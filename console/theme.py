@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.templatetags.static import static
 
-from console.navigation import sidebar
+from console.navigation import account_links, sidebar
 
 
 def _asset(path: str) -> Any:
@@ -44,6 +44,7 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [_asset("console/unfold-csp.js"), _asset("console/console.js")],
     "STYLES": [_asset("console/console.css")],
     "COLORS": {"primary": PRIMARY},
+    "ACCOUNT": {"navigation": account_links},
     "COMMAND": {"search_models": False, "show_history": False},
     "SIDEBAR": {"show_search": True, "navigation": sidebar},
 }

@@ -19,7 +19,7 @@ from django.db import Error, connections, transaction
 from autocom.kernel.errors import AutocomError
 from evidence.audit import Act, Actor, record
 
-SHOWN_TEXTS = frozenset({"sentry_environment", "ingress_host"})
+SHOWN_TEXTS = frozenset({"sentry_environment", "ingress_host", "second_factor"})
 SHOWN_ADDRESSES = frozenset({"db_url", "redis_url", "app_base_url", "evidence_endpoint", "evidence_store_url"})
 LOCK_FILE = "requirements.txt"
 

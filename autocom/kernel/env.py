@@ -59,6 +59,15 @@ class EnvReader:
         self.mistakes.append(f"{name} is {value!r}: write true or false")
         return default
 
+    def choice(self, name: str, *, default: str, choices: tuple[str, ...]) -> str:
+        value = self._raw(name)
+        if value is None or value is UNREADABLE:
+            return default
+        if value not in choices:
+            self.mistakes.append(f"{name} is {value!r}: write one of {', '.join(choices)}")
+            return default
+        return value
+
     def url(self, name: str, *, schemes: tuple[str, ...], default: str = "") -> str:
         value = self._raw(name)
         if value is None or value is UNREADABLE:

@@ -8,9 +8,14 @@ from typing import Any
 
 from django.contrib.auth import authenticate
 from django.db import transaction
+from django.http import HttpRequest
 
 from console.access import Permission
 from console.actions.operator import Operator, check
+from console.actions.sign_in import prove
+from console.sign_in import factor
+from console.sign_in.factor import CodeRefused
+from console.sign_in.locks import was_refused
 from evidence.audit import Act, Actor, record
 from evidence.decisions import approve as second
 from evidence.decisions import decide, dri
@@ -19,6 +24,11 @@ from evidence.decisions.dri import open_term
 from evidence.decisions.errors import DecisionRefused
 from evidence.models import Approval, Bundle, Decision, DriTerm, Gate
 
+FACTOR_MISSING = (
+    "deciding takes a second factor here, and you have none: enrol one (your name at the bottom of the sidebar, "
+    "Second factor), then decide again"
+)
+
 
 class PasswordWrong(DecisionRefused):
     """Whoever decides says once more who they are, and did not."""
@@ -26,12 +36,31 @@ class PasswordWrong(DecisionRefused):
     code = "password_wrong"
 
 
-def reauthenticated(username: str, password: str, *, gate: Gate) -> Any:
-    """The active user of this name and password. Raises PasswordWrong, on record."""
-    user = authenticate(username=username, password=password)
-    if user is None or not user.is_staff:
-        with _on_record(Actor.command_line(username[:150]), gate):
-            raise PasswordWrong("the password is wrong, or the user is not an active one of the console")
+class SecondFactorRefused(DecisionRefused):
+    """The code is missing or wrong, or there is no factor where SECOND_FACTOR wants one of whoever decides."""
+
+    code = "second_factor_refused"
+
+
+def reauthenticated(
+    username: str, password: str, *, gate: Gate, code: str = "", request: HttpRequest | None = None
+) -> Any:
+    """The active user of this name and password, and of this code where they enrolled a second factor.
+
+    `request`: of a page; its failures count as failed sign-ins. Raises PasswordWrong, SecondFactorRefused, on record.
+    """
+    user = authenticate(request, username=username, password=password)
+    with _on_record(Actor.command_line(username[:150]), gate):
+        if user is None or not user.is_staff:
+            locked = "; too many failures: try again in an hour" if was_refused(request) else ""
+            raise PasswordWrong(f"the password is wrong, or the user is not an active one of the console{locked}")
+        if factor.lacks(user):
+            raise SecondFactorRefused(FACTOR_MISSING)
+        if factor.is_on(user):
+            try:
+                prove(user, code, request=request)
+            except CodeRefused as error:
+                raise SecondFactorRefused(f"second factor: {error}") from error
     return user
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from autocom.kernel.clock import datetime_of, us_of
+from console.sign_in.factor_box import rekey_factors
 from evidence.audit import Act, Actor, record
 from evidence.outgoing.rekey import rekey_destinations
 from ingestion.certificates import import_certificate
@@ -92,16 +93,16 @@ def revoke(*, actor: Actor, name: str, fingerprint: str, force: bool, now: datet
 
 
 def rekey(*, actor: Actor) -> RekeyReport:
-    """As `rekey_secrets`, with the destinations' secrets, but all or none.
+    """As `rekey_secrets`, with the destinations' secrets and people's second factors, but all or none.
 
     Where every secret was under the newest key already, nothing was done.
     """
     with transaction.atomic():
-        providers, destinations = rekey_secrets(), rekey_destinations()
+        parts = (rekey_secrets(), rekey_destinations(), rekey_factors())
         report = RekeyReport(
-            rekeyed_count=providers.rekeyed_count + destinations.rekeyed_count,
-            current_count=providers.current_count + destinations.current_count,
-            unreadable=(*providers.unreadable, *destinations.unreadable),
+            rekeyed_count=sum(part.rekeyed_count for part in parts),
+            current_count=sum(part.current_count for part in parts),
+            unreadable=tuple(told for part in parts for told in part.unreadable),
         )
         if report.rekeyed_count:
             facts = {"rekeyed_count": report.rekeyed_count, "unreadable": list(report.unreadable)}

@@ -2,6 +2,8 @@
 
 from typing import Any, override
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -17,6 +19,8 @@ from evidence.audit import Actor
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+for theirs in (Authenticator, EmailAddress):  # allauth's: secrets, and addresses that nothing here uses
+    admin.site.unregister(theirs)
 
 
 class SuperusersChange:

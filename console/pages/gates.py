@@ -8,7 +8,7 @@ from typing import Any, override
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
@@ -20,6 +20,7 @@ from console.actions.freeze_gate import freeze_gate
 from console.actions.gates import reauthenticated
 from console.actions.operator import Operator
 from console.guards import GuardedPage
+from console.pages.second_factor import second_factor
 from console.shown import moment
 from evidence.audit import Act
 from evidence.decisions.decide import ROLLBACK_LIMIT_SECONDS, RollbackPlan
@@ -102,6 +103,7 @@ class GatePage(GuardedPage):
             "may_approve": user.has_perm(Permission.DECISION_APPROVE) and not is_dri,
             "why_no_go": _why_no_go(found),
             "limit_seconds": ROLLBACK_LIMIT_SECONDS,
+            **second_factor(user),
         }
 
     def post(self, request: HttpRequest, gate: str) -> HttpResponse:
@@ -109,7 +111,7 @@ class GatePage(GuardedPage):
         try:
             if act is None:
                 raise DecisionRefused(f"this page knows {', '.join(ACTS)}")
-            messages.success(request, act(request.user, _row(gate), request.POST))
+            messages.success(request, act(request, _row(gate)))
         except AutocomError as error:
             messages.error(request, str(error))
         return HttpResponseRedirect(reverse("admin:gate", args=[gate]))
@@ -173,66 +175,76 @@ def _why_no_go(found: GateStatus) -> str:
     return f"{told}. It cannot be overridden: another run can pass, or a new version of the specification be frozen"
 
 
-def _freeze(user: Any, gate: Gate, form: QueryDict) -> str:
-    made = freeze_gate(Operator.signed_in(user), gate.name, reason=form.get("reason", ""))
+def _freeze(request: HttpRequest, gate: Gate) -> str:
+    made = freeze_gate(Operator.signed_in(request.user), gate.name, reason=_reason(request))
     return f"version {made.version} is frozen: audit entry {made.audit_number}"
 
 
-def _assign(user: Any, gate: Gate, form: QueryDict) -> str:
-    term = acts.assign_dri(Operator.signed_in(user), gate, **_named(form))
+def _assign(request: HttpRequest, gate: Gate) -> str:
+    term = acts.assign_dri(Operator.signed_in(request.user), gate, **_named(request))
     return f"{term.user.get_username()} is the DRI"
 
 
-def _hand_over(user: Any, gate: Gate, form: QueryDict) -> str:
-    term = acts.hand_over(Operator.signed_in(user), gate, **_named(form))
+def _hand_over(request: HttpRequest, gate: Gate) -> str:
+    term = acts.hand_over(Operator.signed_in(request.user), gate, **_named(request))
     return f"{term.user.get_username()} is the DRI"
 
 
-def _end(user: Any, gate: Gate, form: QueryDict) -> str:
-    acts.end_dri(Operator.signed_in(user), gate, reason=form.get("reason", ""))
+def _end(request: HttpRequest, gate: Gate) -> str:
+    acts.end_dri(Operator.signed_in(request.user), gate, reason=_reason(request))
     return "the gate has no DRI now"
 
 
-def _go(user: Any, gate: Gate, form: QueryDict) -> str:
-    again, found = _again(user, gate, form), _gate(gate.name)
+def _go(request: HttpRequest, gate: Gate) -> str:
+    again, found = _again(request, gate), _gate(gate.name)
     if found.bundle is None:
         raise DecisionRefused(f"gate {gate.name} has no bundle: `manage.py gate run {gate.name}` makes one")
     plan = RollbackPlan(
-        trigger=form.get("trigger", ""),
-        steps=form.get("steps", ""),
-        owner=form.get("owner", ""),
+        trigger=request.POST.get("trigger", ""),
+        steps=request.POST.get("steps", ""),
+        owner=request.POST.get("owner", ""),
         limit_seconds=ROLLBACK_LIMIT_SECONDS,
     )
-    made = acts.decide_go(again, gate, found.bundle, reason=form.get("reason", ""), plan=plan)
+    made = acts.decide_go(again, gate, found.bundle, reason=_reason(request), plan=plan)
     return f"GO: audit entry {made.audit_number}. It enables nothing until another person approves it"
 
 
-def _no_go(user: Any, gate: Gate, form: QueryDict) -> str:
-    again, found = _again(user, gate, form), _gate(gate.name)
-    made = acts.decide_no_go(again, gate, reason=form.get("reason", ""), bundle=found.bundle)
+def _no_go(request: HttpRequest, gate: Gate) -> str:
+    again, found = _again(request, gate), _gate(gate.name)
+    made = acts.decide_no_go(again, gate, reason=_reason(request), bundle=found.bundle)
     return f"NO-GO: audit entry {made.audit_number}"
 
 
-def _approve(user: Any, gate: Gate, form: QueryDict) -> str:
-    number = form.get("decision", "")
+def _approve(request: HttpRequest, gate: Gate) -> str:
+    number = request.POST.get("decision", "")
     rows = gate.decisions.select_related("gate", "bundle", "spec", "dri")
     decision = rows.filter(audit_number=int(number)).first() if number.isascii() and number.isdigit() else None
     if decision is None:
         raise DecisionRefused("no decision of this gate has this number")
-    made = acts.approve(_again(user, gate, form), decision, reason=form.get("reason", ""))
+    made = acts.approve(_again(request, gate), decision, reason=_reason(request))
     return f"approved: audit entry {made.audit_number}"
 
 
-def _named(form: QueryDict) -> dict[str, str]:
-    return {"username": form.get("username", ""), "reason": form.get("reason", "")}
+def _named(request: HttpRequest) -> dict[str, str]:
+    return {"username": request.POST.get("username", ""), "reason": _reason(request)}
 
 
-def _again(user: Any, gate: Gate, form: QueryDict) -> Any:
-    """Whoever decides says once more who they are. Raises PasswordWrong, on record."""
-    return reauthenticated(user.get_username(), form.get("password", ""), gate=gate)
+def _reason(request: HttpRequest) -> str:
+    return request.POST.get("reason", "")
 
 
-ACTS: Mapping[str, Callable[[Any, Gate, QueryDict], str]] = {
+def _again(request: HttpRequest, gate: Gate) -> Any:
+    """Whoever decides says once more who they are. Raises PasswordWrong, SecondFactorRefused, on record."""
+    return reauthenticated(
+        request.user.get_username(),
+        request.POST.get("password", ""),
+        gate=gate,
+        code=request.POST.get("code", ""),
+        request=request,
+    )
+
+
+ACTS: Mapping[str, Callable[[HttpRequest, Gate], str]] = {
     FREEZE: _freeze,
     "assign": _assign,
     "hand-over": _hand_over,

@@ -20,6 +20,7 @@ from console.actions.mode import set_mode
 from console.actions.operator import Operator
 from console.guards import GuardedPage
 from console.mode_banner import SHOWN
+from console.pages.second_factor import second_factor
 from console.shown import moment
 from evidence.decisions.errors import DecisionRefused
 from evidence.decisions.standing_go import why_go_does_not_hold
@@ -63,6 +64,7 @@ class ModePage(GuardedPage):
             "higher": [mode for mode in Mode if mode.rank > found.mode.rank] if may_raise else [],
             "decisions": _standing_decisions() if may_raise else [],
             "may_raise": may_raise,
+            **second_factor(self.request.user),
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -86,7 +88,13 @@ def _changed(request: HttpRequest) -> ModeChange:
     decision = Decision.objects.select_related("gate").filter(audit_number=_number(form["decision"])).first()
     if decision is None:
         raise DecisionRefused("choose the GO that enables the mode")
-    reauthenticated(request.user.get_username(), form.get("password", ""), gate=decision.gate)
+    reauthenticated(
+        request.user.get_username(),
+        form.get("password", ""),
+        gate=decision.gate,
+        code=form.get("code", ""),
+        request=request,
+    )
     return set_mode(operator, to, reason=reason, decision=decision, scope=_scope(form) or None)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.contrib.sessions.models import Session
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from console.models import ConsoleSession
 from console.pages import overview
 from console.roles import Role
 from evidence.runs.folders import runs_root
@@ -393,7 +393,7 @@ def test_a_poll_after_the_session_ended_leads_to_the_login_and_back(
     fast(monkeypatch)
     page = open_page(Role.DRI, watched=False)
     page.goto(f"{stocked['overview']}?last=15m")
-    Session.objects.all().delete()
+    ConsoleSession.objects.all().delete()
     expect(page).to_have_url(re.compile(r"/admin/login/\?next=%2Fadmin%2F%3Flast%3D15m$"))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 
+from console.models import ConsoleSession
 from console.roles import Role
 from ingestion.models import Provider, ProviderSecret
 from ingestion.provider_changes.add import add_provider
@@ -68,7 +68,7 @@ def test_a_generated_secret_is_on_the_answer_to_its_form_and_nowhere_else(ops: C
     assert value in html.unescape(answer.content.decode())
     assert "no-store" in answer["Cache-Control"]
     assert value not in pages_of(ops, provider)
-    assert value not in str([session.get_decoded() for session in Session.objects.all()])
+    assert value not in str([session.get_decoded() for session in ConsoleSession.objects.all()])
     assert value not in str(list(LogEntry.objects.values()))
 
 

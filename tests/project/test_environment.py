@@ -87,6 +87,10 @@ GIVEN = {
     "RETENTION_EVENT_DAYS": ("400", "retention_event_days", 400),
     "RETENTION_IDENTITY_DAYS": ("900", "retention_identity_days", 900),
     "RETENTION_FIGURES_DAYS": ("35", "retention_figures_days", 35),
+    "CONSOLE_PROXIES": ("2", "console_proxies", 2),
+    "SECOND_FACTOR": ("deciders", "second_factor", "deciders"),
+    "SESSION_HOURS": ("8", "session_hours", 8),
+    "SESSION_IDLE_MINUTES": ("30", "session_idle_minutes", 30),
     "ALLOW_PRIVATE_DESTINATIONS": ("true", "allow_private_destinations", True),
     "DEBUG": ("true", "debug", True),
 }
@@ -173,6 +177,12 @@ WRONG = [
     ("RETENTION_EVENT_DAYS", "forever", "from 0 to 36500"),
     ("RETENTION_IDENTITY_DAYS", "89", "RETENTION_EVENT_DAYS is 90, longer than RETENTION_IDENTITY_DAYS 89"),
     ("RETENTION_FIGURES_DAYS", "34", "from 35 to"),
+    ("CONSOLE_PROXIES", "-1", "from 0 to 10"),
+    ("CONSOLE_PROXIES", "yes", "from 0 to 10"),
+    ("SECOND_FACTOR", "Deciders", "one of off, optional, deciders"),
+    ("SECOND_FACTOR", "true", "one of off, optional, deciders"),
+    ("SESSION_HOURS", "0", "from 1 to 168"),
+    ("SESSION_IDLE_MINUTES", "4", "from 5 to 10080"),
     ("DEBUG", "maybe", "true or false"),
 ]
 

@@ -27,6 +27,10 @@ OUTSIDE = (
     "EVIDENCE_ENDPOINT_TOKEN",
     "SENTRY_IN_OBSERVER",
     "EVIDENCE_STORE_URL",
+    "CONSOLE_PROXIES",
+    "SECOND_FACTOR",
+    "SESSION_HOURS",
+    "SESSION_IDLE_MINUTES",
 )
 BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))
 BASE.chmod(0o755)  # the servers' own user must get through to its directories below

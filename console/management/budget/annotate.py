@@ -25,9 +25,10 @@ def run(
     reason: str,
     username: str,
     password_file: Path | None,
+    code: str | None,
     **_: object,
 ) -> int:
-    operator = person(username, password_file)
+    operator = person(username, password_file, code)
     entry = budget.annotate(operator, slo, window_from=window_from, window_to=window_to, reason=reason)
     say(f"ledger entry {entry.number}, audit entry {entry.audit_number}")
     if entry.cause["needs_postmortem"]:

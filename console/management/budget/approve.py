@@ -16,7 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_person(parser)
 
 
-def run(*, number: int, reason: str, username: str, password_file: Path | None, **_: object) -> int:
-    entry = budget.approve_correction(person(username, password_file), number, reason=reason)
+def run(*, number: int, reason: str, username: str, password_file: Path | None, code: str | None, **_: object) -> int:
+    entry = budget.approve_correction(person(username, password_file, code, decides=True), number, reason=reason)
     say(f"ledger entry {entry.number}, audit entry {entry.audit_number}: {entry.remaining_pct} % of the budget is left")
     return 0

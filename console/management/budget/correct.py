@@ -35,6 +35,7 @@ def run(
     unknown_seconds: int,
     username: str,
     password_file: Path | None,
+    code: str | None,
     **_: object,
 ) -> int:
     wanted = Wanted(
@@ -48,6 +49,6 @@ def run(
         unknown_seconds_delta=unknown_seconds,
         reason=reason,
     )
-    proposal = budget.propose_correction(person(username, password_file), wanted)
+    proposal = budget.propose_correction(person(username, password_file, code), wanted)
     say(f"correction {proposal.pk} is proposed: another person runs `manage.py budget approve {proposal.pk}`")
     return 0

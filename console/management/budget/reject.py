@@ -16,7 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_person(parser)
 
 
-def run(*, number: int, reason: str, username: str, password_file: Path | None, **_: object) -> int:
-    budget.reject_correction(person(username, password_file), number, reason=reason)
+def run(*, number: int, reason: str, username: str, password_file: Path | None, code: str | None, **_: object) -> int:
+    budget.reject_correction(person(username, password_file, code, decides=True), number, reason=reason)
     say(f"correction {number} is rejected")
     return 0

@@ -18,11 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_person(parser)
 
 
-def run(*, decision: int, reason: str, username: str, password_file: Path | None, **_: object) -> int:
+def run(*, decision: int, reason: str, username: str, password_file: Path | None, code: str | None, **_: object) -> int:
     found = Decision.objects.select_related("gate").filter(audit_number=decision).first()
     if found is None:
         raise UsageWrong(f"{decision}: no decision has this audit entry; `manage.py gate decide` prints its number")
-    user = person(username, password_file, gate=found.gate)
+    user = person(username, password_file, gate=found.gate, code=code)
     approval = approve(user, found, reason=reason)
     say(f"GO of {found.dri} on gate {found.gate.name} is approved by {username}: audit entry {approval.audit_number}")
     return 0

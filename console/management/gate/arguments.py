@@ -8,8 +8,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 from console.actions.gates import reauthenticated
 from console.management.errors import UsageWrong
+from console.sign_in.factor import is_on
 from evidence.decisions.dri import gate_row
 from evidence.gates.spec import GateUnknown
 from evidence.models import Gate
@@ -18,11 +21,23 @@ from evidence.models import Gate
 def add_person(parser: ArgumentParser) -> None:
     parser.add_argument("--as", required=True, dest="username", metavar="USERNAME", help="a user of the console")
     parser.add_argument("--password-file", type=Path, help="first line: their password; default: it is asked for")
+    add_code(parser)
 
 
-def person(username: str, password_file: Path | None, *, gate: Gate) -> Any:
-    """Whoever decides, having said who they are. Raises UsageWrong, PasswordWrong."""
-    return reauthenticated(username, password(password_file), gate=gate)
+def add_code(parser: ArgumentParser) -> None:
+    parser.add_argument("--code", help="of their second factor, where they enrolled one; default: it is asked for")
+
+
+def person(username: str, password_file: Path | None, *, gate: Gate, code: str | None) -> Any:
+    """Whoever decides, having said who they are. Raises UsageWrong, PasswordWrong, SecondFactorRefused."""
+    secret = password(password_file)
+    return reauthenticated(username, secret, gate=gate, code=asked_code(username) if code is None else code)
+
+
+def asked_code(username: str) -> str:
+    """Empty where nothing is to be asked for, or nobody is here to ask."""
+    user = get_user_model().objects.filter(username=username).first()
+    return getpass.getpass("Code: ") if user is not None and is_on(user) and sys.stdin.isatty() else ""
 
 
 def gate_of(name: str) -> Gate:

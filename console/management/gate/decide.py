@@ -39,10 +39,11 @@ def run(
     json: bool,
     username: str,
     password_file: Path | None,
+    code: str | None,
     **_: object,
 ) -> int:
     row = gate_of(gate)
-    user = person(username, password_file, gate=row)
+    user = person(username, password_file, gate=row, code=code)
     found = _bundle(row, bundle)
     if kind == Decision.Kind.NO_GO:
         decision = decide_no_go(user, row, reason=reason, bundle=found)

@@ -18,9 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_person(parser)
 
 
-def run(*, gate: str, successor: str, reason: str, username: str, password_file: Path | None, **_: object) -> int:
+def run(
+    *, gate: str, successor: str, reason: str, username: str, password_file: Path | None, code: str | None, **_: object
+) -> int:
     row = gate_of(gate)
-    user = person(username, password_file, gate=row)
+    user = person(username, password_file, gate=row, code=code)
     hand_over(Operator.signed_in(user), row, username=successor, reason=reason)
     say(f"{successor} is the DRI of gate {gate}")
     return 0

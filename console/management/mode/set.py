@@ -6,7 +6,7 @@ from pathlib import Path
 from console.actions.mode import set_mode
 from console.actions.operator import Operator
 from console.management.errors import UsageWrong
-from console.management.gate.arguments import gate_of, person
+from console.management.gate.arguments import add_code, gate_of, person
 from console.management.provider.printing import say
 from evidence.models import Decision
 from evidence.modes import Mode, current_mode
@@ -24,6 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--by", metavar="NAME", help="down: who asks, for the audit log; default: who runs this")
     parser.add_argument("--as", dest="username", metavar="USERNAME", help="up: a user of the console")
     parser.add_argument("--password-file", type=Path, help="up: first line: their password; default: it is asked for")
+    add_code(parser)
 
 
 def run(
@@ -37,6 +38,7 @@ def run(
     by: str | None,
     username: str | None,
     password_file: Path | None,
+    code: str | None,
     **_: object,
 ) -> int:
     to, found = Mode(mode), _decision(decision)
@@ -44,7 +46,7 @@ def run(
     if to.rank > current_mode().rank:
         if username is None or found is None:
             raise UsageWrong(f"up to {to}: give the approved GO by --decision, and who raises the mode by --as")
-        operator = Operator.signed_in(person(username, password_file, gate=gate_of(found.gate.name)))
+        operator = Operator.signed_in(person(username, password_file, gate=gate_of(found.gate.name), code=code))
     else:
         operator = Operator.command_line(by)
     change = set_mode(operator, to, reason=reason, decision=found, scope=scope or None)

@@ -1,0 +1,157 @@
+"""A person's own second factor: enrol, make recovery codes anew, remove. Each asks for the password again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, override
+from urllib.parse import quote, urlencode
+
+import qrcode
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import authenticate
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from autocom.kernel.clock import SYSTEM_CLOCK
+from autocom.kernel.errors import AutocomError
+from console.actions import sign_in
+from console.guards import StaffPage
+from console.shown import moment
+from console.sign_in import factor
+from console.sign_in.factor import EnrolmentRefused, Policy
+from console.sign_in.locks import was_refused
+from evidence.audit import Actor
+from ingestion.secret_box import seal, unseal
+
+SECRET = "console.second_factor.secret"  # noqa: S105  (its place in the session, sealed, until a code proves that it was scanned)
+SECRET_LIMIT_US = 900_000_000
+
+
+class NotProven(AutocomError):
+    """The password, or the code, with which a change of the factor is asked for."""
+
+    code = "not_proven"
+
+
+def second_factor(user: Any) -> dict[str, bool]:
+    """For the forms of decisions: whether they ask for a code, and whether they would be refused for want of one."""
+    is_on = factor.is_on(user)
+    return {"needs_code": is_on, "factor_missing": settings.SECOND_FACTOR == Policy.DECIDERS and not is_on}
+
+
+class SecondFactorPage(StaffPage):
+    template_name = "console/second_factor.html"
+    http_method_names = ["get", "head", "options", "post"]
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        found = factor.standing(self.request.user)
+        secret = "" if found.is_on else _scanned(self.request)
+        return {
+            **super().get_context_data(**kwargs),
+            "title": "Second factor",
+            "found": found,
+            "since": moment(found.since),
+            "last_used": moment(found.last_used_at),
+            "is_off": settings.SECOND_FACTOR == Policy.OFF,
+            "is_wanted": settings.SECOND_FACTOR == Policy.DECIDERS,
+            "secret": _in_fours(secret),
+            "qr": _qr(_address(self.request.user, secret)) if secret else None,
+        }
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        act = ACTS.get(request.POST.get("act", ""))
+        try:
+            if act is None:
+                raise NotProven(f"this page knows {', '.join(ACTS)}")
+            codes = act(request)
+        except AutocomError as error:
+            messages.error(request, str(error))
+        else:
+            if codes:
+                return self._told_once(request, codes)
+        return HttpResponseRedirect(reverse("admin:second_factor"))
+
+    def _told_once(self, request: HttpRequest, codes: Sequence[str]) -> HttpResponse:
+        """The only page that ever shows them: not after a redirect, which would have to keep them somewhere."""
+        context = {**super().get_context_data(), "title": "Recovery codes", "codes": codes}
+        response = render(request, "console/recovery_codes.html", context)
+        response["Cache-Control"] = "no-store"
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+def _begin(request: HttpRequest) -> Sequence[str]:
+    if settings.SECOND_FACTOR == Policy.OFF:
+        raise EnrolmentRefused("second factors are off in this installation: SECOND_FACTOR turns them on")
+    _prove(request)
+    request.session[SECRET] = {"sealed": seal(factor.new_secret()).decode(), "at_us": SYSTEM_CLOCK.now_us()}
+    return ()
+
+
+def _enrol(request: HttpRequest) -> Sequence[str]:
+    secret = _scanned(request)
+    if not secret:
+        raise EnrolmentRefused("begin again: the secret was shown too long ago")
+    codes = sign_in.enrol(request.user, secret=secret, code=request.POST.get("code", ""))
+    del request.session[SECRET]
+    return codes
+
+
+def _codes(request: HttpRequest) -> Sequence[str]:
+    _prove(request)
+    return sign_in.make_codes(request.user)
+
+
+def _remove(request: HttpRequest) -> Sequence[str]:
+    _prove(request)
+    assert not request.user.is_anonymous  # noqa: S101  (behind the site)
+    sign_in.remove_factor(request.user, actor=Actor.person(request.user))
+    messages.success(request, "The second factor and its recovery codes are removed.")
+    return ()
+
+
+def _prove(request: HttpRequest) -> None:
+    """That it is the person, not whoever sits at their screen. Raises NotProven, CodeRefused."""
+    user, given = request.user, request.POST.get("password", "")
+    if authenticate(request, username=user.get_username(), password=given) != user:
+        locked = "; too many failures: try again in an hour" if was_refused(request) else ""
+        raise NotProven(f"the password is wrong{locked}")
+    if factor.is_on(user):
+        sign_in.prove(user, request.POST.get("code", ""), request=request)
+
+
+def _scanned(request: HttpRequest) -> str:
+    """The secret that is being enrolled; empty where none is."""
+    told = request.session.get(SECRET)
+    if told is None or SYSTEM_CLOCK.now_us() - told["at_us"] > SECRET_LIMIT_US:
+        return ""
+    return unseal(told["sealed"].encode())
+
+
+def _address(user: Any, secret: str) -> str:
+    label = quote(f"{settings.MFA_TOTP_ISSUER}:{user.get_username()}")
+    return f"otpauth://totp/{label}?{urlencode({'secret': secret, 'issuer': settings.MFA_TOTP_ISSUER})}"
+
+
+def _in_fours(secret: str) -> str:
+    return " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+
+
+def _qr(text: str) -> dict[str, object]:
+    """Of modules one unit wide, with the quiet zone that scanners need."""
+    code = qrcode.QRCode(border=4)
+    code.add_data(text)
+    rows = code.get_matrix()
+    dark = (f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, is_dark in enumerate(row) if is_dark)
+    return {"size": len(rows), "path": "".join(dark)}
+
+
+ACTS: Mapping[str, Callable[[HttpRequest], Sequence[str]]] = {
+    "begin": _begin,
+    "enrol": _enrol,
+    "codes": _codes,
+    "remove": _remove,
+}
