@@ -5,11 +5,13 @@ from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.generic import TemplateView
 
 from console.access import Permission
+from console.row_rights import may
 
 
 class GuardedPage(PermissionRequiredMixin, TemplateView):
@@ -19,6 +21,7 @@ class GuardedPage(PermissionRequiredMixin, TemplateView):
     """
 
     permission: ClassVar[Permission]
+    on_row: ClassVar[Permission | None] = None  # opens it as well: see has_right_on_row
     raise_exception = True
     http_method_names = ["get", "head", "options"]
 
@@ -27,13 +30,26 @@ class GuardedPage(PermissionRequiredMixin, TemplateView):
         return (self.permission.value,)
 
     @override
+    def has_permission(self) -> bool:
+        if super().has_permission():
+            return True
+        return self.on_row is not None and self.has_right_on_row(self.on_row)
+
+    def has_right_on_row(self, on_row: Permission) -> bool:
+        """For a page with `on_row`: whether this user holds it on what the page shows. Nobody does by default."""
+        del on_row
+        return False
+
+    @override
     def handle_no_permission(self) -> Any:
         raise PermissionDenied(self.permission.value)
 
 
-def refuse_without(request: HttpRequest, permission: Permission) -> None:
+def refuse_without(
+    request: HttpRequest, permission: Permission, *, row: Model | None = None, on_row: Permission | None = None
+) -> None:
     """For a page of a model that is no list or detail. Raises PermissionDenied."""
-    if not request.user.has_perm(permission):
+    if not may(request.user, permission, row, on_row=on_row):
         raise PermissionDenied(permission.value)
 
 

@@ -24,9 +24,9 @@ def rbac_policy(**_: Any) -> list[CheckMessage]:
 
 
 def faults(found: list[Route]) -> Iterator[CheckMessage]:
-    known = {route.path for route in found}
+    known = {route.name for route in found}
     for route in found:
-        row = POLICY.get(route.path)
+        row = POLICY.get(route.name)
         yield from _row_faults(route) if row is None else _guard_faults(route, row)
         for name in route.unknown_arguments:
             line = f'"{name}": "a value that fits",'
