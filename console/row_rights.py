@@ -21,7 +21,9 @@ GRANTS: dict[type[Model], Any] = {Provider: ProviderGrant, Bundle: BundleGrant}
 
 def may(user: Any, permission: Permission, row: Model | None, *, on_row: Permission | None = None) -> bool:
     """By a role, or by a right on this row, which another permission may stand for."""
-    return bool(user.has_perm(permission) or (_is_kept(row) and user.has_perm(on_row or permission, row)))
+    if user.has_perm(permission):
+        return True
+    return _is_kept(row) and bool(user.has_perm(on_row or permission, row))
 
 
 def _is_kept(row: Model | None) -> bool:

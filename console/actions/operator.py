@@ -51,7 +51,9 @@ def check(
     on_row: Permission | None = None,
 ) -> None:
     """Passes those who hold the permission, or `on_row` (default: the same one) on the row. Raises RefusalRecorded."""
-    if operator.has(permission) or (row is not None and operator.has(on_row or permission, row)):
+    if operator.has(permission):
+        return
+    if row is not None and operator.has(on_row or permission, row):
         return
     with transaction.atomic(durable=True):  # what is raised below must not take the entry with it
         record(Act.PERMISSION_REFUSED, actor=operator.actor, subject=subject, facts={"permission": permission.value})

@@ -54,14 +54,21 @@ def probe(routes: Sequence[Route], *, personas: Sequence[Persona] = PERSONAS) ->
 
     Raises ConfigurationError where a role is not in the database.
     """
+    with asking() as ask:
+        for route in routes:
+            for method in route.methods:
+                for persona in personas:
+                    yield ask(route, method, persona)
+
+
+@contextmanager
+def asking() -> Iterator[Callable[[Route, str, Persona], Cell]]:
+    """What sends one request and tells its cell, while the personas are there."""
     watch, now = Watch(), datetime.now(UTC)
     with rolled_back():
         found = callers(now=now)
         with watch.on():
-            for route in routes:
-                for method in route.methods:
-                    for persona in personas:
-                        yield _cell(route, method, persona, found, watch)
+            yield lambda route, method, persona: _cell(route, method, persona, found, watch)
         REFUSALS.take()
 
 
