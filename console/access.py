@@ -23,6 +23,7 @@ class Permission(StrEnum):
     LOG_READ = "evidence.view_seal"  # checkpoints, segments and receipts: digests and places, no payloads
     PROMISE_READ = "evidence.view_promiseincident"
     EVIDENCE_READ = "evidence.view_artifact"
+    BUNDLE_READ = "evidence.view_bundle"  # held on a bundle's row by an outsider, never by a role
     EVIDENCE_UPLOAD = "evidence.upload_evidence"
     EVIDENCE_EXPORT = "evidence.export_evidence"
     EVIDENCE_PUBLISH = "evidence.publish_evidence"
@@ -41,6 +42,7 @@ class Permission(StrEnum):
     BUDGET_ANNOTATE = "evidence.annotate_budget"
     SIGN_IN_MANAGE = "console.manage_sign_in"  # everybody's sessions and locks
     RBAC_READ = "console.view_rbacrun"
+    RBAC_RUN = "console.run_rbac"
     DESTINATION_READ = "evidence.view_destination"
     DESTINATION_MANAGE = "evidence.manage_destination"
     OUTGOING_READ = "evidence.view_outgoing"

@@ -1,6 +1,8 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps  # the class by name would become a candidate for the app "console"
 
+START_PROBE_EVERY_SECONDS = 3
+
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):
     """Django's admin with our site instead of its own."""
@@ -14,7 +16,9 @@ class ConsoleConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from console import sessions
+        from console import jobs, sessions
         from console.rbac import checks  # noqa: F401  (registers itself)
+        from ingestion.worker import PERIODIC
 
         sessions.connect()
+        PERIODIC[jobs.start_probe] = START_PROBE_EVERY_SECONDS

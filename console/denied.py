@@ -22,6 +22,10 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
     missing = missing_permission(request, exception)
     if not isinstance(exception, RefusalRecorded):
         _record(request, missing)
+    return _page(request, exception, missing)
+
+
+def _page(request: HttpRequest, exception: Exception | None, missing: str) -> HttpResponse:
     inside = admin.site.has_permission(request)
     context = {
         "site_context": inside,

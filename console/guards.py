@@ -6,11 +6,13 @@ from urllib.parse import urlencode, urlsplit
 from django.contrib.admin import AdminSite
 from django.contrib.auth.mixins import PermissionRequiredMixin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.generic import TemplateView
 
 from console.access import Permission
+from console.row_rights import may
 
 
 class GuardedPage(PermissionRequiredMixin, TemplateView):
@@ -20,12 +22,24 @@ class GuardedPage(PermissionRequiredMixin, TemplateView):
     """
 
     permission: ClassVar[Permission]
+    on_row: ClassVar[Permission | None] = None  # opens it as well: see has_right_on_row
     raise_exception = True
     http_method_names = ["get", "head", "options"]
 
     @override
     def get_permission_required(self) -> tuple[str, ...]:
         return (self.permission.value,)
+
+    @override
+    def has_permission(self) -> bool:
+        if super().has_permission():
+            return True
+        return self.on_row is not None and self.has_right_on_row(self.on_row)
+
+    def has_right_on_row(self, on_row: Permission) -> bool:
+        """For a page with `on_row`: whether this user holds it on what the page shows. Nobody does by default."""
+        del on_row
+        return False
 
     @override
     def handle_no_permission(self) -> Any:
@@ -45,9 +59,11 @@ class StaffPage(TemplateView):
         return {**self.site.each_context(self.request), **super().get_context_data(**kwargs)}
 
 
-def refuse_without(request: HttpRequest, permission: Permission) -> None:
+def refuse_without(
+    request: HttpRequest, permission: Permission, *, row: Model | None = None, on_row: Permission | None = None
+) -> None:
     """For a page of a model that is no list or detail. Raises PermissionDenied."""
-    if not request.user.has_perm(permission):
+    if not may(request.user, permission, row, on_row=on_row):
         raise PermissionDenied(permission.value)
 
 

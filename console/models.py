@@ -5,6 +5,10 @@ import uuid
 from django.conf import settings
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from guardian.models import UserObjectPermissionBase
+
+from evidence.models import Bundle, Gate
+from ingestion.models import Provider
 
 
 class ServiceToken(models.Model):
@@ -47,6 +51,7 @@ class RbacRun(models.Model):
 
     class Meta:
         default_permissions = ("view",)
+        permissions = [("run_rbac", "Can run the matrix of permissions")]
         ordering = ["-pk"]
 
     def __str__(self) -> str:
@@ -71,3 +76,54 @@ class ConsoleSession(AbstractBaseSession):
 
     def __str__(self) -> str:
         return f"session {self.public_id}"
+
+
+class RbacOrder(models.Model):
+    """Somebody asked for a probe. A process of its own makes it, and says here how far it is."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
+    why = models.TextField(blank=True, help_text="It failed")
+    asked_by = models.TextField()
+    asked_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True, help_text="Its process was alive")
+    settled_at = models.DateTimeField(null=True)
+    done_count = models.IntegerField(default=0)
+    cell_count = models.IntegerField(default=0)
+    run = models.ForeignKey(RbacRun, on_delete=models.SET_NULL, null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"probe {self.pk}: {self.state}"
+
+
+class GateGrant(UserObjectPermissionBase):  # type: ignore[misc]  # the library has no types
+    """A right held on one gate. With its own foreign key, so that none outlives its gate."""
+
+    content_object = models.ForeignKey(Gate, on_delete=models.CASCADE)
+
+    class Meta(UserObjectPermissionBase.Meta):  # type: ignore[misc]
+        default_permissions = ()
+
+
+class ProviderGrant(UserObjectPermissionBase):  # type: ignore[misc]
+    content_object = models.ForeignKey(Provider, on_delete=models.CASCADE)
+
+    class Meta(UserObjectPermissionBase.Meta):  # type: ignore[misc]
+        default_permissions = ()
+
+
+class BundleGrant(UserObjectPermissionBase):  # type: ignore[misc]
+    content_object = models.ForeignKey(Bundle, on_delete=models.CASCADE)
+
+    class Meta(UserObjectPermissionBase.Meta):  # type: ignore[misc]
+        default_permissions = ()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -16,6 +17,17 @@ class Item:
     icon: str
     url_name: str
     permission: Permission
+    on_row: tuple[Permission, str] | None = None  # held on any row of the model, it opens the page as well
+
+    def is_open_to(self, user: Any) -> bool:
+        if user.has_perm(self.permission):
+            return True
+        if self.on_row is None:
+            return False
+        from console.row_rights import holds_somewhere  # the settings read this module before there are models
+
+        permission, model = self.on_row
+        return holds_somewhere(user, permission, apps.get_model(model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +61,10 @@ SECTIONS = (
     Section(
         "Pipeline",
         (
-            Item("Providers", "hub", "admin:ingestion_provider_changelist", Permission.PROVIDER_READ),
+            Item(
+                *("Providers", "hub", "admin:ingestion_provider_changelist", Permission.PROVIDER_READ),
+                on_row=(Permission.PROVIDER_READ, "ingestion.Provider"),
+            ),
             Item("Lanes", "view_week", "admin:ingestion_lane_changelist", Permission.LANE_READ),
             Item("Batches", "stacks", "admin:ingestion_batch_changelist", Permission.BATCH_READ),
             Item("Incidents", "warning", "admin:ingestion_laneincident_changelist", Permission.LANE_INCIDENT_READ),
@@ -71,7 +86,10 @@ SECTIONS = (
             Item("Log", "verified", "admin:log", Permission.LOG_READ),
             Item("Check a receipt", "receipt_long", "admin:receipts", Permission.LOG_READ),
             Item("Promises", "handshake", "admin:evidence_promiseincident_changelist", Permission.PROMISE_READ),
-            Item("Bundles", "folder_zip", "admin:bundles", Permission.EVIDENCE_READ),
+            Item(
+                *("Bundles", "folder_zip", "admin:bundles", Permission.EVIDENCE_READ),
+                on_row=(Permission.BUNDLE_READ, "evidence.Bundle"),
+            ),
         ),
     ),
     Section(
@@ -91,7 +109,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """What the theme draws: sections that have something for this user."""
     sections = []
     for section in SECTIONS:
-        items = [_drawn(item, request) for item in section.items if request.user.has_perm(item.permission)]
+        items = [_drawn(item, request) for item in section.items if item.is_open_to(request.user)]
         if items:
             sections.append({"title": section.title, "items": items})
     return sections

@@ -32,7 +32,7 @@ def pages_found(request: HttpRequest, term: str) -> Sequence[Found]:
         Found(item.title, section.title or "Console", reverse(item.url_name), item.icon)
         for section in SECTIONS
         for item in section.items
-        if wanted in item.title.casefold() and request.user.has_perm(item.permission)
+        if wanted in item.title.casefold() and item.is_open_to(request.user)
     ]
 
 

@@ -20,6 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from console.access import Permission
 from console.actions import providers
 from console.provider_forms import RevokeForm, RotateForm
+from console.row_rights import may
 from console.shown import moment
 from evidence.audit import Actor
 from ingestion.models import Provider, ProviderSecret
@@ -61,7 +62,7 @@ def secrets_context(provider: Provider, *, may_change: bool) -> dict[str, Any]:
 
 @sensitive_post_parameters("secret")
 def rotate_page(request: HttpRequest, pk: int, *, admin: ProviderAdmin) -> HttpResponse:
-    provider = _changeable(request, pk, admin)
+    provider = _changeable(request, pk)
     newest = _newest(provider)
     form = RotateForm(request.POST if request.method == "POST" else None, initial={"newest": newest})
     if request.method == "POST" and form.is_valid():
@@ -112,7 +113,7 @@ def once_page(request: HttpRequest, provider: Provider, stored: StoredSecret, *,
 
 
 def revoke_page(request: HttpRequest, pk: int, fingerprint: str, *, admin: ProviderAdmin) -> HttpResponse:
-    provider = _changeable(request, pk, admin)
+    provider = _changeable(request, pk)
     secret = get_object_or_404(ProviderSecret, provider=provider, fingerprint=fingerprint)
     now = datetime.now(UTC)
     reasons = needs(provider, secret, now=now)
@@ -146,14 +147,16 @@ def revoke_page(request: HttpRequest, pk: int, fingerprint: str, *, admin: Provi
     return _page(request, admin, "console/provider_revoke.html", provider, context)
 
 
-def _changeable(request: HttpRequest, pk: int, admin: ProviderAdmin) -> Provider:
+def _changeable(request: HttpRequest, pk: int) -> Provider:
     """The provider, to those who may change it. `default` has no stored secrets, so no such pages."""
-    if not admin.has_change_permission(request):
+    found = Provider.objects.prefetch_related("secrets").filter(pk=pk).first()
+    if not may(request.user, Permission.PROVIDER_CHANGE, found):
         raise PermissionDenied(Permission.PROVIDER_CHANGE.value)
-    provider = get_object_or_404(Provider.objects.prefetch_related("secrets"), pk=pk)
-    if provider.name == DEFAULT:
+    if found is None:
+        raise Http404("there is no such provider")
+    if found.name == DEFAULT:
         raise Http404("the provider default takes its secrets from the environment")
-    return provider
+    return found
 
 
 def _newest(provider: Provider) -> str:

@@ -58,7 +58,8 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | DECISIONS
     | BUDGETS
     | {Permission.DESTINATION_MANAGE, Permission.OUTGOING_DECIDE, Permission.SIGN_IN_MANAGE}
-    | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER},
+    | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER}
+    | {Permission.RBAC_RUN},
     Role.LEADERSHIP: FIGURES
     | ACTS
     | PROOFS

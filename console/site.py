@@ -38,7 +38,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
         from console.pages.overview import OverviewFigures
-        from console.pages.rbac import RbacPage
+        from console.pages.rbac import RbacExport, RbacPage, RbacProgress
         from console.pages.receipts import ReceiptProof, ReceiptsPage
         from console.pages.second_factor import SecondFactorPage
         from console.pages.sessions import MySessionsPage, SignInsPage
@@ -61,6 +61,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("mode/", self.admin_view(ModePage.as_view(site=self)), name="mode"),
             path("log/", self.admin_view(LogPage.as_view(site=self)), name="log"),
             path("rbac/", self.admin_view(RbacPage.as_view(site=self)), name="rbac"),
+            path("rbac/progress/", self.admin_view(RbacProgress.as_view(site=self)), name="rbac_progress"),
+            path("rbac/export/", self.admin_view(RbacExport.as_view(site=self)), name="rbac_export"),
             path("receipts/", self.admin_view(ReceiptsPage.as_view(site=self)), name="receipts"),
             path(
                 "receipts/proof/<uuid:event_id>/",

@@ -98,6 +98,8 @@ class Act(StrEnum):
     OUTGOING_DISCARDED = "outgoing.discarded"
     OUTGOING_RELEASED = "outgoing.released"
     RBAC_TESTED = "rbac.tested"
+    ACCESS_GRANTED = "access.granted"
+    ACCESS_WITHDRAWN = "access.withdrawn"
     SERVICE_TOKEN_CREATED = "service_token.created"  # noqa: S105  (the act's name)
     SERVICE_TOKEN_REVOKED = "service_token.revoked"  # noqa: S105  (the act's name)
 

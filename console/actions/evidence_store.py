@@ -10,7 +10,7 @@ from django.db import transaction
 from console.access import Permission
 from console.actions.operator import Operator, check
 from evidence.audit import Act, record
-from evidence.models import Artifact, Upload
+from evidence.models import Artifact, Bundle, Upload
 from evidence.store import Staged, keep, open_artifact, register
 from evidence.store.reads import checked_chunks
 
@@ -37,12 +37,13 @@ def upload(
         return Uploaded(register(artifact, name=name, actor=operator.actor, note=note), is_new)
 
 
-def download(operator: Operator, artifact: Artifact) -> Iterator[bytes]:
+def download(operator: Operator, artifact: Artifact, *, bundle: Bundle | None = None) -> Iterator[bytes]:
     """The bytes, checked on the way (`checked_chunks`); on record before the first of them leaves.
 
     Raises RefusalRecorded, ArtifactMissing, ArtifactChanged and StoreUnavailable.
     """
-    check(operator, Permission.EVIDENCE_READ, subject=f"download artifact {artifact.sha256}")
+    subject = f"download artifact {artifact.sha256}"
+    check(operator, Permission.EVIDENCE_READ, subject=subject, row=bundle, on_row=Permission.BUNDLE_READ)
     file = open_artifact(artifact.sha256)
     with transaction.atomic(durable=True):
         facts = {"size_bytes": artifact.size_bytes}

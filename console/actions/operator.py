@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Model
 
 from console.access import Permission
 from console.service_tokens.check import ServiceAccount
@@ -23,7 +24,7 @@ class Operator:
     """Whose name goes into the audit log. `has` tells whether they hold a permission."""
 
     actor: Actor
-    has: Callable[[Permission], bool]
+    has: Callable[..., bool]  # of a permission; and where a row is given too, of a right on that row
 
     @classmethod
     def signed_in(cls, user: Any) -> Self:
@@ -38,12 +39,21 @@ class Operator:
     def command_line(cls, name: str | None) -> Self:
         """The named person, or whoever runs this process. May do everything: who can run commands here can also read
         the keys and write the database."""
-        return cls(actor=Actor.command_line(name), has=lambda _: True)
+        return cls(actor=Actor.command_line(name), has=lambda *_: True)
 
 
-def check(operator: Operator, permission: Permission, *, subject: str) -> None:
-    """Passes those who hold the permission. Raises RefusalRecorded for all others."""
+def check(
+    operator: Operator,
+    permission: Permission,
+    *,
+    subject: str,
+    row: Model | None = None,
+    on_row: Permission | None = None,
+) -> None:
+    """Passes those who hold the permission, or `on_row` (default: the same one) on the row. Raises RefusalRecorded."""
     if operator.has(permission):
+        return
+    if row is not None and operator.has(on_row or permission, row):
         return
     with transaction.atomic(durable=True):  # what is raised below must not take the entry with it
         record(Act.PERMISSION_REFUSED, actor=operator.actor, subject=subject, facts={"permission": permission.value})

@@ -15,7 +15,7 @@ from console.actions.operator import Operator, check
 from evidence.audit import Act, record
 from evidence.bundles.verify import Key, Report, verify_path
 from evidence.log.keys import known_keys
-from evidence.models import Artifact
+from evidence.models import Artifact, Bundle
 from evidence.store import open_artifact
 from evidence.store.reads import checked_chunks
 
@@ -37,10 +37,16 @@ def verify_file(operator: Operator, path: Path, *, keys: Sequence[Key] = (), kep
 
 
 def verify_artifact(
-    operator: Operator, artifact: Artifact, *, keys: Sequence[Key] = (), kept: Sequence[str] = ()
+    operator: Operator,
+    artifact: Artifact,
+    *,
+    keys: Sequence[Key] = (),
+    kept: Sequence[str] = (),
+    bundle: Bundle | None = None,
 ) -> Report:
     """As `verify_file`, of an archive in the store. Raises ArtifactMissing, ArtifactChanged, StoreUnavailable too."""
-    check(operator, Permission.EVIDENCE_READ, subject=f"verify artifact {artifact.sha256}")
+    subject = f"verify artifact {artifact.sha256}"
+    check(operator, Permission.EVIDENCE_READ, subject=subject, row=bundle, on_row=Permission.BUNDLE_READ)
     with tempfile.TemporaryDirectory(prefix="autocom-artifact-") as scratch:
         path = Path(scratch) / f"{artifact.sha256}.tar.gz"
         with path.open("xb") as file:

@@ -24,7 +24,7 @@ from console.evidence_upload import upload_page
 from console.guards import refuse_without
 from console.publications import publication_panel
 from console.shown import moment, short_digest, size, whole_id
-from evidence.models import Artifact, Upload
+from evidence.models import Artifact, Bundle, Upload
 from evidence.store.errors import StoreError
 from evidence.store.reads import Condition, artifacts, verification
 
@@ -75,10 +75,12 @@ class ArtifactAdmin(ReadOnlyAdmin):
         return answer
 
     def download_page(self, request: HttpRequest, sha256: str) -> HttpResponseBase:
-        refuse_without(request, Permission.EVIDENCE_READ)
+        bundle = Bundle.objects.filter(artifact_id=sha256).first()
+        refuse_without(request, Permission.EVIDENCE_READ, row=bundle, on_row=Permission.BUNDLE_READ)
         artifact = get_object_or_404(artifacts(), pk=sha256)
         try:
-            return download_response(artifact, download(Operator.signed_in(request.user), artifact))
+            operator = Operator.signed_in(request.user)
+            return download_response(artifact, download(operator, artifact, bundle=bundle))
         except StoreError as error:
             return self._verified(request, artifact, condition="", found=str(error), status=500)
 

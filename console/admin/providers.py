@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, override
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -17,11 +19,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from console.access import Permission
 from console.actions import providers
+from console.actions.operator import Operator, check
 from console.certificates import certificates_section
 from console.provider_forms import AddProviderForm, ProviderForm
 from console.provider_secrets import once_page, revoke_page, rotate_page, secrets_context
 from console.refusals import refusals_section
+from console.row_rights import holds_somewhere, may, visible
 from console.shown import moment, mono, whole_id
 from evidence.audit import Actor
 from ingestion.models import Provider
@@ -52,7 +57,34 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
-        return super().get_queryset(request).prefetch_related("secrets")  # type: ignore[no-any-return]
+        rows: QuerySet[Provider] = super().get_queryset(request).prefetch_related("secrets")
+        return visible(request.user, Permission.PROVIDER_READ, rows)
+
+    @override
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Provider | None:
+        """Raises PermissionDenied for a row that is not for this user, rather than to say that there is none."""
+        found: Provider | None = super().get_object(request, object_id, from_field)
+        if found is None and not request.user.has_perm(Permission.PROVIDER_READ):
+            raise PermissionDenied(Permission.PROVIDER_READ.value)
+        return found
+
+    @override
+    def has_view_permission(self, request: HttpRequest, obj: Provider | None = None) -> bool:
+        return self._may(request, Permission.PROVIDER_READ, obj)
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: Provider | None = None) -> bool:
+        return self._may(request, Permission.PROVIDER_CHANGE, obj)
+
+    @override
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def _may(self, request: HttpRequest, permission: Permission, provider: Provider | None) -> bool:
+        """Without a provider the question is about any of them: whether there is a list, and acts to offer on it."""
+        if may(request.user, permission, provider):
+            return True
+        return provider is None and holds_somewhere(request.user, permission, Provider)
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> tuple[str, ...]:
@@ -188,6 +220,10 @@ class ProviderAdmin(ModelAdmin):  # type: ignore[misc]
         self._switch(request, queryset, enabled=False)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], *, enabled: bool) -> None:
+        chosen = Provider.objects.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
+        for each in chosen.union(queryset):  # the list offers the act to who may change any provider, and shows some
+            subject, operator = f"provider {each.name}", Operator.signed_in(request.user)
+            check(operator, Permission.PROVIDER_CHANGE, subject=subject, row=each)
         actor = Actor.person(request.user)
         changed = [each for each in queryset if providers.switch(actor=actor, name=each.name, enabled=enabled)]
         for provider in changed:

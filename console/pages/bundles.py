@@ -19,6 +19,7 @@ from console.actions.bundles import ask_for_bundle
 from console.actions.operator import Operator
 from console.actions.verify_bundle import verify_artifact
 from console.guards import GuardedPage
+from console.row_rights import holds_somewhere, visible
 from console.shown import moment, size, whole_id
 from evidence.bundles.bag import SUMS
 from evidence.bundles.contents import BundleFile, contents
@@ -47,16 +48,24 @@ class BundleRow:
 
 
 class BundlesPage(GuardedPage):
-    """Everything on one page. A POST asks for a bundle."""
+    """Everything on one page. A POST asks for a bundle. Whoever holds a right on some bundles sees those alone."""
 
     permission = Permission.EVIDENCE_READ
+    on_row = Permission.BUNDLE_READ
     template_name = "console/bundles.html"
     http_method_names = ["get", "head", "options", "post"]
     site: AdminSite | None = None
 
     @override
+    def has_right_on_row(self, on_row: Permission) -> bool:
+        return holds_somewhere(self.request.user, on_row, Bundle)
+
+    @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        found = runs()
+        user = self.request.user
+        sees_all = user.has_perm(self.permission)
+        found = runs() if sees_all else []
+        mine = visible(user, self.permission, Bundle.objects.select_related("artifact"), on_row=self.on_row)
         return {
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -64,9 +73,10 @@ class BundlesPage(GuardedPage):
             "runs": [RunRow(run, moment(run.began_at)) for run in found[:SHOWN_COUNT]],
             "run_count": len(found),
             "gates": gate_names(),
-            "may_export": self.request.user.has_perm(Permission.EVIDENCE_EXPORT),
-            "orders": [(order, moment(order.asked_at)) for order in BundleOrder.objects.all()[:10]],
-            "bundles": [_row(each) for each in Bundle.objects.select_related("artifact")[:SHOWN_COUNT]],
+            "sees_all": sees_all,
+            "may_export": user.has_perm(Permission.EVIDENCE_EXPORT),
+            "orders": [(order, moment(order.asked_at)) for order in BundleOrder.objects.all()[:10]] if sees_all else [],
+            "bundles": [_row(each) for each in mine[:SHOWN_COUNT]],
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -80,10 +90,21 @@ class BundlesPage(GuardedPage):
         return HttpResponseRedirect(reverse("admin:bundles"))
 
 
-class BundlePage(GuardedPage):
-    """One bundle: what it says, what it misses, every file with its digest."""
+class OneBundle(GuardedPage):
+    """For who sees all evidence, and for who holds a right on this bundle."""
 
     permission = Permission.EVIDENCE_READ
+    on_row = Permission.BUNDLE_READ
+
+    @override
+    def has_right_on_row(self, on_row: Permission) -> bool:
+        bundle = Bundle.objects.filter(artifact_id=self.kwargs["sha256"]).first()
+        return bundle is not None and self.request.user.has_perm(on_row, bundle)
+
+
+class BundlePage(OneBundle):
+    """One bundle: what it says, what it misses, every file with its digest."""
+
     template_name = "console/bundle.html"
     site: AdminSite | None = None
 
@@ -108,10 +129,9 @@ class BundlePage(GuardedPage):
         }
 
 
-class VerifyBundlePage(GuardedPage):
+class VerifyBundlePage(OneBundle):
     """The bundle's bytes as they are in the store, verified now as an outsider would."""
 
-    permission = Permission.EVIDENCE_READ
     template_name = "console/bundle_verify.html"
     http_method_names = ["post", "options"]
     site: AdminSite | None = None
@@ -126,7 +146,8 @@ class VerifyBundlePage(GuardedPage):
         report, trouble = None, ""
         if not is_too_large:
             try:
-                report = verify_artifact(Operator.signed_in(self.request.user), bundle.artifact)
+                operator = Operator.signed_in(self.request.user)
+                report = verify_artifact(operator, bundle.artifact, bundle=bundle)
             except StoreError as error:
                 trouble = str(error)
         return {

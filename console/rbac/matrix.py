@@ -21,13 +21,20 @@ from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from console.rbac.personas import PERSONAS
 from console.rbac.policy import POLICY
 from console.rbac.probe import Cell, Verdict, probe
-from console.rbac.routes import Route, routes
-from console.rbac.rules import METHODS
+from console.rbac.routes import METHODS, Route, routes
 from evidence.runs.environment import commit
 
 FORMAT = "autocom-rbac/1"
 COLUMNS = ("route", "method", "persona", "view", "rule", "expected", "http", "decision", "verdict")
 STOPPED = "let in, stopped there"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a probe is; another thread may read it."""
+
+    done_count: int = 0
+    cell_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +88,15 @@ class Matrix:
         }
 
 
-def matrix(found: Sequence[Route] | None = None) -> Matrix:
+def matrix(found: Sequence[Route] | None = None, *, progress: Progress | None = None) -> Matrix:
     """Of every route, or of these. Raises ConfigurationError and django.db.Error."""
     began, at, told = time.monotonic(), datetime_of(us=SYSTEM_CLOCK.now_us()), commit()
-    cells = list(probe(routes() if found is None else found))
+    asked, progress = routes() if found is None else found, progress or Progress()
+    progress.cell_count = sum(len(route.methods) for route in asked) * len(PERSONAS)
+    cells = []
+    for cell in probe(asked):
+        cells.append(cell)
+        progress.done_count += 1
     return Matrix(
         cells=cells,
         at=at,
@@ -96,7 +108,7 @@ def matrix(found: Sequence[Route] | None = None) -> Matrix:
 
 
 def matrix_csv(cells: Sequence[Cell]) -> str:
-    return _csv(
+    return csv_text(
         COLUMNS,
         (
             (c.route, c.method, c.persona, c.view, c.rule, c.expected, _http(c), c.decision, c.verdict.value)
@@ -107,7 +119,7 @@ def matrix_csv(cells: Sequence[Cell]) -> str:
 
 def policy_csv() -> str:
     """Who is to get what, as reviewed: one line for each rule of a route, one column for each persona."""
-    return _csv(("route", "methods", "rule", *(persona.name for persona in PERSONAS)), _policy_lines())
+    return csv_text(("route", "methods", "rule", *(persona.name for persona in PERSONAS)), _policy_lines())
 
 
 def write(told: Matrix, folder: Path | None = None) -> str:
@@ -138,7 +150,7 @@ def _http(cell: Cell) -> str:
     return STOPPED if cell.observed is not None else "error"
 
 
-def _csv(columns: Sequence[str], rows: Iterator[tuple[object, ...]]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterator[tuple[object, ...]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -17,6 +17,8 @@ class Persona:
 
     name: str
     held: frozenset[Permission] = frozenset()
+    here: frozenset[Permission] = frozenset()  # on the rows that the probe asks for
+    elsewhere: frozenset[Permission] = frozenset()  # on other rows of the same kinds
     role: Role | None = None
     scope: Scope | None = None
     is_user: bool = False
@@ -34,14 +36,21 @@ class Persona:
         return self.opens_console or (self.scope is not None and self.is_known)
 
 
-def _role(role: Role) -> Persona:
-    return Persona(name=role.value, role=role, held=PERMISSIONS_BY_ROLE[role], is_user=True, is_staff=True)
+def _role(role: Role, name: str = "", **rights: frozenset[Permission]) -> Persona:
+    held = PERMISSIONS_BY_ROLE[role]
+    return Persona(name=name or role.value, role=role, held=held, is_user=True, is_staff=True, **rights)  # type: ignore[arg-type]
 
 
 def _token(scope: Scope) -> Persona:
     return Persona(name=f"token {scope.value}", scope=scope, held=PERMISSIONS_BY_SCOPE[scope])
 
 
+ROW_RIGHTS = frozenset({Permission.PROVIDER_READ, Permission.PROVIDER_CHANGE, Permission.BUNDLE_READ})
+DECIDES = frozenset({Permission.GATE_DECIDE})
+DRI_HERE = _role(Role.DRI, "DRI of this gate", here=DECIDES)
+DRI_ELSEWHERE = _role(Role.DRI, "DRI of another gate", elsewhere=DECIDES)
+GUEST_HERE = Persona(name="rights on this row", here=ROW_RIGHTS, is_user=True, is_staff=True)
+GUEST_ELSEWHERE = Persona(name="rights on another row", elsewhere=ROW_RIGHTS, is_user=True, is_staff=True)
 ANONYMOUS = Persona(name="anonymous")
 REVOKED = Persona(name="revoked token", scope=Scope.EVIDENCE_READ, is_known=False)
 EXPIRED = Persona(name="expired token", scope=Scope.EVIDENCE_READ, is_known=False)
@@ -50,6 +59,10 @@ PERSONAS = (
     Persona(name="not staff", is_user=True),
     Persona(name="no role", is_user=True, is_staff=True),
     *(_role(role) for role in Role),
+    DRI_HERE,
+    DRI_ELSEWHERE,
+    GUEST_HERE,
+    GUEST_ELSEWHERE,
     Persona(name="superuser", held=EVERY_PERMISSION, is_user=True, is_staff=True, is_superuser=True),
     Persona(name="inactive", role=Role.PLATFORM_OPS, is_user=True, is_staff=True, is_known=False),
     *(_token(scope) for scope in Scope),

@@ -7,6 +7,8 @@ Which persona gets what follows from the rule, from console/roles.py and from th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from console.access import Permission
 from console.rbac.rules import (
@@ -16,11 +18,13 @@ from console.rbac.rules import (
     Kind,
     Row,
     Rule,
+    act,
     any_method,
     api,
     model_pages,
     only,
     page,
+    paged,
     post_page,
     public,
 )
@@ -28,8 +32,19 @@ from console.rbac.rules import (
 P = Permission  # short: it is written once for each row
 LOG = "auditors and witnesses read the log without an account; it holds digests, no payload"
 PROBES = "load balancers and Prometheus ask without an account; nothing secret is told"
+SEES_PROVIDER = {P.PROVIDER_READ: P.PROVIDER_READ}
+CHANGES_PROVIDER = {P.PROVIDER_CHANGE: P.PROVIDER_CHANGE}
+SEES_BUNDLE = {P.EVIDENCE_READ: P.BUNDLE_READ}
 LETTERS = {"admin/ingestion/deadletter/": P.DEAD_LETTER_READ, "admin/ingestion/quarantinedevent/": P.QUARANTINE_READ}
 SUPERUSER_POST = Rule(kind=Kind.PAGE, for_superusers=True)
+NOBODY_POST = Rule(kind=Kind.PAGE, for_nobody=True)
+SWITCH = paged(P.PROVIDER_READ, P.PROVIDER_CHANGE, on_row=CHANGES_PROVIDER, on_any_row=SEES_PROVIDER)
+ACCOUNT: Mapping[str, Any] = {
+    "add": SUPERUSERS,
+    "change": SUPERUSER_POST,
+    "delete": SUPERUSERS,
+    "actions": {"delete_selected": SUPERUSER_POST},
+}
 
 SITE: Mapping[str, Row] = {
     "": public("leads to the console, which asks"),
@@ -58,22 +73,29 @@ PAGES: Mapping[str, Row] = {
     "admin/my-sessions/": page(post=()),
     "admin/second-factor/": page(post=()),
     "admin/sign-ins/": page(P.SIGN_IN_MANAGE, post=()),
+    "admin/gates/<slug:gate>/ act=assign": act(P.GATE_READ, P.DRI_ASSIGN),
+    "admin/gates/<slug:gate>/ act=approve": act(P.GATE_READ, P.DECISION_APPROVE),
+    "admin/gates/<slug:gate>/ act=no-go": Row(
+        by_method={"POST": replace(paged(P.GATE_READ), of_row=frozenset({P.GATE_DECIDE}))}
+    ),
     "admin/mode/": page(P.MODE_READ, post=(P.MODE_LOWER,)),
-    "admin/rbac/": page(P.RBAC_READ),
+    "admin/rbac/": page(P.RBAC_READ, post=(P.RBAC_RUN,)),
+    "admin/rbac/progress/": page(P.RBAC_READ),
+    "admin/rbac/export/": page(P.RBAC_READ),
     "admin/receipts/": page(P.LOG_READ, post=()),
     "admin/receipts/proof/<uuid:event_id>/": page(P.LOG_READ),
     "admin/status/": page(P.GATE_READ),
-    "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,)),
-    "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ),
-    "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ),
+    "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,), on_any_row=SEES_BUNDLE),
+    "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
+    "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
 }
 MODELS: Mapping[str, Row] = {
-    **model_pages("admin/auth/user/", P.USER_READ, add=SUPERUSERS, change=SUPERUSER_POST, delete=SUPERUSERS),
+    **model_pages("admin/auth/user/", P.USER_READ, **ACCOUNT),
     "admin/auth/user/<id>/password/": SUPERUSERS,
-    **model_pages("admin/auth/group/", P.GROUP_READ, add=SUPERUSERS, change=SUPERUSER_POST, delete=SUPERUSERS),
+    **model_pages("admin/auth/group/", P.GROUP_READ, **ACCOUNT),
     **model_pages("admin/evidence/artifact/", P.EVIDENCE_READ),
     "admin/evidence/artifact/upload/": any_method(P.EVIDENCE_UPLOAD),
-    "admin/evidence/artifact/<str:sha256>/download/": only("GET", of=(P.EVIDENCE_READ,)),
+    "admin/evidence/artifact/<str:sha256>/download/": only("GET", of=(P.EVIDENCE_READ,), on_row=SEES_BUNDLE),
     "admin/evidence/artifact/<str:sha256>/verify/": only("GET", of=(P.EVIDENCE_READ,)),
     **model_pages("admin/evidence/auditentry/", P.AUDIT_READ),
     "admin/evidence/auditentry/verify/": only("GET", of=(P.AUDIT_READ,)),
@@ -90,10 +112,14 @@ MODELS: Mapping[str, Row] = {
         "admin/ingestion/provider/",
         P.PROVIDER_READ,
         add=any_method(P.PROVIDER_ADD),
-        change=Rule(kind=Kind.PAGE, permissions=frozenset({P.PROVIDER_CHANGE})),
+        change=paged(P.PROVIDER_CHANGE, on_row=CHANGES_PROVIDER),
+        actions={"enable": SWITCH, "disable": SWITCH, "delete_selected": NOBODY_POST},
+        right=P.PROVIDER_READ,
     ),
-    "admin/ingestion/provider/<int:pk>/rotate/": any_method(P.PROVIDER_CHANGE),
-    "admin/ingestion/provider/<int:pk>/secrets/<str:fingerprint>/revoke/": any_method(P.PROVIDER_CHANGE),
+    "admin/ingestion/provider/<int:pk>/rotate/": any_method(P.PROVIDER_CHANGE, on_row=CHANGES_PROVIDER),
+    "admin/ingestion/provider/<int:pk>/secrets/<str:fingerprint>/revoke/": any_method(
+        P.PROVIDER_CHANGE, on_row=CHANGES_PROVIDER
+    ),
     "admin/ingestion/deadletter/groups/": any_method(P.DEAD_LETTER_READ),
 }
 SET_ASIDE: Mapping[str, Row] = {

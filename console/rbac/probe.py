@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ from django.urls import reverse
 from console.rbac.personas import PERSONAS, Persona
 from console.rbac.policy import POLICY
 from console.rbac.routes import Route
-from console.rbac.rows import EVENT, FORM, credentials, delivery, make_rows
-from console.rbac.rules import METHODS, Kind, Outcome, Rule
-from console.rbac.watch import Decisions, LetIn, Watch
+from console.rbac.rows import EVENT, FORM, Callers, callers, delivery
+from console.rbac.rules import Kind, Outcome, Rule
+from console.rbac.watch import ACTION, Decisions, LetIn, Watch
 from ingestion.refusals.record import REFUSALS
 
 HOST = {"SERVER_NAME": "localhost", "HTTP_X_FORWARDED_PROTO": "https", "secure": True}
@@ -54,15 +54,21 @@ def probe(routes: Sequence[Route], *, personas: Sequence[Persona] = PERSONAS) ->
 
     Raises ConfigurationError where a role is not in the database.
     """
+    with asking() as ask:
+        for route in routes:
+            for method in route.methods:
+                for persona in personas:
+                    yield ask(route, method, persona)
+
+
+@contextmanager
+def asking() -> Iterator[Callable[[Route, str, Persona], Cell]]:
+    """What sends one request and tells its cell, while the personas are there."""
     watch, now = Watch(), datetime.now(UTC)
     with rolled_back():
-        make_rows(now=now)
-        shown = credentials(now=now)
+        found = callers(now=now)
         with watch.on():
-            for route in routes:
-                for method in METHODS:
-                    for persona in personas:
-                        yield _cell(route, method, persona, shown[persona.name], watch)
+            yield lambda route, method, persona: _cell(route, method, persona, found, watch)
         REFUSALS.take()
 
 
@@ -78,17 +84,17 @@ def rolled_back() -> Iterator[None]:
             transaction.set_rollback(True)
 
 
-def _cell(route: Route, method: str, persona: Persona, shown: Mapping[str, str], watch: Watch) -> Cell:
-    row = POLICY.get(route.path)
+def _cell(route: Route, method: str, persona: Persona, found: Callers, watch: Watch) -> Cell:
+    row = POLICY.get(route.name)
     rule = row.rule(method) if row else None
     expected = Outcome.NOT_SERVED if rule is None else rule.expected(persona)
     watch.now = Decisions(rule)
-    if persona.is_provider:
-        shown = delivery()
-    status, observed, error = _asked(route, method, shown, watch.now)
+    shown = delivery() if persona.is_provider else found.headers[persona.name]
+    prepare = getattr(found, route.prepare) if route.prepare else None
+    status, observed, error = _asked(route, method, shown, watch.now, prepare)
     verdict = Verdict.UNTESTED if row is None or error else _verdict(rule, expected, observed)
     return Cell(
-        route=route.path,
+        route=route.name,
         method=method,
         persona=persona.name,
         view=route.view_name,
@@ -102,11 +108,17 @@ def _cell(route: Route, method: str, persona: Persona, shown: Mapping[str, str],
 
 
 def _asked(
-    route: Route, method: str, shown: Mapping[str, str], decisions: Decisions
+    route: Route,
+    method: str,
+    shown: Mapping[str, str],
+    decisions: Decisions,
+    prepare: Callable[[], None] | None,
 ) -> tuple[int | None, Outcome | None, str]:
     """Status, what it amounts to (None: it went through, with nobody asked), and the error that ended it."""
     try:
         with rolled_back():
+            if prepare is not None:
+                prepare()
             response = _answer(route, method, shown)
     except LetIn:
         return None, Outcome.ALLOW, ""
@@ -118,7 +130,7 @@ def _asked(
 def _answer(route: Route, method: str, shown: Mapping[str, str]) -> HttpResponse:
     CLIENT.cookies = SimpleCookie()
     if method == "POST" and "HTTP_X_WEBHOOK_SIGNATURE" not in shown:
-        return CLIENT.post(route.address, FORM, **HOST, **shown)  # type: ignore[arg-type,return-value]
+        return CLIENT.post(route.address, {**FORM, **dict(route.form)}, **HOST, **shown)  # type: ignore[arg-type,return-value]
     body = EVENT if method in ("POST", "PUT", "PATCH") else b""
     return CLIENT.generic(method, route.address, body, "application/json", **HOST, **shown)  # type: ignore[arg-type,return-value]
 
@@ -134,6 +146,10 @@ def _outcome(response: HttpResponse, decisions: Decisions) -> Outcome | None:
         return Outcome.DENY
     if status == 302 and decisions.refused == "staff" and _leads_out(response):
         return Outcome.LOGIN
+    if status == 302 and decisions.refused not in ("", "staff"):  # a page that says so above itself
+        return Outcome.DENY
+    if status == 200 and decisions.refused.startswith(ACTION):  # a list that has no action for them is shown again
+        return Outcome.DENY
     return None
 
 

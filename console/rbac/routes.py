@@ -11,6 +11,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 DIGEST = "5" * 64
 ANYTHING = "<anything>"
 # For each argument of a route a value that fits. Of rows that a page looks for before it asks who may see it, the
@@ -34,16 +35,36 @@ SAMPLES: Mapping[str, str] = {
     "token": "0",
     "url": "nothing-is-here",
 }
+# Acts of pages that take more than one: what is posted, and what has to be there.
+ACTS: Mapping[str, tuple[tuple[str, Mapping[str, str], str], ...]] = {
+    "admin/gates/<slug:gate>/": (
+        ("act=assign", {"act": "assign"}, "gate_rights"),
+        ("act=no-go", {"act": "no-go"}, "gate_rights"),
+        ("act=approve", {"act": "approve", "decision": "0"}, "gate_rights"),
+    ),
+}
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAMED_GROUP = re.compile(r"\(\?P<(\w+)>[^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is the route as policy.py spells it."""
+    """`path` is the route as the resolver spells it. `act`: one of several that a POST to it may ask for."""
 
     path: str
     view: Callable[..., Any]
+    act: str = ""
+    form: tuple[tuple[str, str], ...] = ()
+    prepare: str = ""  # what has to be there for the act: a name in console/rbac/rows.py
+
+    @property
+    def name(self) -> str:
+        """As policy.py spells it."""
+        return f"{self.path} {self.act}" if self.act else self.path
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return ("POST",) if self.act else METHODS
 
     @property
     def view_name(self) -> str:
@@ -60,7 +81,25 @@ class Route:
 
 
 def routes() -> list[Route]:
-    return list(_walk(get_resolver(settings.ROOT_URLCONF).url_patterns, ""))
+    """Every route, each followed by the acts that a POST to it may ask for."""
+    return [
+        each for route in _walk(get_resolver(settings.ROOT_URLCONF).url_patterns, "") for each in (route, *acts(route))
+    ]
+
+
+def acts(route: Route) -> Iterator[Route]:
+    """Those of our pages, and the bulk actions of a list, as the code of its ModelAdmin has them."""
+    for name, form, prepare in ACTS.get(route.path, ()):
+        yield Route(route.path, route.view, name, tuple(form.items()), prepare)
+    admin = getattr(route.view, "model_admin", None)
+    if admin is not None and route.path.endswith(f"/{admin.opts.app_label}/{admin.opts.model_name}/"):
+        for _, name, _ in bulk_actions(admin):
+            form = {"action": name, "_selected_action": SAMPLES["object_id"]}
+            yield Route(route.path, route.view, f"action={name}", tuple(form.items()))
+
+
+def bulk_actions(admin: Any) -> list[tuple[Callable[..., Any], str, str]]:
+    return [] if admin.actions is None else list(admin._get_base_actions())
 
 
 def _walk(patterns: list[Any], before: str) -> Iterator[Route]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from console.access import Permission
 from console.rbac.personas import Persona
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+ON_ROW, ON_ANY_ROW = "on the row", "on any row"
 
 
 class Outcome(StrEnum):
@@ -29,10 +29,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """All of `permissions` are needed. A page without any is for every signed-in staff user."""
+    """All of `permissions` are needed. A page without any is for every signed-in staff user.
+
+    `on_row`: for a permission of these another that opens the page as well, where it is held on the row that the page
+    is about; `on_any_row`: held on any row. `of_row`: held on that row and nothing else will do, roles included.
+    """
 
     kind: Kind
     permissions: frozenset[Permission] = frozenset()
+    on_row: frozenset[tuple[Permission, Permission]] = frozenset()
+    on_any_row: frozenset[tuple[Permission, Permission]] = frozenset()
+    of_row: frozenset[Permission] = frozenset()
     for_superusers: bool = False
     for_nobody: bool = False
     reason: str = ""
@@ -44,7 +51,9 @@ class Rule:
             return f"{self.kind}: nobody"
         if self.for_superusers:
             return f"{self.kind}: superusers"
-        needed = " and ".join(sorted(permission.value for permission in self.permissions))
+        needed = " and ".join(
+            [*sorted(map(self._told, self.permissions)), *(f"{each} {ON_ROW}" for each in self.of_row)]
+        )
         return f"{self.kind}: {needed or ('any staff' if self.kind is Kind.PAGE else 'any account')}"
 
     def expected(self, persona: Persona) -> Outcome:
@@ -59,7 +68,28 @@ class Rule:
     def _is_met_by(self, persona: Persona) -> bool:
         if self.for_nobody:
             return False
-        return persona.is_superuser if self.for_superusers else self.permissions <= persona.held
+        if self.for_superusers:
+            return persona.is_superuser
+        return all(self._has(persona, needed) for needed in self.permissions) and self.of_row <= persona.here
+
+    def _has(self, persona: Persona, needed: Permission) -> bool:
+        here = any(right in persona.here for one, right in self.on_row if one == needed)
+        anywhere = any(right in persona.here | persona.elsewhere for one, right in self.on_any_row if one == needed)
+        return needed in persona.held or here or anywhere
+
+    def is_met_by(self, granted: Set[str]) -> bool:
+        """Whether what the guards said yes to is all that the rule asks for."""
+        of_row = {f"{right} {ON_ROW}" for right in self.of_row}
+        return of_row <= granted and all(self.ways(needed) & granted for needed in self.permissions)
+
+    def ways(self, needed: Permission) -> set[str]:
+        """What a guard may say yes to where this permission is asked for."""
+        here = {f"{right} {ON_ROW}" for one, right in self.on_row if one == needed}
+        return {needed.value} | here | {f"{right} {ON_ANY_ROW}" for one, right in self.on_any_row if one == needed}
+
+    def _told(self, needed: Permission) -> str:
+        others = sorted(self.ways(needed) - {needed.value})
+        return f"{needed} (or {' or '.join(others)})" if others else needed.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +103,50 @@ class Row:
         return self.by_method.get(method, self.every)
 
 
-def page(*permissions: Permission, post: tuple[Permission, ...] | None = None) -> Row:
+type Rights = Mapping[Permission, Permission]  # what a right on a row stands for: the permission, the right
+NONE: Rights = {}
+
+
+def paged(*permissions: Permission, on_row: Rights = NONE, on_any_row: Rights = NONE) -> Rule:
+    return Rule(
+        kind=Kind.PAGE,
+        permissions=frozenset(permissions),
+        on_row=frozenset(on_row.items()),
+        on_any_row=frozenset(on_any_row.items()),
+    )
+
+
+def page(
+    *permissions: Permission,
+    post: tuple[Permission, ...] | None = None,
+    on_row: Rights = NONE,
+    on_any_row: Rights = NONE,
+) -> Row:
     """A GuardedPage: GET, HEAD, OPTIONS. `post`: what a POST takes on top."""
-    seen = Rule(kind=Kind.PAGE, permissions=frozenset(permissions))
-    acts = {} if post is None else {"POST": Rule(kind=Kind.PAGE, permissions=frozenset((*permissions, *post)))}
+    seen = paged(*permissions, on_row=on_row, on_any_row=on_any_row)
+    acts = {} if post is None else {"POST": paged(*permissions, *post, on_row=on_row, on_any_row=on_any_row)}
     return Row(by_method={"GET": seen, "HEAD": seen, "OPTIONS": seen, **acts})
 
 
-def post_page(*permissions: Permission) -> Row:
+def post_page(*permissions: Permission, on_row: Rights = NONE) -> Row:
     """A GuardedPage that is only posted to."""
-    rule = Rule(kind=Kind.PAGE, permissions=frozenset(permissions))
+    rule = paged(*permissions, on_row=on_row)
     return Row(by_method={"POST": rule, "OPTIONS": rule})
 
 
-def only(*methods: str, of: tuple[Permission, ...]) -> Row:
+def act(*permissions: Permission, on_row: Rights = NONE, on_any_row: Rights = NONE) -> Row:
+    """One of several acts that a page takes by a POST: see console/rbac/acts.py."""
+    return Row(by_method={"POST": paged(*permissions, on_row=on_row, on_any_row=on_any_row)})
+
+
+def only(*methods: str, of: tuple[Permission, ...], on_row: Rights = NONE) -> Row:
     """A function behind require_GET or require_POST."""
-    return Row(by_method=dict.fromkeys(methods, Rule(kind=Kind.PAGE, permissions=frozenset(of))))
+    return Row(by_method=dict.fromkeys(methods, paged(*of, on_row=on_row)))
 
 
-def any_method(*permissions: Permission) -> Row:
+def any_method(*permissions: Permission, on_row: Rights = NONE, on_any_row: Rights = NONE) -> Row:
     """A function that takes every method as a GET, as Django's own admin pages do. Without permissions: any staff."""
-    return Row(Rule(kind=Kind.PAGE, permissions=frozenset(permissions)))
+    return Row(paged(*permissions, on_row=on_row, on_any_row=on_any_row))
 
 
 ANY_STAFF = any_method()
@@ -113,13 +166,24 @@ def api(**permission_by_method: Permission) -> Row:
 
 
 def model_pages(
-    prefix: str, read: Permission, *, add: Row = NOBODY, change: Rule | None = None, delete: Row = NOBODY
+    prefix: str,
+    read: Permission,
+    *,
+    add: Row = NOBODY,
+    change: Rule | None = None,
+    delete: Row = NOBODY,
+    actions: Mapping[str, Rule] | None = None,
+    right: Permission | None = None,
 ) -> dict[str, Row]:
-    """The pages that Django's admin makes for a model. `change`: the rule of a POST to a row's page."""
-    seen = any_method(read)
+    """The pages that Django's admin makes for a model. `change`: the rule of a POST to a row's page. `actions`: of its
+    list, by name. `right`: held on a row it stands for `read` there, and opens the list.
+    """
+    rights = {} if right is None else {read: right}
+    seen = any_method(read, on_row=rights)
     posted = change or Rule(kind=Kind.PAGE, for_nobody=True)
     return {
-        f"{prefix}": seen,
+        f"{prefix}": any_method(read, on_any_row=rights),
+        **{f"{prefix} action={name}": Row(by_method={"POST": rule}) for name, rule in (actions or {}).items()},
         f"{prefix}add/": add,
         f"{prefix}<path:object_id>/history/": seen,
         f"{prefix}<path:object_id>/delete/": delete,

@@ -31,8 +31,9 @@ class ServiceAccount:
     def has(self, scope: Scope) -> bool:
         return scope in self.scopes
 
-    def has_perm(self, permission: Permission) -> bool:
-        return any(permission in PERMISSIONS_BY_SCOPE[scope] for scope in self.scopes)
+    def has_perm(self, permission: Permission, row: object | None = None) -> bool:
+        """By its scopes. No program holds a right on a row."""
+        return row is None and any(permission in PERMISSIONS_BY_SCOPE[scope] for scope in self.scopes)
 
     @property
     def actor(self) -> Actor:

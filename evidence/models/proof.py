@@ -251,7 +251,7 @@ class Bundle(models.Model):
 
     class Meta:
         ordering = ["-made_at"]
-        default_permissions = ()
+        default_permissions = ("view",)
         constraints = [models.UniqueConstraint(fields=["artifact"], name="bundle_archive_once")]
 
     def __str__(self) -> str:

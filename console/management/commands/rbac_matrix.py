@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
-from console.actions.rbac import tested_rbac
+from console.actions.rbac import settle, tested_rbac
 from console.management.provider.printing import say, say_json
+from console.models import RbacOrder
 from console.rbac.matrix import policy_csv
 from evidence.audit import Actor
 
@@ -30,15 +31,31 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, metavar="DIR", help="default: rbac/ below EVIDENCE_ROOT")
         parser.add_argument("--by", metavar="NAME", help="who asks, for the audit log; default: who runs this")
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        parser.add_argument(
+            "--order", type=int, metavar="NUMBER", help="do what the console's order of this number asks"
+        )
         parser.add_argument("--policy", action="store_true", help="print the declared policy as CSV, and probe nothing")
 
     @override
-    def handle(self, *_: object, out: Path | None, by: str | None, json: bool, policy: bool, **__: Any) -> None:
+    def handle(
+        self,
+        *_: object,
+        out: Path | None,
+        by: str | None,
+        json: bool,
+        policy: bool,
+        order: int | None = None,
+        **__: Any,
+    ) -> None:
         if policy:
             self.stdout.write(policy_csv(), ending="")
             return
         try:
-            told = tested_rbac(actor=Actor.command_line(by), folder=out)
+            if order is not None:
+                sys.exit(0 if settle(order).state == RbacOrder.State.DONE else FAILED)
+            told = tested_rbac(actor=Actor.command_line(by), folder=out, progress=None).matrix
+        except RbacOrder.DoesNotExist:
+            raise CommandError(f"--order {order}: there is no such order") from None
         except (AutocomError, Error, OSError) as error:
             self.stderr.write(f"rbac_matrix: {str(error).partition('\n')[0]}")
             sys.exit(FAILED)

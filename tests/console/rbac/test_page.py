@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 
 from django.contrib.auth.models import Group
@@ -10,6 +12,7 @@ from django.urls import reverse
 
 from console.models import RbacRun
 from console.rbac.matrix import matrix
+from console.rbac.routes import METHODS
 from console.rbac.runs import Change, changes, keep_run
 from console.roles import Role, sync_roles
 from tests.console.rbac.test_matrix import named
@@ -52,9 +55,59 @@ def test_a_run_of_other_code_is_stale_and_none_of_its_cells_is_good(signed_in: S
     client = signed_in(Role.AUDITOR)
     sync_roles()
     kept(LOG)
-    assert "STALE" not in shown(client)
+    assert "STALE:" not in shown(client)
     RbacRun.objects.update(build="0" * 16)
     text = shown(client)
     assert "STALE: probed on other code than what runs here" in text
     assert "allow STALE" in text
     assert "<td>allow</td>" not in text
+
+
+def test_the_address_chooses_route_persona_state_and_run(signed_in: SignedIn) -> None:
+    client = signed_in(Role.AUDITOR)
+    sync_roles()
+    first = kept(LANES)
+    kept(LANES, LOG)
+    page = reverse("admin:rbac")
+
+    def matrix_of(query: str) -> str:
+        text = " ".join(client.get(f"{page}?{query}").content.decode().split())
+        return text[text.index('id="matrix-title"') :]
+
+    assert f"/{LANES}" in matrix_of("")
+    assert f"/{LANES}" not in matrix_of("route=/admin/log")
+    assert f"/{LOG}" in matrix_of("route=/admin/log")
+    assert f"/{LOG}" not in matrix_of(f"run={first.pk}")
+    assert '<th scope="col">Leadership</th>' not in matrix_of("persona=Auditor")
+    assert "No cell of this run is so" in matrix_of("state=MISMATCH")
+    assert "No cell of this run is so" not in matrix_of("state=match")
+
+
+def test_two_chosen_runs_are_compared(signed_in: SignedIn) -> None:
+    client = signed_in(Role.AUDITOR)
+    sync_roles()
+    first = kept(LANES)
+    second = kept(LANES, LOG)
+    kept(LANES, LOG)
+    address = reverse("admin:rbac")
+    assert "Nothing changed since" in shown(client)
+    text = client.get(f"{address}?against={first.pk}").content.decode()
+    assert "no such cell" in text
+    text = client.get(f"{address}?run={first.pk}&against={second.pk}").content.decode()
+    assert "no such cell" in text
+
+
+def test_the_export_holds_the_cells_that_the_page_shows_with_commit_and_time(signed_in: SignedIn) -> None:
+    client = signed_in(Role.AUDITOR)
+    sync_roles()
+    run = kept(LANES, LOG)
+    answer = client.get(reverse("admin:rbac_export"), {"route": "admin/log/", "persona": Role.LEADERSHIP.value})
+    assert answer["Content-Disposition"].startswith('attachment; filename="rbac-matrix-')
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    assert {row["route"] for row in rows} == {f"/{LOG}"}
+    assert {row["persona"] for row in rows} == {Role.LEADERSHIP.value}
+    assert sorted(row["method"] for row in rows) == sorted(METHODS)
+    assert {(row["commit"], row["state"]) for row in rows} == {(run.commit, "match")}
+    RbacRun.objects.update(build="0" * 16)
+    answer = client.get(reverse("admin:rbac_export"))
+    assert {row["state"] for row in csv.DictReader(io.StringIO(answer.content.decode()))} == {"STALE"}

@@ -1,0 +1,21 @@
+"""What RQ runs on the ops queue for the console. Each job may be lost or repeated."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import Error, close_old_connections
+
+from console.rbac.orders import start_next
+
+log = logging.getLogger(__name__)
+
+
+def start_probe() -> int | None:
+    """Starts the process of the probe that somebody asked for; which one."""
+    close_old_connections()
+    try:
+        return start_next()
+    except (OSError, Error) as error:
+        log.warning("probe_not_started", extra={"error": str(error)})
+        return None

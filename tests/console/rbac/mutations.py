@@ -1,0 +1,214 @@
+"""`python -m tests.console.rbac.mutations`: opens each guard to everybody, and prints whether the matrix sees it.
+
+`--write` puts the table into docs/rbac.md. Exit 0: each guard was seen, alone or with the guard that stands behind it.
+
+First a few cells of each route are asked with every guard as it is: those that somebody is to be refused in. What said
+no in which cell is noted. Then each guard is opened in the cells that it said no in, until one is a MISMATCH. Where
+another guard behind it still refuses, that one is opened too: the two are seen together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import django
+from django.apps import apps
+
+import tests.support.servers  # noqa: F401  (starts the servers, before Django reads its settings)
+
+if not apps.ready:
+    django.setup()
+
+from django.core.management import call_command
+
+from console.rbac.personas import PERSONAS, Persona
+from console.rbac.policy import POLICY
+from console.rbac.probe import Cell, Verdict, asking
+from console.rbac.routes import Route, routes
+from console.rbac.rules import Kind, Outcome, Rule
+from console.roles import sync_roles
+from tests.console.rbac.guards import Guards, sites
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "rbac.md"
+BEGIN, END = "<!-- mutations: begin -->", "<!-- mutations: end -->"
+CELLS_TRIED_COUNT = 4
+BEHIND_COUNT = 4
+ASKED = ("GET", "POST", "PUT")
+DRAWN = "it draws or hides a button; the act behind it asks again"
+SHELL = "no route leads there, only commands, and whoever runs those may do everything"
+# Guards that no cell shows, each with why. Where a test shows it, the test is named.
+UNSEEN: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "actions/budget.py annotate: check BUDGET_ANNOTATE",
+            "actions/budget.py propose_correction: check BUDGET_PROPOSE",
+            "actions/budget.py approve_correction: check BUDGET_APPROVE",
+            "actions/budget.py reject_correction: check BUDGET_APPROVE",
+            "actions/destinations.py switch: check DESTINATION_MANAGE",
+            "actions/destinations.py remove: check DESTINATION_MANAGE",
+            "actions/outgoing.py _decide: check OUTGOING_DECIDE",
+            "actions/verify_bundle.py verify_file: check EVIDENCE_READ",
+        ),
+        SHELL,
+    ),
+    **dict.fromkeys(
+        (
+            "actions/discard_set_aside.py discard_set_aside: check",
+            "actions/retry_set_aside.py retry_set_aside: check",
+            "actions/evidence_store.py download: check EVIDENCE_READ or BUNDLE_READ",
+            "actions/verify_bundle.py verify_artifact: check EVIDENCE_READ or BUNDLE_READ",
+        ),
+        "its page asks before it; where the page's guard is open, this one refuses",
+    ),
+    **dict.fromkeys(
+        (
+            "admin/set_aside.py offered: has_perm",
+            "navigation.py is_open_to: has_perm",
+            "navigation.py is_open_to: holds_somewhere",
+            "publications.py publication_panel: has_perm EVIDENCE_PUBLISH",
+            "admin/publications.py has_module_permission: has_perm EVIDENCE_READ",
+            "set_aside/outcome.py _entry_link: has_perm AUDIT_READ",
+        ),
+        "it draws or hides a link or a button; what it leads to asks again",
+    ),
+    **dict.fromkeys(
+        (
+            "admin/providers.py get_queryset: visible PROVIDER_READ",
+            "pages/bundles.py get_context_data: visible",
+            "pages/bundles.py get_context_data: has_perm",
+            "row_rights.py visible: has_perm",
+        ),
+        "which rows a list shows: tests/console/rbac/test_row_rights.py",
+    ),
+    **dict.fromkeys(
+        (
+            "palette.py ids_found: has_perm EVENT_READ",
+            "palette.py ids_found: has_perm DEAD_LETTER_READ",
+            "palette.py ids_found: has_perm QUARANTINE_READ",
+            "pages/status.py get_context_data: has_perm EVIDENCE_READ",
+            "actions/gates.py end_dri: check DRI_ASSIGN",
+        ),
+        "tests/console/rbac/test_escalation.py",
+    ),
+}
+
+
+type Key = tuple[Route, str, Persona]
+type Ask = Callable[[Route, str, Persona], Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`cell`: where it was seen, empty where nowhere. `behind`: opened too, because they still refused."""
+
+    guard: str
+    cell: str
+    behind: tuple[str, ...] = ()
+
+    @property
+    def is_explained(self) -> bool:
+        return bool(self.cell or _reason(self.guard))
+
+
+def mutations() -> list[Mutation]:
+    """Of every guard. Needs the roles in the database."""
+    found, guards = routes(), Guards(sites())
+    with guards.installed(found), asking() as ask:
+        refused: dict[str, list[Key]] = defaultdict(list)
+        for key in _cells(found):
+            guards.said_no.clear()
+            cell = ask(*key)
+            if cell.verdict is not Verdict.MATCH:
+                raise AssertionError(f"no cell may differ before a guard is opened: {cell}")
+            for name in guards.said_no:
+                refused[name].append(key)
+        return [_opened(guards, ask, name, refused[name]) for name in dict.fromkeys(guards.names)]
+
+
+def _cells(found: Sequence[Route]) -> Iterator[Key]:
+    """For each rule of a route one persona of each kind that it refuses."""
+    for route in found:
+        seen: set[object] = set()
+        for method in route.methods:
+            rule = POLICY[route.name].rule(method)
+            if method not in ASKED or rule is None or rule.kind is Kind.PUBLIC:
+                continue
+            for persona in PERSONAS:
+                kind = (rule, _kind(rule, persona))
+                if kind not in seen and rule.expected(persona) is not Outcome.ALLOW:
+                    seen.add(kind)
+                    yield route, method, persona
+
+
+def _kind(rule: Rule, persona: Persona) -> tuple[object, ...]:
+    held = rule.permissions & persona.held
+    return (held, persona.here, persona.elsewhere, persona.is_user, persona.is_staff, persona.is_known, persona.scope)
+
+
+def _opened(guards: Guards, ask: Ask, name: str, keys: Sequence[Key]) -> Mutation:
+    for key in keys[:: max(1, len(keys) // CELLS_TRIED_COUNT)]:
+        opened = [name]
+        for _ in range(BEHIND_COUNT):
+            guards.open_ones = set(opened)
+            guards.said_no.clear()
+            cell = ask(*key)
+            if cell.verdict is not Verdict.MATCH:
+                guards.open_ones = set()
+                told = f"{cell.verdict} `{cell.method} /{cell.route}, {cell.persona}`"
+                return Mutation(name, told, tuple(opened[1:]))
+            if not (behind := sorted(guards.said_no - set(opened))):
+                break
+            opened += behind
+    guards.open_ones = set()
+    return Mutation(name, "")
+
+
+def table(found: Sequence[Mutation]) -> list[str]:
+    alone = sum(bool(each.cell) and not each.behind for each in found)
+    paired = sum(bool(each.cell and each.behind) for each in found)
+    kept = sum(not each.cell for each in found)
+    return [
+        f"{len(found)} guards: {alone} seen alone, {paired} with what stands behind them, {kept} that no cell shows.",
+        "",
+        "| guard | opened to everybody |",
+        "|---|---|",
+        *(f"| {each.guard} | {_told(each)} |" for each in found),
+    ]
+
+
+def _told(each: Mutation) -> str:
+    if not each.cell:
+        return f"no cell shows it: {_reason(each.guard) or 'NOBODY KNOWS WHY'}"
+    return each.cell if not each.behind else f"refused still by {', '.join(each.behind)}; with it {each.cell}"
+
+
+def _reason(guard: str) -> str:
+    is_drawn = " get_context_data: has_perm" in guard or " changelist_view: has_perm" in guard
+    return UNSEEN.get(guard, DRAWN if is_drawn else "")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/rbac.md")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    call_command("migrate", verbosity=0)
+    sync_roles()
+    found = mutations()
+    lines = table(found)
+    if options.write:
+        text = PAGE.read_text(encoding="utf-8")
+        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        PAGE.write_text("\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"]), encoding="utf-8")
+    print("\n".join(lines))
+    return 0 if all(each.is_explained for each in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

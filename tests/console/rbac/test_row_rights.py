@@ -1,0 +1,196 @@
+"""Rights on single rows: on this provider or bundle and no other, and on nothing that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from guardian.models import UserObjectPermission
+from guardian.shortcuts import assign_perm, remove_perm
+
+from console.access import Permission
+from console.models import BundleGrant, GateGrant, ProviderGrant
+from evidence.audit import Act
+from evidence.decisions.dri import DECIDE, gate_row
+from evidence.models import AuditEntry, Bundle
+from ingestion.models import Provider
+from tests.console.rows import bundle_row, dead_letter_row, event_row, provider_row
+
+pytestmark = pytest.mark.django_db
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@pytest.fixture
+def guest(person: Callable[..., User]) -> tuple[User, Client]:
+    """Somebody who may sign in and holds no role."""
+    user, client = person(), Client()
+    client.force_login(user, backend=MODEL_BACKEND)
+    return user, client
+
+
+def two_providers() -> tuple[Provider, Provider]:
+    return provider_row("acme"), provider_row("globex")
+
+
+def change_page(provider: Provider) -> str:
+    return reverse("admin:ingestion_provider_change", args=[provider.pk])
+
+
+LIST = "admin:ingestion_provider_changelist"
+
+
+def names_in_list(client: Client) -> list[str]:
+    return sorted(provider.name for provider in client.get(reverse(LIST)).context["cl"].queryset)
+
+
+def test_a_right_to_see_one_provider_shows_that_one_and_no_other(guest: tuple[User, Client]) -> None:
+    (user, client), (acme, globex) = guest, two_providers()
+    assert client.get(reverse(LIST)).status_code == 403
+    assign_perm(Permission.PROVIDER_READ, user, acme)
+    assert names_in_list(client) == ["acme"]
+    assert client.get(change_page(acme)).status_code == 200
+    assert client.get(change_page(globex)).status_code == 403
+    assert client.get(reverse("admin:ingestion_provider_history", args=[globex.pk])).status_code == 403
+    assert client.post(change_page(acme), {"scheme": "stripe", "options": "{}"}).status_code == 403
+    assert client.get(reverse("admin:ingestion_provider_rotate", args=[acme.pk])).status_code == 403
+    assert client.get(reverse("admin:ingestion_provider_add")).status_code == 403
+
+
+def test_a_right_on_a_provider_shows_none_of_its_events(guest: tuple[User, Client]) -> None:
+    (user, client), (acme, _) = guest, two_providers()
+    assign_perm(Permission.PROVIDER_READ, user, acme)
+    event, letter = event_row(provider="acme"), dead_letter_row(provider="acme")
+    for row in (event, letter):
+        kind = f"admin:ingestion_{row._meta.model_name}"
+        assert client.get(reverse(f"{kind}_changelist")).status_code == 403
+        assert client.get(reverse(f"{kind}_change", args=[row.pk])).status_code == 403
+
+
+def test_a_right_to_change_one_provider_changes_no_other_by_page_or_by_a_bulk_action(
+    guest: tuple[User, Client],
+) -> None:
+    (user, client), (acme, globex) = guest, two_providers()
+    for row in (acme, globex):
+        assign_perm(Permission.PROVIDER_READ, user, row)
+    assign_perm(Permission.PROVIDER_CHANGE, user, acme)
+    assert client.get(reverse("admin:ingestion_provider_rotate", args=[acme.pk])).status_code == 200
+    assert client.get(reverse("admin:ingestion_provider_rotate", args=[globex.pk])).status_code == 403
+    assert client.post(change_page(globex), {"scheme": "stripe", "options": "{}"}).status_code == 403
+
+    def disable(*rows: Provider) -> int:
+        form = {"action": "disable", "_selected_action": [str(row.pk) for row in rows]}
+        return client.post(reverse(LIST), form).status_code
+
+    assert disable(acme, globex) == 403
+    assert set(Provider.objects.values_list("enabled", flat=True)) == {True}, "nothing is done by halves"
+    refused = AuditEntry.objects.filter(act=Act.PERMISSION_REFUSED.value).latest("number")
+    assert (refused.subject, refused.facts["permission"]) == ("provider globex", Permission.PROVIDER_CHANGE.value)
+    assert disable(acme) == 302
+    assert dict(Provider.objects.values_list("name", "enabled")) == {"acme": False, "globex": True}
+
+
+def test_a_bulk_action_does_not_reach_a_row_that_is_not_in_the_list(guest: tuple[User, Client]) -> None:
+    (user, client), (acme, globex) = guest, two_providers()
+    for permission in (Permission.PROVIDER_READ, Permission.PROVIDER_CHANGE):
+        assign_perm(permission, user, acme)
+    form = {"action": "disable", "_selected_action": [str(globex.pk)], "select_across": "1"}
+    client.post(reverse(LIST), form)
+    globex.refresh_from_db()
+    assert globex.enabled
+
+
+def another_bundle() -> Bundle:
+    from evidence.models import Artifact
+
+    one = bundle_row()
+    artifact = Artifact.objects.create(
+        sha256="6" * 64, size_bytes=1, media_type="application/gzip", stored_at=one.made_at
+    )
+    return Bundle.objects.create(
+        artifact=artifact,
+        run_id="another-run",
+        gate="a",
+        gate_version=1,
+        verdict="PASS",
+        sums_sha256="7" * 64,
+        made_at=one.made_at,
+        actor="somebody",
+    )
+
+
+def test_a_right_to_see_one_bundle_opens_its_page_its_check_and_its_download_and_no_other(
+    guest: tuple[User, Client],
+) -> None:
+    user, client = guest
+    other = another_bundle()
+    mine = Bundle.objects.exclude(pk=other.pk).get()
+    pages = ["admin:bundle", "admin:evidence_artifact_download"]
+    assert client.get(reverse("admin:bundles")).status_code == 403
+    assign_perm(Permission.BUNDLE_READ, user, mine)
+    text = client.get(reverse("admin:bundles")).content.decode()
+    assert mine.run_id in text
+    assert "another-run" not in text
+    assert {client.get(reverse(name, args=[mine.artifact_id])).status_code for name in pages} <= {200, 500}
+    assert {client.get(reverse(name, args=[other.artifact_id])).status_code for name in pages} == {403}
+    assert client.post(reverse("admin:bundle_verify", args=[mine.artifact_id])).status_code == 200
+    assert client.post(reverse("admin:bundle_verify", args=[other.artifact_id])).status_code == 403
+    assert client.post(reverse("admin:bundles"), {"run": "r", "gate": "a"}).status_code == 403
+    for name in ("changelist", "change"):
+        arguments = [mine.artifact_id] if name == "change" else []
+        assert client.get(reverse(f"admin:evidence_artifact_{name}", args=arguments)).status_code == 403
+
+
+def test_a_right_that_was_taken_away_is_gone_in_the_same_session(guest: tuple[User, Client]) -> None:
+    (user, client), (acme, _) = guest, two_providers()
+    bundle = bundle_row()
+    assign_perm(Permission.PROVIDER_READ, user, acme)
+    assign_perm(Permission.BUNDLE_READ, user, bundle)
+    pages = [reverse(LIST), change_page(acme), reverse("admin:bundle", args=[bundle.artifact_id])]
+    assert [client.get(page).status_code for page in pages] == [200, 200, 200]
+    remove_perm(Permission.PROVIDER_READ, user, acme)
+    remove_perm(Permission.BUNDLE_READ, user, bundle)
+    assert [client.get(page).status_code for page in pages] == [403, 403, 403]
+
+
+def test_the_sidebar_and_the_palette_offer_the_lists_to_whoever_holds_a_right_on_a_row(
+    guest: tuple[User, Client],
+) -> None:
+    (user, client), (acme, _) = guest, two_providers()
+
+    def offered() -> str:
+        return client.get(reverse("admin:search"), {"s": "Providers"}).content.decode()
+
+    assert reverse(LIST) not in offered()
+    assign_perm(Permission.PROVIDER_READ, user, acme)
+    assert reverse(LIST) in offered()
+
+
+def test_no_right_outlives_its_row_and_none_is_kept_in_the_librarys_own_table(person: Callable[..., User]) -> None:
+    user, acme, bundle, gate = person(), provider_row("acme"), bundle_row(), gate_row("a")
+    assign_perm(Permission.PROVIDER_READ, user, acme)
+    assign_perm(Permission.BUNDLE_READ, user, bundle)
+    assign_perm(DECIDE, user, gate)
+    grants: tuple[Any, ...] = (ProviderGrant, BundleGrant, GateGrant)
+    assert [model.objects.count() for model in grants] == [1, 1, 1]
+    assert UserObjectPermission.objects.count() == 0
+    acme.delete()
+    gate.delete()
+    assert [model.objects.count() for model in grants] == [0, 1, 0]
+
+
+def test_an_inactive_user_holds_no_right_on_a_row(person: Callable[..., User]) -> None:
+    from console.row_rights import holds_somewhere, may, visible
+
+    user, acme = person(), provider_row("acme")
+    assign_perm(Permission.PROVIDER_READ, user, acme)
+    user = User.objects.get(pk=user.pk)
+    assert may(user, Permission.PROVIDER_READ, acme)
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    user = User.objects.get(pk=user.pk)
+    assert not may(user, Permission.PROVIDER_READ, acme)
+    assert not holds_somewhere(user, Permission.PROVIDER_READ, Provider)
+    assert not visible(user, Permission.PROVIDER_READ, Provider.objects.all()).exists()
