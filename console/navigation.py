@@ -30,6 +30,7 @@ SECTIONS = (
         "Events",
         (
             Item("Events", "inbox", "admin:ingestion_event_changelist", Permission.EVENT_READ),
+            Item("Follow an event", "timeline", "admin:follow", Permission.EVENT_READ),
             Item("Dead letters", "report", "admin:ingestion_deadletter_changelist", Permission.DEAD_LETTER_READ),
             Item(
                 "Duplicates",

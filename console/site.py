@@ -29,6 +29,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
         from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
+        from console.pages.follow import FollowPage
         from console.pages.gates import GatePage, GatesPage
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
@@ -39,6 +40,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
+            path("follow/", self.admin_view(FollowPage.as_view(site=self)), name="follow"),
             path("status/", self.admin_view(StatusPage.as_view(site=self)), name="status"),
             path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
             path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),
