@@ -34,6 +34,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
         from console.pages.overview import OverviewFigures
+        from console.pages.pipeline import PipelineFiguresPart, PipelinePage
         from console.pages.rbac import RbacPage
         from console.pages.receipts import ReceiptProof, ReceiptsPage
         from console.pages.status import StatusPage
@@ -41,6 +42,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
             path("follow/", self.admin_view(FollowPage.as_view(site=self)), name="follow"),
+            path("pipeline/", self.admin_view(PipelinePage.as_view(site=self)), name="pipeline"),
+            path(
+                "pipeline/figures/",
+                self.admin_view(PipelineFiguresPart.as_view(site=self)),
+                name="pipeline_figures",
+            ),
             path("status/", self.admin_view(StatusPage.as_view(site=self)), name="status"),
             path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
             path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),

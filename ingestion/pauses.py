@@ -1,9 +1,9 @@
 """Lanes that a person paused: they take events until their bound, and nothing of them is committed.
 
 The lane's row in PostgreSQL says so, and the commit reads it under the lock that it takes anyway. So a pause holds from
-the moment it is written, through every restart and even when Redis loses its data; and while PostgreSQL cannot be asked,
-nothing can be committed either. Redis has a note of it for those who look at lanes (sweeper, autoscaler, metrics),
-which is made again every two seconds.
+the moment it is written, through every restart and even when Redis loses its data; and while PostgreSQL cannot be
+asked, nothing can be committed either. Redis has a note of it for those who look at lanes (sweeper, autoscaler,
+metrics), which is made again every two seconds.
 """
 
 from __future__ import annotations

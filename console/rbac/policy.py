@@ -48,6 +48,8 @@ SITE: Mapping[str, Row] = {
 PAGES: Mapping[str, Row] = {
     "admin/overview/figures/": page(P.OVERVIEW_READ),
     "admin/follow/": page(P.EVENT_READ),
+    "admin/pipeline/": page(P.LANE_READ, post=(P.LANE_OPERATE,)),
+    "admin/pipeline/figures/": page(P.LANE_READ),
     "admin/log/": page(P.LOG_READ),
     "admin/gates/": page(P.GATE_READ),
     "admin/gates/<slug:gate>/": page(P.GATE_READ, post=(P.GATE_FREEZE,)),

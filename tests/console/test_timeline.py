@@ -69,7 +69,8 @@ def test_every_bar_and_the_objective_lie_inside_the_drawing(last_ms: float) -> N
     for drawing in drawn.drawings:
         assert 0 <= drawing.objective.x <= drawing.width
         for row in drawing.rows:
-            assert row.x >= 0 and row.x + row.width <= drawing.width
+            assert row.x >= 0
+            assert row.x + row.width <= drawing.width
             assert row.bar_y + drawing.bar_height <= drawing.baseline <= drawing.height
 
 
