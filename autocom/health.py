@@ -38,7 +38,12 @@ def readyz(_: HttpRequest) -> HttpResponse:
         "workers": _worker_trouble(),
     }
     ready = not any(checks.values())
-    body = {"status": "ready" if ready else "not ready", "checks": {name: why or "ok" for name, why in checks.items()}}
+    body: dict[str, object] = {
+        "status": "ready" if ready else "not ready",
+        "checks": {name: why or "ok" for name, why in checks.items()},
+    }
+    if paused := _paused_lanes():  # ready all the same: events are taken, and a restart would end no pause
+        body["paused_lanes"] = paused
     response = JsonResponse(body, status=200 if ready else 503)
     # a probe's "not yet" is an answer, no failure of the request: it must not page anybody as an error of
     # django.request
@@ -77,6 +82,13 @@ def _lane_trouble() -> str:
     except BufferUnavailable:
         return "unknown: Redis does not answer"
     return f"full: {full}" if full else ""
+
+
+def _paused_lanes() -> list[int]:
+    try:
+        return [lane for lane in range(settings.AUTOCOM.lanes) if lane_buffer().is_noted_paused(lane)]
+    except BufferUnavailable:
+        return []  # said by the check of Redis
 
 
 def _worker_trouble() -> str:

@@ -9,12 +9,14 @@ class Permission(StrEnum):
     OVERVIEW_READ = "ingestion.view_latencyflush"  # the overview shows figures, and those are latency flushes
     EVENT_READ = "ingestion.view_event"
     DEAD_LETTER_READ = "ingestion.view_deadletter"
+    PERSONAL_REVEAL = "ingestion.reveal_personal"  # of one event, once, with a reason
     SET_ASIDE_RETRY = "ingestion.retry_set_aside"  # dead letters and quarantined events alike
     SET_ASIDE_DISCARD = "ingestion.discard_set_aside"
     DUPLICATE_READ = "ingestion.view_suppressedduplicate"
     QUARANTINE_READ = "ingestion.view_quarantinedevent"
     BATCH_READ = "ingestion.view_batch"
     LANE_READ = "ingestion.view_lane"
+    LANE_OPERATE = "ingestion.operate_lane"  # pause, resume, wake
     LANE_INCIDENT_READ = "ingestion.view_laneincident"
     PROVIDER_READ = "ingestion.view_provider"
     PROVIDER_ADD = "ingestion.add_provider"

@@ -48,6 +48,7 @@ SECTIONS = (
         "Events",
         (
             Item("Events", "inbox", "admin:ingestion_event_changelist", Permission.EVENT_READ),
+            Item("Follow an event", "timeline", "admin:follow", Permission.EVENT_READ),
             Item("Dead letters", "report", "admin:ingestion_deadletter_changelist", Permission.DEAD_LETTER_READ),
             Item(
                 "Duplicates",
@@ -65,6 +66,8 @@ SECTIONS = (
                 *("Providers", "hub", "admin:ingestion_provider_changelist", Permission.PROVIDER_READ),
                 on_row=(Permission.PROVIDER_READ, "ingestion.Provider"),
             ),
+            Item("Providers", "hub", "admin:ingestion_provider_changelist", Permission.PROVIDER_READ),
+            Item("Workers and lanes", "precision_manufacturing", "admin:pipeline", Permission.LANE_READ),
             Item("Lanes", "view_week", "admin:ingestion_lane_changelist", Permission.LANE_READ),
             Item("Batches", "stacks", "admin:ingestion_batch_changelist", Permission.BATCH_READ),
             Item("Incidents", "warning", "admin:ingestion_laneincident_changelist", Permission.LANE_INCIDENT_READ),

@@ -36,6 +36,8 @@ CONTENTS = frozenset(
 )
 BUDGETS = frozenset({Permission.BUDGET_PROPOSE, Permission.BUDGET_ANNOTATE})
 DECISIONS = frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD})
+# auditors check that promises were kept, which takes no recipients; leadership reads no events
+HANDS_ON = frozenset({Permission.PERSONAL_REVEAL, Permission.LANE_OPERATE})
 OPERATIONS = (
     FIGURES | GATES | CONTENTS | {Permission.PROVIDER_READ, Permission.DESTINATION_READ, Permission.OUTGOING_READ}
 )
@@ -48,6 +50,7 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | MAKE_EVIDENCE
     | {Permission.EVIDENCE_PUBLISH}
     | DECISIONS
+    | HANDS_ON
     | BUDGETS
     | {Permission.OUTGOING_DECIDE, Permission.GATE_FREEZE, Permission.MODE_LOWER, Permission.MODE_RAISE},
     Role.PLATFORM_OPS: OPERATIONS
@@ -56,6 +59,7 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | MAKE_EVIDENCE
     | {Permission.EVIDENCE_PUBLISH}
     | DECISIONS
+    | HANDS_ON
     | BUDGETS
     | {Permission.DESTINATION_MANAGE, Permission.OUTGOING_DECIDE, Permission.SIGN_IN_MANAGE}
     | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER}

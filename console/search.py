@@ -7,13 +7,18 @@ matches a row wins, and the page says which one it was.
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 
 from autocom.kernel.ids import last_event_id_of, request_id_of
+from ingestion.personal import marked_by
+from ingestion.providers.registry import ADAPTERS
 
 TERM_LIMIT_COUNT = 5
+KEY_FIELD = "ordering_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Qualifier:
 QUALIFIERS: Mapping[str, Qualifier] = {
     "message": Qualifier("message_id", "message id", is_indexed=True),
     "type": Qualifier("event_type", "type", is_indexed=False),
-    "key": Qualifier("ordering_key", "ordering key", is_indexed=True),
+    "key": Qualifier(KEY_FIELD, "ordering key", is_indexed=True),
     "provider": Qualifier("provider", "provider", is_indexed=False),
 }
 ID_QUALIFIERS = ("id", "request")
@@ -47,15 +52,19 @@ BARE = ("original", "message", "key")  # the qualifiers that a bare word is trie
 
 
 def matched_events[Row: Model](
-    term: str, queryset: QuerySet[Row], *, qualifiers: Mapping[str, Qualifier] = QUALIFIERS
+    term: str, queryset: QuerySet[Row], *, may_reveal: bool, qualifiers: Mapping[str, Qualifier] = QUALIFIERS
 ) -> Matched:
-    """How the term is understood for a table of events (or dead letters). Asks the database only for bare words."""
+    """How the term is understood for a table of events (or dead letters). Asks the database only for bare words.
+
+    Payloads are never searched. Without `may_reveal` an ordering key finds only what its page shows of it: else
+    whoever knows an address could ask whether mail went to it.
+    """
     words = words_of(term)
     if not words:
         return Matched()
     if len(words) > TERM_LIMIT_COUNT:
         return _nothing(f"More than {TERM_LIMIT_COUNT} terms: leave some out.")
-    found = [_matched_word(word, queryset, qualifiers) for word in words]
+    found = [_matched_word(word, queryset, qualifiers, may_reveal) for word in words]
     condition = Q()
     for one in found:
         if one.problem:
@@ -77,7 +86,9 @@ def words_of(term: str) -> list[str]:
         return term.split()
 
 
-def _matched_word[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Mapping[str, Qualifier]) -> Matched:
+def _matched_word[Row: Model](
+    word: str, queryset: QuerySet[Row], qualifiers: Mapping[str, Qualifier], may_reveal: bool
+) -> Matched:
     name, colon, value = word.partition(":")
     if colon and value:
         if name in ID_QUALIFIERS:
@@ -86,9 +97,21 @@ def _matched_word[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Ma
             qualifier = qualifiers[name]
             if qualifier.is_id and _uuid(value) is None:
                 return _no_id(value)
-            told = f"{qualifier.name} is “{value}”"
-            return Matched(Q(**{qualifier.field: value}), qualifier.is_indexed, [told])
-    return _matched_bare(word, queryset, qualifiers)
+            told = f"{qualifier.name} is “{value}”{_left_out(qualifier, may_reveal)}"
+            return Matched(_where(qualifier, value, may_reveal), qualifier.is_indexed, [told])
+    return _matched_bare(word, queryset, qualifiers, may_reveal)
+
+
+def _where(qualifier: Qualifier, value: str, may_reveal: bool) -> Q:
+    condition = Q(**{qualifier.field: value})
+    if may_reveal or qualifier.field != KEY_FIELD:
+        return condition
+    shown = [scheme for scheme in ADAPTERS if marked_by(f"{scheme}/").ordering_key(value) == value]
+    return condition & reduce(or_, (Q(recipe__startswith=f"{scheme}/") for scheme in shown), Q(pk__in=[]))
+
+
+def _left_out(qualifier: Qualifier, may_reveal: bool) -> str:
+    return "" if may_reveal or qualifier.field != KEY_FIELD else ", but for keys that name recipients"
 
 
 def _matched_id(name: str, value: str) -> Matched:
@@ -101,7 +124,9 @@ def _matched_id(name: str, value: str) -> Matched:
     return Matched(Q(pk__gte=first, pk__lte=last_event_id_of(first)), True, [f"request id is {first}"])
 
 
-def _matched_bare[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Mapping[str, Qualifier]) -> Matched:
+def _matched_bare[Row: Model](
+    word: str, queryset: QuerySet[Row], qualifiers: Mapping[str, Qualifier], may_reveal: bool
+) -> Matched:
     tried: list[str] = []
     if _uuid(word) is not None:
         by_id = _matched_id("id", word)
@@ -112,7 +137,7 @@ def _matched_bare[Row: Model](word: str, queryset: QuerySet[Row], qualifiers: Ma
     for qualifier in (qualifiers[name] for name in BARE if name in qualifiers):
         if qualifier.is_id and _uuid(word) is None:
             continue
-        condition = Q(**{qualifier.field: word})
+        condition = _where(qualifier, word, may_reveal)
         if queryset.filter(condition).exists():
             skipped = f" (not {' or '.join(tried)})" if tried else ""
             return Matched(condition, True, [f"{qualifier.name} is “{word}”{skipped}"])

@@ -32,6 +32,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
         from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
+        from console.pages.follow import FollowPage
         from console.pages.gates import GatePage, GatesPage
         from console.pages.latency import LatencyExport, LatencyPage
         from console.pages.latency_compare import LatencyComparePage, LatencyRunsPage
@@ -39,6 +40,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.mode import ModePage
         from console.pages.overview import OverviewFigures
         from console.pages.rbac import RbacExport, RbacPage, RbacProgress
+        from console.pages.pipeline import PipelineFiguresPart, PipelinePage
+        from console.pages.rbac import RbacPage
         from console.pages.receipts import ReceiptProof, ReceiptsPage
         from console.pages.second_factor import SecondFactorPage
         from console.pages.sessions import MySessionsPage, SignInsPage
@@ -55,6 +58,13 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("my-sessions/", self.admin_view(MySessionsPage.as_view(site=self)), name="my_sessions"),
             path("second-factor/", self.admin_view(SecondFactorPage.as_view(site=self)), name="second_factor"),
             path("sign-ins/", self.admin_view(SignInsPage.as_view(site=self)), name="sign_ins"),
+            path("follow/", self.admin_view(FollowPage.as_view(site=self)), name="follow"),
+            path("pipeline/", self.admin_view(PipelinePage.as_view(site=self)), name="pipeline"),
+            path(
+                "pipeline/figures/",
+                self.admin_view(PipelineFiguresPart.as_view(site=self)),
+                name="pipeline_figures",
+            ),
             path("status/", self.admin_view(StatusPage.as_view(site=self)), name="status"),
             path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
             path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),

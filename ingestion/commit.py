@@ -58,6 +58,12 @@ DEATHS_LIMIT_COUNT = 10  # dead letters by the database's word in one batch
 RACES_LIMIT_COUNT = 5  # tries of a batch whose identities others keep storing at the same moment
 
 
+class LanePaused(AutocomError):
+    """A person paused the lane: its entries wait, and nothing was settled."""
+
+    code: ClassVar[str] = "lane_paused"
+
+
 class StaleFence(AutocomError):
     """A newer lease has committed on this lane: this drainer was paused and must stop."""
 
@@ -132,8 +138,8 @@ class _Sorted:
 def settle(entries: Sequence[LaneEntry], *, context: BatchContext) -> Settled:
     """Settles all entries, in order, in one transaction. What the database refuses for its data becomes a dead letter.
 
-    Raises StaleFence, or django.db.Error when the database is in trouble or its refusals look like a fault of ours;
-    then nothing is settled.
+    Raises StaleFence, LanePaused, or django.db.Error when the database is in trouble or its refusals look like a fault
+    of ours; then nothing is settled.
     """
     verdicts: dict[int, Death] = {}
     while True:
@@ -460,7 +466,7 @@ def _leaf_hashes(sorted_: _Sorted) -> list[bytes]:
 
 
 def _move_cursor(entries: Sequence[LaneEntry], *, claim: Claim) -> int | None:
-    """The cursor as it was; moved to the last entry. Locks the lane's row. Raises StaleFence.
+    """The cursor as it was; moved to the last entry. Locks the lane's row. Raises StaleFence and LanePaused.
 
     None, and nothing moved, for entries read before Redis lost its data: they are the last copies, so they are kept,
     and the cursor stays that of the newer epoch.
@@ -471,6 +477,8 @@ def _move_cursor(entries: Sequence[LaneEntry], *, claim: Claim) -> int | None:
     row, _ = Lane.objects.select_for_update().get_or_create(number=claim.lane)
     if row.epoch == claim.epoch and claim.fence < row.fence:
         raise StaleFence(f"lane {claim.lane}: fence {claim.fence}, but {row.fence} has committed")
+    if row.paused_at is not None:
+        raise LanePaused(f"lane {claim.lane} is paused since {row.paused_at:%Y-%m-%d %H:%M:%S} UTC")
     if claim.epoch < row.epoch:
         return None
     incident = partial(LaneIncident.objects.create, lane=claim.lane, epoch=claim.epoch)

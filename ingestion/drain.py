@@ -25,7 +25,7 @@ from ingestion.back_off import BackOff
 from ingestion.buffer.append import LaneEntry
 from ingestion.buffer.keys import DRAIN_QUEUE
 from ingestion.buffer.store import Claim, LaneBuffer
-from ingestion.commit import BatchContext, Settled, StaleFence, settle
+from ingestion.commit import BatchContext, LanePaused, Settled, StaleFence, settle
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.models import Lane
 from ingestion.riding import Riding, read_riding
@@ -81,6 +81,9 @@ class Drainer:
         try:
             claim = self._above_known_fence(claim)
             self._work(claim, report, job_id=job_id)
+        except LanePaused:
+            report.outcome = "paused"
+            self.buffer.park(claim)
         except StaleFence as error:
             report.outcome = "stale_fence"
             log.warning("drain_refused", extra={"lane": lane, "error": str(error)})
@@ -89,8 +92,13 @@ class Drainer:
         return report
 
     def _above_known_fence(self, claim: Claim) -> Claim:
-        """After a Redis failover its fence may be behind PostgreSQL's: raise it, or every drain would be refused."""
+        """After a Redis failover its fence may be behind PostgreSQL's: raise it, or every drain would be refused.
+
+        Raises LanePaused.
+        """
         row = Lane.objects.filter(number=claim.lane).first()
+        if row is not None and row.paused_at is not None:  # before anything is read: the commit would refuse it anyway
+            raise LanePaused(f"lane {claim.lane} is paused")
         if row is None or row.epoch != claim.epoch or row.fence < claim.fence:
             return claim
         return self.buffer.claim(claim.lane, token=claim.token, fence_floor=row.fence) or claim

@@ -19,6 +19,7 @@ from ingestion.drain import Drainer
 from ingestion.latency import RECORDER
 from ingestion.latency_store import add_aged
 from ingestion.pacing import Outcome, Pace
+from ingestion.pauses import note_pauses
 from ingestion.redrive.send import send_stranded
 from ingestion.retention.bounds import bounds_now
 from ingestion.retention.policy import RetentionPolicy
@@ -47,12 +48,16 @@ def drain(lane: int) -> dict[str, Any]:
 
 
 def sweep() -> int:
-    """Rings for every lane that has entries and nobody at work; sends again the retries that got lost on the way."""
+    """Rings for every lane that has entries and nobody at work; sends again the retries that got lost on the way.
+
+    Notes in Redis which lanes are paused, as that is said in PostgreSQL alone.
+    """
     rung_count = sweep_lanes(lane_buffer(), lane_count=settings.AUTOCOM.lanes)
     close_old_connections()
-    try:
+    try:  # lanes must be rung while PostgreSQL is away
+        note_pauses(lane_buffer(), lane_count=settings.AUTOCOM.lanes)
         send_stranded(buffer=lane_buffer())
-    except Error as error:  # lanes must be rung while PostgreSQL is away
+    except Error as error:
         log.warning("stranded_retries_not_known", extra={"error": str(error)})
     return rung_count
 

@@ -33,6 +33,7 @@ type MetricName = Literal[
     "autocom_lane_bound_entries",
     "autocom_lane_bound_bytes",
     "autocom_lane_attempts",
+    "autocom_lane_paused",
     "autocom_backlog_entries",
     "autocom_backlog_age_seconds",
     "autocom_lanes_resting",
@@ -162,8 +163,10 @@ def lane_gauges() -> Iterator[GaugeMetricFamily]:
     attempts = GaugeMetricFamily(
         _name("autocom_lane_attempts"), "Failed attempts of the lane since its last commit", labels=["lane"]
     )
+    paused = GaugeMetricFamily(_name("autocom_lane_paused"), "1 while a person keeps the lane paused", labels=["lane"])
     states = lane_states()
     for state in states:
+        paused.add_metric([str(state.lane)], state.paused_since is not None)
         depth.add_metric([str(state.lane)], state.depth_count)
         size.add_metric([str(state.lane)], state.size_bytes)
         age.add_metric([str(state.lane)], (state.oldest_age_ms or 0) / 1_000)
@@ -172,18 +175,18 @@ def lane_gauges() -> Iterator[GaugeMetricFamily]:
     bound.add_metric([], settings.AUTOCOM.lane_bound_count)
     bound_bytes = GaugeMetricFamily(_name("autocom_lane_bound_bytes"), "Memory at which a lane answers 503")
     bound_bytes.add_metric([], settings.AUTOCOM.lane_bound_bytes)
-    yield from (depth, age, size, bound, bound_bytes, attempts, *_backlog_gauges(states))
+    yield from (depth, age, size, bound, bound_bytes, attempts, paused, *_backlog_gauges(states))
 
 
 def _backlog_gauges(states: Sequence[LaneState]) -> Iterator[GaugeMetricFamily]:
-    """What more workers could help with: a lane that rests waits for the database, not for a worker."""
-    awake = [state for state in states if not state.is_resting]
+    """What more workers could help with: a lane that rests waits for the database, a paused one for a person."""
+    awake = [state for state in states if not state.is_resting and state.paused_since is None]
     entries = GaugeMetricFamily(_name("autocom_backlog_entries"), "Entries that wait for a worker")
     entries.add_metric([], sum(state.depth_count for state in awake))
     age = GaugeMetricFamily(_name("autocom_backlog_age_seconds"), "Age of the oldest entry that waits for a worker")
     age.add_metric([], max((state.oldest_age_ms or 0 for state in awake), default=0) / 1_000)
     resting = GaugeMetricFamily(_name("autocom_lanes_resting"), "Lanes that rest because the database refused")
-    resting.add_metric([], len(states) - len(awake))
+    resting.add_metric([], sum(state.is_resting for state in states))
     yield from (entries, age, resting)
 
 

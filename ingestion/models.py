@@ -97,9 +97,15 @@ class Lane(models.Model):
     cursor = models.BigIntegerField(default=0, help_text="Sequence of the last entry that is settled")
     fence = models.BigIntegerField(default=0, help_text="The newest lease that committed; an older one is refused")
     updated_at = models.DateTimeField(auto_now=True)
+    paused_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since then nothing of the lane is committed: a person paused it"
+    )
+    pause_reason = models.TextField(default="", db_default="", editable=False)
+    paused_by = models.CharField(max_length=160, default="", db_default="", editable=False)
 
     class Meta:
         ordering = ["number"]
+        permissions = [("operate_lane", "Can pause, resume and wake lanes")]
 
     def __str__(self) -> str:
         return f"lane {self.number}"
@@ -232,6 +238,7 @@ class Event(EventFields):
             models.Index(fields=["ordering_key", "id"], name="event_ordering_key"),
             models.Index(fields=["lane", "epoch", "sequence"], name="event_lane_sequence"),
         ]
+        permissions = [("reveal_personal", "Can see personal data of one event, with a reason")]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.message_id}"

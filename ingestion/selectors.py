@@ -5,6 +5,7 @@ A source that cannot be asked raises; nothing here says zero for unknown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from rq import Worker
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.autoscale.standing import Standing, standing_of
-from ingestion.buffer.keys import DRAIN_QUEUE
+from ingestion.buffer.keys import BUILD_FIELD, DRAIN_QUEUE, OPS_QUEUE
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
 from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
 from ingestion.latency_store import counts_by_edge, merge_encoded
@@ -24,6 +25,7 @@ from ingestion.models import HOUR, AckOutcome, Event, LatencyFlush, Provider, Pr
 from ingestion.providers.sns_envelope import MessageType
 
 SAMPLES_PER_TAIL = 10  # a percentile needs this many samples beyond it to mean anything
+_LANE_OF_JOB = re.compile(r"[a-z]+-(\d+)-")  # drain-3-…, sweep-3-…, wake-3-…
 UNATTENDED_AFTER_MS = 15_000
 STUCK_STATES = frozenset({"full", "unattended", "backing_off"})  # of a lane: a person should look
 WORKER_SILENT_AT_MOST = timedelta(
@@ -52,12 +54,15 @@ class LaneState:
     depth_count: int
     oldest_age_ms: float | None
     holder: str
-    state: str  # idle, draining, waiting, backing_off, full, unattended
+    state: str  # idle, draining, waiting, backing_off, full, unattended, paused
     size_bytes: int = 0
     attempt_count: int = 0  # failed attempts since the last commit; with one or more the next four are known
     resting_since: datetime | None = None
     next_attempt_at: datetime | None = None  # the sweeper or an append rings up to two seconds later
     last_error: str = ""
+    paused_since: datetime | None = None  # a full lane may be paused too
+    appended_count: int = 0  # ever, in this epoch
+    lease_left_ms: int = 0  # of its holder
 
     @property
     def is_resting(self) -> bool:
@@ -71,6 +76,16 @@ class WorkerState:
     queue: str
     state: str
     last_heartbeat: datetime | None
+    build: str = ""  # of the code that it runs (`autocom.build`); empty where it did not say
+    lane: int | None = None  # that it drains now
+    done_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    name: str
+    waiting_count: int
+    failed_count: int
 
 
 def stage_latencies(*, since: datetime, until: datetime, provider: str | None = None) -> list[StageLatency]:
@@ -141,6 +156,8 @@ def _lane_state(peek: LanePeek) -> LaneState:
         age_ms = max(SYSTEM_CLOCK.now_us() - peek.oldest_accepted_us, 0) / 1_000
     if is_full(peek):
         state = "full"
+    elif peek.paused_us is not None:
+        state = "paused"
     elif peek.attempt:
         state = "backing_off"
     elif peek.holder:
@@ -162,6 +179,9 @@ def _lane_state(peek: LanePeek) -> LaneState:
         resting_since=_moment(peek.resting_since_us),
         next_attempt_at=_moment(peek.retry_at_us),
         last_error=peek.error_line,
+        paused_since=_moment(peek.paused_us),
+        appended_count=peek.sequence,
+        lease_left_ms=peek.lease_ms,
     )
 
 
@@ -192,11 +212,34 @@ def workers() -> Sequence[WorkerState]:
                 queue=",".join(worker.queue_names()),
                 state=str(worker.get_state()),
                 last_heartbeat=worker.last_heartbeat,
+                build=_build_of(worker),
+                lane=_lane_of(worker),
+                done_count=worker.successful_job_count,
             )
             for worker in found
         ]
     except redis.RedisError as error:
         raise BufferUnavailable(str(error)) from error
+
+
+def _build_of(worker: Worker) -> str:
+    found = worker.connection.hget(worker.key, BUILD_FIELD)
+    return found.decode() if isinstance(found, bytes) else ""
+
+
+def _lane_of(worker: Worker) -> int | None:
+    """Of the drain job that it runs, whose id names the lane."""
+    found = _LANE_OF_JOB.match(worker.get_current_job_id() or "")
+    return int(found[1]) if found else None
+
+
+def queues() -> Sequence[QueueState]:
+    """Raises BufferUnavailable."""
+    buffer = lane_buffer()
+    return [
+        QueueState(name, buffer.waiting_jobs_count(name), buffer.failed_jobs_count(name))
+        for name in (DRAIN_QUEUE, OPS_QUEUE)
+    ]
 
 
 def drain_workers_alive_count() -> int:

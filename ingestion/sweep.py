@@ -9,11 +9,12 @@ log = logging.getLogger(__name__)
 
 
 def sweep_lanes(buffer: LaneBuffer, *, lane_count: int) -> int:
-    """How many lanes were rung. Raises BufferUnavailable."""
+    """How many lanes were rung; those that are paused are left alone. Raises BufferUnavailable."""
     rung = [
         lane
         for lane in range(lane_count)
-        if buffer.ring_if_unattended(lane, job_id=f"sweep-{lane}-{secrets.token_hex(8)}".encode())
+        if not buffer.is_noted_paused(lane)
+        and buffer.ring_if_unattended(lane, job_id=f"sweep-{lane}-{secrets.token_hex(8)}".encode())
     ]
     if rung:
         log.info("lanes_rung", extra={"lanes": rung})

@@ -23,6 +23,7 @@ from ingestion.models import (
     SetAsideState,
     SuppressedDuplicate,
 )
+from ingestion.personal import marked_by
 from ingestion.riding import Riding
 
 type Time = tuple[str, datetime, str]  # name, when, what
@@ -55,7 +56,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTrace:
-    """One event: what became of it, and how it came there. Texts are empty and places None where nothing is known."""
+    """One event: what became of it, and how it came there. Texts are empty and places None where nothing is known.
+
+    What names a recipient is masked: whoever asks is told no personal data.
+    """
 
     event_id: UUID
     fate: Fate
@@ -123,7 +127,8 @@ def of_aged(row: AgedEvent) -> EventTrace:
 
 
 def of_dead_letter(row: DeadLetter) -> EventTrace:
-    what = f"dead letter ({row.state}): {row.error_class}: {row.error}"
+    error = marked_by(row.recipe).error(row.error)
+    what = f"dead letter ({row.state}): {row.error_class}: {error}"
     return _aside(row, batch=row.batch, fate=Fate.DEAD_LETTER, what=what)
 
 
@@ -175,7 +180,7 @@ def of_entry(entry: LaneEntry, riding: Riding, *, peek: LanePeek) -> EventTrace:
         provider=riding.provider,
         message_id=riding.message_id,
         event_type=riding.event_type,
-        ordering_key=riding.ordering_key,
+        ordering_key=marked_by(riding.recipe).ordering_key(riding.ordering_key),
         original_event_id=original,
         lane=riding.lane,
         epoch=riding.epoch,
@@ -226,7 +231,7 @@ def _committed(row: EventFields, *, event_id: UUID, batch: Batch, fate: Fate, wh
         provider=row.provider,
         message_id=row.message_id,
         event_type=row.event_type,
-        ordering_key=row.ordering_key,
+        ordering_key=marked_by(row.recipe).ordering_key(row.ordering_key),
         lane=row.lane,
         epoch=row.epoch,
         sequence=row.sequence,

@@ -19,6 +19,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
+from autocom.build import build
 from ingestion import jobs
 from ingestion.buffer import keys
 from ingestion.drain import STOP
@@ -50,6 +51,11 @@ class DrainWorker(SimpleWorker):
     max_connection_wait_time = 2.0  # back within seconds when Redis is, where RQ would sleep for up to a minute
     log_result_lifespan = False
     log_job_description = False
+
+    @override
+    def register_birth(self) -> None:
+        super().register_birth()  # type: ignore[no-untyped-call]
+        self.connection.hset(self.key, keys.BUILD_FIELD, build())  # after a release: who runs the old code still?
 
     @override
     def request_stop(self, signum: int, frame: Any) -> None:

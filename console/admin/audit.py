@@ -85,7 +85,7 @@ class AuditEntryAdmin(KeysetAdmin):
         return [path("verify/", verify, name="evidence_auditentry_verify"), *super().get_urls()]
 
     @override
-    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
+    def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
         found, told = Q(), []
         for word in words_of(term):
             name, _, value = word.partition(":")

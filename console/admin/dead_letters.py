@@ -16,12 +16,12 @@ from autocom.kernel.ids import request_id_of
 from console.admin.events import SEARCH_HELP, time_of
 from console.admin.filters import AgeFilter, FingerprintFilter, ProviderFilter, StateFilter
 from console.admin.set_aside import SetAsideAdmin
-from console.lineage import lineage_of, lineage_table
-from console.originals import no_longer_kept
+from console.lineage import lineage_chart, lineage_of
+from console.personal import Masked
 from console.search import QUALIFIERS, Matched, Qualifier, matched_events
 from console.set_aside.groups import groups_page
-from console.shown import digest, folded, folded_bytes, headers_table, moment, mono, short_id, whole_id
-from ingestion.models import DeadLetter, Delivery
+from console.shown import digest, moment, mono, short_id, whole_id
+from ingestion.models import DeadLetter
 from ingestion.redrive.place import SetAside
 
 # this table has no index on ordering keys
@@ -63,7 +63,7 @@ class DeadLetterAdmin(SetAsideAdmin):
                     "event_type",
                     "message_id",
                     "provider",
-                    "ordering_key",
+                    "whole_key",
                     "kind",
                 )
             },
@@ -72,7 +72,7 @@ class DeadLetterAdmin(SetAsideAdmin):
         ("Attempts", {"fields": ("attempts", "discarded")}),
         ("Lineage", {"fields": ("lineage",)}),
         ("Receipt", {"fields": ("place", "body_digest", "content_digest", "batch_link")}),
-        ("Content", {"fields": ("bytes_text", "delivery_headers")}),
+        ("Content", {"fields": ("bytes_text", "delivery_headers", "marked")}),
     )
 
     @override
@@ -95,8 +95,8 @@ class DeadLetterAdmin(SetAsideAdmin):
         return DeadLetter.objects.all()
 
     @override
-    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
-        return matched_events(term, queryset, qualifiers=LETTER_QUALIFIERS)
+    def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
+        return matched_events(term, queryset, qualifiers=LETTER_QUALIFIERS, may_reveal=may_reveal)
 
     @override
     def told_key(self, key: object) -> str:
@@ -120,7 +120,7 @@ class DeadLetterAdmin(SetAsideAdmin):
 
     @admin.display(description="Error")
     def error_text(self, letter: DeadLetter) -> SafeString:
-        return folded(letter.error[:160] or "no message", letter.error)
+        return Masked.of(letter).folded_error(letter.error)
 
     @admin.display(description="Fingerprint")
     def fingerprint_link(self, letter: DeadLetter) -> SafeString:
@@ -131,7 +131,7 @@ class DeadLetterAdmin(SetAsideAdmin):
 
     @admin.display(description="Received to set aside")
     def lineage(self, letter: DeadLetter) -> SafeString:
-        return lineage_table(lineage_of(letter, batch=letter.batch))
+        return lineage_chart(lineage_of(letter, batch=letter.batch))
 
     @admin.display(description="Lane")
     def place(self, letter: DeadLetter) -> SafeString:
@@ -149,12 +149,3 @@ class DeadLetterAdmin(SetAsideAdmin):
     def batch_link(self, letter: DeadLetter) -> SafeString:
         link = reverse("admin:ingestion_batch_change", args=[letter.batch_id])
         return format_html('<a class="console-link" href="{}">batch {}</a>', link, letter.batch_id)
-
-    @admin.display(description="Bytes as received")
-    def bytes_text(self, letter: DeadLetter) -> SafeString:
-        return folded_bytes(letter.payload_bytes)
-
-    @admin.display(description="Signed headers")
-    def delivery_headers(self, letter: DeadLetter) -> SafeString | str:
-        delivery = Delivery.objects.only("headers").filter(pk=request_id_of(letter.pk)).first()
-        return no_longer_kept(letter.pk) if delivery is None else headers_table(delivery.headers)

@@ -53,8 +53,8 @@ class SuppressedDuplicateAdmin(KeysetAdmin):
         return SuppressedDuplicate.objects.all()
 
     @override
-    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
-        return matched_events(term, queryset, qualifiers=DUPLICATE_QUALIFIERS)
+    def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
+        return matched_events(term, queryset, qualifiers=DUPLICATE_QUALIFIERS, may_reveal=may_reveal)
 
     @override
     def told_key(self, key: object) -> str:

@@ -1,7 +1,8 @@
 """Events: newest first, found by exact ids, types and keys; the detail shows the way from receipt to commit."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast, override
+from typing import Any, ClassVar, override
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -16,7 +17,8 @@ from autocom.kernel.clock import datetime_of
 from autocom.kernel.ids import request_id_of
 from console.admin.filters import ProviderFilter
 from console.admin.read_only import KeysetAdmin
-from console.lineage import lineage_of, lineage_table
+from console.admin.revealing import Revealing
+from console.lineage import lineage_chart, lineage_of
 from console.originals import (
     aged_out,
     aged_sentence,
@@ -25,9 +27,10 @@ from console.originals import (
     no_longer_kept,
     quarantined_links,
 )
+from console.personal import Masked, listed_key, masked_note
 from console.receipts import receipt_of, sealed_sentence
 from console.search import Matched, matched_events
-from console.shown import between, digest, folded_json, headers_table, moment, mono, short_id, whole_id
+from console.shown import between, digest, moment, mono, short_id, whole_id
 from ingestion.aged import aged_event
 from ingestion.models import Delivery, Event
 
@@ -35,12 +38,12 @@ SEARCH_HELP = "id, message id, ordering key, type:…, key:…"
 
 
 @admin.register(Event)
-class EventAdmin(KeysetAdmin):
+class EventAdmin(Revealing, KeysetAdmin):
     """Read-only. Payloads are for the detail page: the list does not read them."""
 
-    list_display = ("short", "event_type", "message_id", "provider", "ordering_key", "place", "to_commit", "received")
+    list_display = ("short", "event_type", "message_id", "provider", "key", "place", "to_commit", "received")
     list_columns: ClassVar[Sequence[str]] = (
-        *("id", "event_type", "message_id", "provider", "ordering_key", "lane", "sequence", "received_at"),
+        *("id", "event_type", "message_id", "provider", "ordering_key", "recipe", "lane", "sequence", "received_at"),
         "batch__committed_at",
     )
     list_filter = (ProviderFilter,)
@@ -58,7 +61,7 @@ class EventAdmin(KeysetAdmin):
                     "event_type",
                     "message_id",
                     "provider",
-                    "ordering_key",
+                    "whole_key",
                     "kind",
                     "occurred",
                 )
@@ -75,7 +78,7 @@ class EventAdmin(KeysetAdmin):
             },
         ),
         ("Came again", {"fields": ("duplicates", "quarantined", "stood_aside")}),
-        ("Content", {"fields": ("payload_text", "delivery_headers")}),
+        ("Content", {"fields": ("payload_text", "delivery_headers", "marked")}),
     )
 
     @override
@@ -87,8 +90,8 @@ class EventAdmin(KeysetAdmin):
         return Event.objects.select_related("batch")
 
     @override
-    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
-        return matched_events(term, queryset)
+    def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
+        return matched_events(term, queryset, may_reveal=may_reveal)
 
     @override
     def told_key(self, key: object) -> str:
@@ -98,10 +101,11 @@ class EventAdmin(KeysetAdmin):
     def _get_obj_does_not_exist_redirect(
         self, request: HttpRequest, opts: "Options[Any]", object_id: str
     ) -> HttpResponseRedirect:
-        """Django's way of saying that there is none; of one that aged out there is more to say."""
+        """One that aged out is named; any other id may wait on a lane, or stand aside: the page that looks tells."""
         aged = aged_event(object_id)
         if aged is None:
-            return cast("HttpResponseRedirect", super()._get_obj_does_not_exist_redirect(request, opts, object_id))
+            self.message_user(request, f"No event with the id {object_id[:64]} is stored.", messages.WARNING)
+            return HttpResponseRedirect(f"{reverse('admin:follow')}?{urlencode({'id': object_id[:64]})}")
         self.message_user(request, format_html("Event {}: {}.", aged.pk, aged_sentence(aged)), messages.WARNING)
         return HttpResponseRedirect(reverse("admin:ingestion_event_changelist"))
 
@@ -125,6 +129,14 @@ class EventAdmin(KeysetAdmin):
     def occurred(self, event: Event) -> SafeString | str:
         return "not said by the provider" if event.occurred_at is None else moment(event.occurred_at)
 
+    @admin.display(description="Ordering key")
+    def key(self, event: Event) -> str:
+        return listed_key(event)
+
+    @admin.display(description="Ordering key")
+    def whole_key(self, event: Event) -> str:
+        return Masked.of(event).ordering_key
+
     @admin.display(description="Event id")
     def event_id(self, event: Event) -> SafeString:
         return whole_id(event.pk)
@@ -139,7 +151,7 @@ class EventAdmin(KeysetAdmin):
 
     @admin.display(description="Received to committed")
     def lineage(self, event: Event) -> SafeString:
-        return lineage_table(lineage_of(event, batch=event.batch))
+        return lineage_chart(lineage_of(event, batch=event.batch))
 
     @admin.display(description="Body SHA-256")
     def body_digest(self, event: Event) -> SafeString | str:
@@ -181,12 +193,16 @@ class EventAdmin(KeysetAdmin):
     @admin.display(description="Payload")
     def payload_text(self, event: Event) -> SafeString | str:
         aged_at = event.batch.bodies_aged_at
-        return folded_json(event.payload) if aged_at is None else aged_out("payload", aged_at)
+        return Masked.of(event).payload() if aged_at is None else aged_out("payload", aged_at)
 
     @admin.display(description="Signed headers")
     def delivery_headers(self, event: Event) -> SafeString | str:
         delivery = Delivery.objects.only("headers").filter(pk=request_id_of(event.pk)).first()
-        return no_longer_kept(event.pk) if delivery is None else headers_table(delivery.headers)
+        return no_longer_kept(event.pk) if delivery is None else Masked.of(event).headers(delivery.headers)
+
+    @admin.display(description="Masked")
+    def marked(self, event: Event) -> SafeString | str:
+        return masked_note(Masked.of(event))
 
 
 def time_of(key: UUID) -> str:

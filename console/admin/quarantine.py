@@ -16,12 +16,13 @@ from console.admin.duplicates import ORIGINAL
 from console.admin.events import time_of
 from console.admin.filters import AgeFilter, ProviderFilter, StateFilter
 from console.admin.set_aside import SetAsideAdmin
-from console.differences import PATHS_LIMIT_COUNT, differing_paths, readable
-from console.lineage import lineage_of, lineage_table
+from console.differences import PATHS_LIMIT_COUNT, readable
+from console.lineage import lineage_chart, lineage_of
 from console.originals import no_longer_kept, original_link, original_of
+from console.personal import Masked, differing
 from console.search import QUALIFIERS, Matched, Qualifier, matched_events
-from console.shown import digest, folded_bytes, folded_json, headers_table, moment, mono, short_id, whole_id
-from ingestion.models import Delivery, Event, QuarantinedEvent
+from console.shown import digest, moment, mono, short_id, whole_id
+from ingestion.models import Event, QuarantinedEvent
 from ingestion.redrive.place import SetAside
 
 QUARANTINE_QUALIFIERS = {
@@ -65,7 +66,7 @@ class QuarantinedEventAdmin(SetAsideAdmin):
                     "event_type",
                     "message_id",
                     "provider",
-                    "ordering_key",
+                    "whole_key",
                 )
             },
         ),
@@ -73,7 +74,7 @@ class QuarantinedEventAdmin(SetAsideAdmin):
         ("Attempts", {"fields": ("attempts", "discarded")}),
         ("Lineage", {"fields": ("lineage",)}),
         ("Receipt", {"fields": ("place", "identity_digest", "recipe", "body_digest", "batch_link")}),
-        ("Content", {"fields": ("bytes_text", "delivery_headers")}),
+        ("Content", {"fields": ("bytes_text", "delivery_headers", "marked")}),
     )
 
     @override
@@ -85,8 +86,8 @@ class QuarantinedEventAdmin(SetAsideAdmin):
         return QuarantinedEvent.objects.all()
 
     @override
-    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:
-        return matched_events(term, queryset, qualifiers=QUARANTINE_QUALIFIERS)
+    def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
+        return matched_events(term, queryset, qualifiers=QUARANTINE_QUALIFIERS, may_reveal=may_reveal)
 
     @override
     def told_key(self, key: object) -> str:
@@ -131,7 +132,7 @@ class QuarantinedEventAdmin(SetAsideAdmin):
             there = _content(quarantined)
         except ValueError as error:
             return f"not compared: {error}"
-        paths = differing_paths(there, here)
+        paths = differing(there, here, recipe=quarantined.recipe)
         told = f" and more: the first {PATHS_LIMIT_COUNT} are shown" if len(paths) == PATHS_LIMIT_COUNT else ""
         shown = format_html_join(", ", "{}", ((mono(path),) for path in paths))
         return format_html("{}{}", shown, told) if paths else "nothing that is stored of the original's content"
@@ -148,12 +149,12 @@ class QuarantinedEventAdmin(SetAsideAdmin):
             stored,
             moment(quarantined.received_at),
             digest(quarantined.content_sha256),
-            _folded(bytes(quarantined.payload_bytes)),
+            Masked.of(quarantined).payload(sort_keys=True),
         )
 
     @admin.display(description="Received to set aside")
     def lineage(self, quarantined: QuarantinedEvent) -> SafeString:
-        return lineage_table(lineage_of(quarantined, batch=quarantined.batch))
+        return lineage_chart(lineage_of(quarantined, batch=quarantined.batch))
 
     @admin.display(description="Lane")
     def place(self, quarantined: QuarantinedEvent) -> SafeString:
@@ -172,15 +173,6 @@ class QuarantinedEventAdmin(SetAsideAdmin):
         link = reverse("admin:ingestion_batch_change", args=[quarantined.batch_id])
         return format_html('<a class="console-link" href="{}">batch {}</a>', link, quarantined.batch_id)
 
-    @admin.display(description="Bytes as received")
-    def bytes_text(self, quarantined: QuarantinedEvent) -> SafeString:
-        return folded_bytes(quarantined.payload_bytes)
-
-    @admin.display(description="Signed headers")
-    def delivery_headers(self, quarantined: QuarantinedEvent) -> SafeString | str:
-        delivery = Delivery.objects.only("headers").filter(pk=request_id_of(quarantined.pk)).first()
-        return no_longer_kept(quarantined.pk) if delivery is None else headers_table(delivery.headers)
-
 
 def _content(quarantined: QuarantinedEvent) -> object:
     """What the original says. Raises ValueError where that cannot be read."""
@@ -195,12 +187,4 @@ def _content(quarantined: QuarantinedEvent) -> object:
 def _shown(row: Any) -> SafeString | str:
     if isinstance(row, Event) and row.payload is None:
         return no_longer_kept(row.pk)
-    return folded_json(row.payload, sort_keys=True) if isinstance(row, Event) else _folded(bytes(row.payload_bytes))
-
-
-def _folded(raw: bytes) -> SafeString:
-    """As JSON in the same order as the other one, where it is JSON."""
-    try:
-        return folded_json(readable(raw), sort_keys=True)
-    except ValueError:
-        return folded_bytes(raw)
+    return Masked.of(row).payload(sort_keys=True)

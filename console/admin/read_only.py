@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from console.access import Permission
 from console.keyset import AFTER, BEFORE, SCAN_LIMIT_COUNT, Cursor, CursorInvalid, KeysetPage, keyset_page
 from console.search import Matched
 
@@ -56,7 +57,9 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         except CursorInvalid as error:
             raise IncorrectLookupParameters(str(error)) from error
         queryset: QuerySet[Model] = super().get_queryset(request, exclude_parameters)
-        self.matched = self.model_admin.matched(self.query, queryset)
+        self.matched = self.model_admin.matched(
+            self.query, queryset, may_reveal=request.user.has_perm(Permission.PERSONAL_REVEAL)
+        )
         if self.matched.condition is not None:
             queryset = queryset.filter(self.matched.condition)
         columns: Sequence[str] = self.model_admin.list_columns
@@ -117,8 +120,8 @@ class KeysetAdmin(ReadOnlyAdmin):
     empty_sentence: ClassVar[str] = "Nothing yet."
     scan_limit_count: ClassVar[int] = SCAN_LIMIT_COUNT
 
-    def matched(self, term: str, queryset: QuerySet[Any]) -> Matched:  # noqa: ARG002  (for those who search)
-        """What the search term means for this model. Without a search of its own: nothing."""
+    def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:  # noqa: ARG002  (for those who search)
+        """What the search term means for this model and this reader. Without a search of its own: nothing."""
         return Matched()
 
     def told_key(self, key: object) -> str:

@@ -12,7 +12,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from autocom.kernel.ids import request_id_of
 from console.admin.read_only import KeysetAdmin
+from console.admin.revealing import Revealing
+from console.originals import no_longer_kept
+from console.personal import Masked, masked_note
 from console.roles import PERMISSIONS_BY_ROLE
 from console.set_aside.attempts import attempts_table
 from console.set_aside.chosen import PICK
@@ -22,7 +26,7 @@ from console.set_aside.outcome import became, outcome_page, stored_link
 from console.set_aside.plan import retry_plan
 from console.set_aside.verbs import VERBS, Verb
 from console.shown import ID_TAIL_COUNT, moment
-from ingestion.models import SetAsideState
+from ingestion.models import Delivery, SetAsideState
 from ingestion.redrive.place import SetAside
 from ingestion.redrive.selectors import attempts_of
 
@@ -34,7 +38,7 @@ STATE_COLOURS = {
 }
 
 
-class SetAsideAdmin(KeysetAdmin):
+class SetAsideAdmin(Revealing, KeysetAdmin):
     """The rows stay read-only: every change is an act with a preview, and an entry in the audit log."""
 
     set_aside: ClassVar[SetAside]
@@ -118,3 +122,20 @@ class SetAsideAdmin(KeysetAdmin):
         if letter.state != SetAsideState.DISCARDED:
             return "no"
         return format_html("{} {}", moment(letter.state_at), letter.discard_reason)
+
+    @admin.display(description="Ordering key")
+    def whole_key(self, letter: Letter) -> str:
+        return Masked.of(letter).ordering_key
+
+    @admin.display(description="Bytes as received")
+    def bytes_text(self, letter: Letter) -> SafeString | str:
+        return Masked.of(letter).payload()
+
+    @admin.display(description="Signed headers")
+    def delivery_headers(self, letter: Letter) -> SafeString | str:
+        delivery = Delivery.objects.only("headers").filter(pk=request_id_of(letter.pk)).first()
+        return no_longer_kept(letter.pk) if delivery is None else Masked.of(letter).headers(delivery.headers)
+
+    @admin.display(description="Masked")
+    def marked(self, letter: Letter) -> SafeString | str:
+        return masked_note(Masked.of(letter))

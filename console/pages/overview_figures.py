@@ -62,6 +62,7 @@ class LaneRow:
     holder: str
     is_stuck: bool
     rest: LaneRest | None = None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,8 @@ def _backlog_card(lanes: Reading[Sequence[LaneState]], *, link: str) -> Card:
     waiting = sum(1 for lane in lanes.value if lane.depth_count)
     where = f"{waiting} lane{'s' if waiting != 1 else ''}"
     detail = f"oldest {age(timedelta(milliseconds=max(ages)))}, in {where}" if ages else "no event waits"
+    if paused := [str(lane.lane) for lane in lanes.value if lane.paused_since is not None]:
+        detail += f"; paused: lane {', '.join(paused)}"
     stuck = any(lane.state in STUCK_STATES for lane in lanes.value)
     return Card("backlog", "Backlog", "inventory_2", f"{depth_count:,}", detail, is_bad=stuck, link=link)
 
@@ -360,6 +363,7 @@ def _lane_row(lane: LaneState, *, now: datetime) -> LaneRow:
         lane.holder or "nobody",
         lane.state in STUCK_STATES,
         rest_of(lane, now=now),
+        lane.paused_since is not None,
     )
 
 

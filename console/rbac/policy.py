@@ -67,6 +67,9 @@ PAGES: Mapping[str, Row] = {
     "admin/latency/export/": page(P.OVERVIEW_READ),
     "admin/latency/compare/": page(P.OVERVIEW_READ),
     "admin/latency/runs/": page(P.EVIDENCE_READ),
+    "admin/follow/": page(P.EVENT_READ),
+    "admin/pipeline/": page(P.LANE_READ, post=(P.LANE_OPERATE,)),
+    "admin/pipeline/figures/": page(P.LANE_READ),
     "admin/log/": page(P.LOG_READ),
     "admin/gates/": page(P.GATE_READ),
     "admin/gates/<slug:gate>/": page(P.GATE_READ, post=(P.GATE_FREEZE,)),
@@ -105,6 +108,7 @@ MODELS: Mapping[str, Row] = {
     **model_pages("admin/evidence/seal/", P.LOG_READ),
     **model_pages("admin/ingestion/batch/", P.BATCH_READ),
     **model_pages("admin/ingestion/event/", P.EVENT_READ),
+    "admin/ingestion/event/<uuid:pk>/reveal/": only("POST", of=(P.EVENT_READ, P.PERSONAL_REVEAL)),
     **model_pages("admin/ingestion/suppressedduplicate/", P.DUPLICATE_READ),
     **model_pages("admin/ingestion/laneincident/", P.LANE_INCIDENT_READ),
     **model_pages("admin/ingestion/lane/", P.LANE_READ),
@@ -130,6 +134,7 @@ SET_ASIDE: Mapping[str, Row] = {
         f"{prefix}retry/": any_method(read, P.SET_ASIDE_RETRY),
         f"{prefix}discard/": any_method(read, P.SET_ASIDE_DISCARD),
         f"{prefix}outcome/<int:number>/": any_method(read),
+        f"{prefix}<uuid:pk>/reveal/": only("POST", of=(read, P.PERSONAL_REVEAL)),
     }.items()
 }
 MACHINES: Mapping[str, Row] = {

@@ -6,8 +6,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from console.originals import original_link
+from console.personal import Masked
 from console.set_aside.kinds import Letter
-from console.shown import folded, moment
+from console.shown import moment
 from ingestion.models import SetAsideAttempt
 from ingestion.redrive.place import SetAside
 from ingestion.redrive.selectors import attempts_of
@@ -22,7 +23,7 @@ TOLD = {
 
 
 def attempts_table(letter: Letter, *, place: SetAside) -> SafeString | str:
-    rows = list(attempts_of(place, letter.pk))
+    rows, masked = list(attempts_of(place, letter.pk)), Masked.of(letter)
     if not rows:
         return "one, the first: nobody has asked for a retry yet"
     return format_html(
@@ -34,12 +35,12 @@ def attempts_table(letter: Letter, *, place: SetAside) -> SafeString | str:
             "",
             '<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td>'
             '<td class="console-sentence">{}</td></tr>',
-            map(_cells, rows),
+            (_cells(row, masked) for row in rows),
         ),
     )
 
 
-def _cells(attempt: SetAsideAttempt) -> tuple[object, ...]:
+def _cells(attempt: SetAsideAttempt, masked: Masked) -> tuple[object, ...]:
     outcome: object = TOLD[SetAsideAttempt.Outcome(attempt.outcome)]
     if attempt.original_event_id is not None:
         outcome = format_html("{} ({})", outcome, original_link(attempt.original_event_id, text="which"))
@@ -49,7 +50,7 @@ def _cells(attempt: SetAsideAttempt) -> tuple[object, ...]:
         outcome,
         moment(attempt.settled_at) if attempt.settled_at else "not yet",
         "" if attempt.sequence is None else _place(attempt),
-        folded(attempt.error_class or "error", attempt.error) if attempt.error else "",
+        masked.folded_error(attempt.error, summary=attempt.error_class or "error") if attempt.error else "",
     )
 
 

@@ -15,6 +15,7 @@ from console.access import Permission
 from console.actions.set_aside import DISCARDED, RETRIED
 from console.guards import refuse_without
 from console.originals import original_link
+from console.personal import Masked
 from console.set_aside.kinds import Kind, Letter
 from console.set_aside.verbs import DISCARD, RETRY
 from console.shown import ID_TAIL_COUNT, moment
@@ -92,7 +93,7 @@ def became(letter: Letter, last: SetAsideAttempt | None) -> str:
         case _, SetAsideAttempt.Outcome.LANE_FULL:
             return "open again: its lane was full, try later"
         case _, SetAsideAttempt.Outcome.FAILED:
-            return f"open again, it failed once more: {last.error if last else ''}"
+            return f"open again, it failed once more: {Masked.of(letter).error(last.error) if last else ''}"
         case _:
             return "open"
 

@@ -16,7 +16,7 @@ class LaneSeen:
     age_ms: float = 0.0  # of the oldest entry: no event that is committed from now on has waited less than its share
     appended_count: int = 0
     is_held: bool = False  # a worker is at it
-    is_resting: bool = False  # the database refused its last attempt
+    is_resting: bool = False  # the database refused its last attempt, or a person paused it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,5 +20,5 @@ def _lane_seen(peek: LanePeek, *, now_us: int) -> LaneSeen:
         age_ms=max(now_us - accepted_us, 0) / 1_000,
         appended_count=peek.sequence,
         is_held=bool(peek.holder),
-        is_resting=peek.attempt > 0,
+        is_resting=peek.attempt > 0 or peek.paused_us is not None,  # no worker helps either
     )

@@ -15,6 +15,7 @@ SEEN_ORDER = TAG + b"seen-order"  # list, no expiry, bounded: identities whose `
 SEEN_DROPPED = SEEN_ORDER + b"-dropped"  # string, no expiry: how many identities left the list's old end
 DRAIN_QUEUE = "drain"
 OPS_QUEUE = "ops"
+BUILD_FIELD = "autocom_build"  # in the hash of a worker, RQ's own otherwise
 
 
 def lane(number: int) -> bytes:
@@ -29,7 +30,8 @@ def stream(number: int) -> bytes:
 def state(number: int) -> bytes:
     """Hash, no expiry: epoch, sequence, bytes, fence, rate (entries drained a 1,000 s).
 
-    While entries queue up also trimmed_us; while backing off attempt, retry_at_us, resting_since_us, error.
+    While entries queue up also trimmed_us; while backing off attempt, retry_at_us, resting_since_us, error; while
+    paused paused_us, a note of what PostgreSQL says.
     """
     return lane(number) + b"state"
 
@@ -61,6 +63,11 @@ def token(digest: bytes) -> bytes:
 def rq_queue(name: str) -> bytes:
     """List, RQ's own."""
     return f"{Queue.redis_queue_namespace_prefix}{name}".encode()
+
+
+def rq_failed(name: str) -> bytes:
+    """Sorted set, RQ's own."""
+    return f"{RQ_KEY_PREFIX}:failed:{name}".encode()
 
 
 def rq_job(job_id: bytes) -> bytes:

@@ -75,6 +75,8 @@ class LanePeek:
     retry_at_us: int | None
     resting_since_us: int | None
     error: str
+    lease_ms: int = 0  # until the holder's lease runs out; 0 while nobody holds it
+    paused_us: int | None = None  # a person paused it then
 
     @property
     def error_line(self) -> str:
@@ -87,6 +89,7 @@ class LanePeek:
 class LeasePolicy:
     lease: timedelta = timedelta(seconds=5)
     wake: timedelta = timedelta(seconds=6)  # above the lease: while a drainer lives, nobody rings
+    parked: timedelta = timedelta(seconds=1)  # so often at most an append calls a drainer to a paused lane
 
 
 def redis_client(url: str, *, timeout_seconds: float = SOCKET_TIMEOUT_SECONDS) -> redis.Redis:
@@ -237,6 +240,32 @@ class LaneBuffer:
         """Gives up a lane that still has entries: its drain job goes to the end of RQ's queue."""
         return self._ring(claim.lane, token=claim.token, job_id=job_id)
 
+    def park(self, claim: Claim) -> bool:
+        """Gives up a paused lane with its entries. False when it was not ours any more."""
+        answer = self._run(
+            "park", [keys.lease(claim.lane), keys.wake(claim.lane)], [claim.token, _ms(self.policy.parked)]
+        )
+        return bool(answer)
+
+    def note_pause(self, lane: int, *, since_us: int | None) -> None:
+        """For those who look at lanes; None: it is not paused."""
+        if since_us is None:
+            self._ask("HDEL", keys.state(lane), "paused_us")
+        else:
+            self._ask("HSET", keys.state(lane), "paused_us", since_us)
+
+    def is_noted_paused(self, lane: int) -> bool:
+        return bool(self._ask("HEXISTS", keys.state(lane), "paused_us"))
+
+    def ring_now(self, lane: int, *, job_id: bytes) -> bool:
+        """As `ring_if_unattended`, without waiting for a job that was rung and that nobody may have heard."""
+        if not self._ask("EXISTS", keys.lease(lane)):
+            self._ask("DEL", keys.wake(lane))
+        return self.ring_if_unattended(lane, job_id=job_id)
+
+    def failed_jobs_count(self, queue: str) -> int:
+        return int(self._ask("ZCARD", keys.rq_failed(queue)))
+
     def ring_if_unattended(self, lane: int, *, job_id: bytes) -> bool:
         """True when the lane had entries, no drainer and no job due, and now has a job."""
         return self._ring(lane, token=b"", job_id=job_id)
@@ -302,7 +331,8 @@ class LaneBuffer:
                 pipe.execute_command("HGETALL", keys.state(lane))
                 pipe.execute_command("GET", keys.lease(lane))
                 pipe.execute_command("EXISTS", keys.wake(lane))
-                depth, oldest, state, holder, due = pipe.execute()
+                pipe.execute_command("PTTL", keys.lease(lane))
+                depth, oldest, state, holder, due, lease_ms = pipe.execute()
         except redis.RedisError as error:
             raise BufferUnavailable(str(error)) from error
         return LanePeek(
@@ -317,6 +347,8 @@ class LaneBuffer:
             retry_at_us=int(state[b"retry_at_us"]) if b"retry_at_us" in state else None,
             resting_since_us=int(state[b"resting_since_us"]) if b"resting_since_us" in state else None,
             error=state.get(b"error", b"").decode(errors="replace"),
+            lease_ms=max(lease_ms, 0) if holder else 0,
+            paused_us=int(state[b"paused_us"]) if b"paused_us" in state else None,
         )
 
     def settle_lane_count(self, wanted: int) -> None:

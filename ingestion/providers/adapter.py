@@ -158,6 +158,14 @@ class ImmediateReply:
     status: int = 200
 
 
+class KeyNames(StrEnum):
+    """Whom the ordering keys of a recipe name."""
+
+    NOBODY = "nobody"
+    RECIPIENT = "recipient"  # by a short digest of the address, which whoever knows the address can make too
+    CHOSEN = "chosen"  # whatever the provider's operator chose as the key, an address perhaps
+
+
 class Adapter[Options](Protocol):
     """What a provider module offers. See `generic` for the plainest one.
 
@@ -170,6 +178,7 @@ class Adapter[Options](Protocol):
     RETRY_HORIZON: timedelta  # how long the provider may send the same event again: Redis remembers identities longer
     BODY_LIMIT_BYTES: int | None  # the longest body that the provider sends, where it says so
     PERSONAL_PATHS: tuple[str, ...]  # dotted: where payloads, old and new ones, may hold personal data
+    KEY_NAMES: KeyNames
     SECRET_FORM: str  # what a right secret looks like, for error messages
 
     def read_options(self, raw: Mapping[str, object]) -> Options:

@@ -11,6 +11,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Secret,
 )
@@ -76,6 +77,7 @@ _KINDS = {
     "replied": Kind.MESSAGE,
     "inbound": Kind.MESSAGE,
 }
+KEY_NAMES = KeyNames.RECIPIENT
 PERSONAL_PATHS: tuple[str, ...] = (
     "email",
     "to",

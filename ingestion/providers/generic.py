@@ -19,6 +19,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Reason,
     Refused,
     Secret,
@@ -46,6 +47,7 @@ RETRY_HORIZON = timedelta(days=3)
 BODY_LIMIT_BYTES: int | None = None
 SECRET_FORM = "at least 24 characters, e.g. from `openssl rand -hex 32`"  # noqa: S105
 RECIPE = "generic/1"
+KEY_NAMES = KeyNames.NOBODY
 PERSONAL_PATHS: tuple[str, ...] = ()  # any sender, any body: nothing is known of it
 
 EVENTS_LIMIT_COUNT = 1_000

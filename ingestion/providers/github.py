@@ -19,6 +19,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Reason,
     Refused,
     Secret,
@@ -63,6 +64,7 @@ _OCCURRED_AT_PATHS = (
     ("starred_at",),
     ("updated_at",),
 )
+KEY_NAMES = KeyNames.NOBODY
 PERSONAL_PATHS: tuple[str, ...] = (
     "sender.login",
     "sender.email",

@@ -22,6 +22,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Reason,
     Refused,
     Secret,
@@ -45,6 +46,7 @@ SIGNATURE_LIFE = timedelta(hours=9)  # the last retry comes after 8 h, and may c
 RETRY_HORIZON = timedelta(hours=24)  # above the signature's life and 8 h of retries together
 SIGNED_HEADERS: tuple[str, ...] = ()
 BODY_LIMIT_BYTES: int | None = None
+KEY_NAMES = KeyNames.RECIPIENT
 PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = "the HTTP webhook signing key, e.g. 32 hex digits, or basic:user:password to ask for that as well"  # noqa: S105
 

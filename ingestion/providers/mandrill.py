@@ -23,6 +23,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Reason,
     Refused,
@@ -147,6 +148,7 @@ _KINDS: Final = {
 _DETAILS: Final = ("url", "ip", "user_agent")
 # What Mandrill knows of the message when it sends, not of the event: it grows between two sendings of one event.
 _MESSAGE_STATE: Final = frozenset({"opens", "clicks", "smtp_events", "resends", "state"})
+KEY_NAMES = KeyNames.RECIPIENT
 PERSONAL_PATHS: tuple[str, ...] = (
     "msg.email",
     "msg.sender",

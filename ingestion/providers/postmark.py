@@ -12,6 +12,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Secret,
 )
@@ -70,6 +71,7 @@ _BOUNCE_KINDS = {
     "InboundError": Kind.OTHER,
     "Unknown": Kind.OTHER,
 }
+KEY_NAMES = KeyNames.RECIPIENT
 PERSONAL_PATHS: tuple[str, ...] = (
     "Email",
     "Recipient",

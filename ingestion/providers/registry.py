@@ -19,7 +19,7 @@ from ingestion.providers import (
     svix,
     twilio,
 )
-from ingestion.providers.adapter import Adapter
+from ingestion.providers.adapter import Adapter, KeyNames
 
 ADAPTERS: dict[str, Adapter[Any]] = {
     brevo.SCHEME: brevo,
@@ -54,3 +54,9 @@ def personal_paths(recipe: str) -> tuple[str, ...] | None:
     """
     adapter = ADAPTERS.get(recipe.partition("/")[0])
     return None if adapter is None else adapter.PERSONAL_PATHS
+
+
+def key_names(recipe: str) -> KeyNames | None:
+    """Whom ordering keys under this recipe name. None for the recipe of an adapter that is gone."""
+    adapter = ADAPTERS.get(recipe.partition("/")[0])
+    return None if adapter is None else adapter.KEY_NAMES

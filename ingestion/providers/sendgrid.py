@@ -29,6 +29,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Reason,
     Refused,
@@ -170,6 +171,7 @@ _KINDS: Final = {
     "unsubscribe": Kind.UNSUBSCRIBED,
     "group_unsubscribe": Kind.UNSUBSCRIBED,
 }
+KEY_NAMES = KeyNames.RECIPIENT
 PERSONAL_PATHS: tuple[str, ...] = ("email", "ip", "useragent", "reason", "response")
 
 

@@ -27,6 +27,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Reason,
     Refused,
     Secret,
@@ -60,6 +61,7 @@ RETRY_HORIZON = timedelta(hours=2)  # a delivery policy may spread retries over 
 PAST_LIMIT: Final = timedelta(minutes=70)
 SIGNED_HEADERS: tuple[str, ...] = ("x-amz-sns-message-type", "x-amz-sns-message-id")
 BODY_LIMIT_BYTES: int | None = None
+KEY_NAMES = KeyNames.RECIPIENT
 PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = CERTIFICATE_FORM + "; a test provider's has its private key below it"
 

@@ -18,6 +18,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Reason,
     Refused,
@@ -45,6 +46,7 @@ SECRET_FORM = "the app's client secret, at least 24 characters"  # noqa: S105
 RECIPE = "shopify/1"
 
 _PAYMENT_TOPICS = ("orders/paid", "orders/partially_paid", "order_transactions/", "refunds/", "tender_transactions/")
+KEY_NAMES = KeyNames.NOBODY
 PERSONAL_PATHS: tuple[str, ...] = (
     "email",
     "contact_email",

@@ -20,6 +20,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Reason,
     Refused,
@@ -46,6 +47,7 @@ RECIPE = "slack/1"
 _PREFIX = "v0="
 _SECRET = re.compile(r"\A[0-9a-f]{32,}\Z")
 _MESSAGES = ("message", "app_mention")
+KEY_NAMES = KeyNames.NOBODY
 PERSONAL_PATHS: tuple[str, ...] = (
     *("event.user", "event.username", "event.text", "event.blocks", "event.files", "event.item_user"),
     *("user", "user_id", "user_name", "text", "message", "actions", "state", "view", "submission"),

@@ -24,6 +24,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Reason,
     Refused,
     Secret,
@@ -48,6 +49,7 @@ _SECRET_FORMS = (
 )
 SECRET_FORM = ", or ".join(_SECRET_FORMS)
 RECIPE = "standard/1"
+KEY_NAMES = KeyNames.NOBODY
 PERSONAL_PATHS: tuple[str, ...] = ()  # any sender, any body: nothing is known of it
 
 _ID = re.compile(r"\A[!-~]{1,256}\Z")

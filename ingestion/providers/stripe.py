@@ -16,6 +16,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Reason,
     Refused,
@@ -41,6 +42,7 @@ _SECRET = re.compile(r"\Awhsec_[!-~]{16,}\Z")
 _PAYMENT_PREFIXES = ("payment_intent.", "charge.", "invoice.", "checkout.session.", "refund.", "payout.", "transfer.")
 # how many endpoints still wait for this event: another number at each attempt
 _VOLATILE = "pending_webhooks"
+KEY_NAMES = KeyNames.NOBODY
 PERSONAL_PATHS: tuple[str, ...] = tuple(
     f"data.object.{name}"
     for name in (

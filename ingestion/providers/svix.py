@@ -17,6 +17,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Kind,
     Secret,
 )
@@ -42,6 +43,7 @@ _KINDS = {
     "email.suppressed": Kind.REJECTED,
     "email.received": Kind.MESSAGE,
 }
+KEY_NAMES = KeyNames.CHOSEN
 PERSONAL_PATHS: tuple[str, ...] = (
     "data.to",
     "data.cc",

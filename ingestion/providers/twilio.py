@@ -26,6 +26,7 @@ from ingestion.providers.adapter import (
     IdentifiedEvent,
     ImmediateReply,
     InboundDelivery,
+    KeyNames,
     Reason,
     Refused,
     Secret,
@@ -48,6 +49,7 @@ SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
 SIGNED_HEADERS: tuple[str, ...] = (SIGNATURE, SETTINGS, SIGNED_URL)
 BODY_LIMIT_BYTES: int | None = None
+KEY_NAMES = KeyNames.NOBODY
 PERSONAL_PATHS: tuple[str, ...] = PERSONAL
 SECRET_FORM = "the account's primary Auth Token, 32 hex digits, or the secret of a webhook shared key"  # noqa: S105
 

@@ -10,12 +10,13 @@ from uuid import UUID
 from django.db.models import Count, Max, Min, QuerySet
 
 from ingestion.models import DeadLetter, SetAsideAttempt, SetAsideState
+from ingestion.personal import marked_by
 from ingestion.redrive.place import SetAside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorGroup:
-    """Dead letters that failed alike. `example` is the newest of them, and `error` is the example's."""
+    """Dead letters that failed alike. `example` is the newest of them, and `error` is the example's, masked."""
 
     fingerprint: str
     error_class: str
@@ -41,7 +42,7 @@ def error_groups(letters: QuerySet[DeadLetter] | None = None, *, limit_count: in
         ErrorGroup(
             fingerprint=group["fingerprint"],
             error_class=example.error_class,
-            error=example.error,
+            error=marked_by(example.recipe).error(example.error),
             count=group["count"],
             first_dead_at=group["first"],
             last_dead_at=group["last"],

@@ -41,14 +41,15 @@ def test_no_text_from_outside_becomes_markup(signed_in: Any) -> None:
         "ordering_key": HOSTILE,
         "provider": "default",
     }
-    event = event_row(**hostile, kind="other", recipe=HOSTILE[:24], payload={HOSTILE: HOSTILE, "</pre>": "</details>"})
+    event = event_row(**hostile, kind="other", payload={HOSTILE: HOSTILE, "</pre>": "</details>"})
     delivery_row(event, **{HOSTILE: HOSTILE})
+    masked = event_row(**hostile, recipe=HOSTILE[:24], payload={HOSTILE: HOSTILE})
     letter = dead_letter_row(**hostile, error_class=HOSTILE, error=HOSTILE * 9, payload_bytes=HOSTILE.encode())
     incident = LaneIncident.objects.create(
         lane=0, kind="gap", epoch=1, first_sequence=1, last_sequence=1, detail=HOSTILE
     )
     client = signed_in(Role.DRI)
-    pages = [detail(client, row) for row in (event, letter, incident, event.batch)]
+    pages = [detail(client, row) for row in (event, letter, incident, event.batch, masked)]
     pages += [
         client.get(address).content.decode()
         for address in (

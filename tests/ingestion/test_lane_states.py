@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from console.management.commands import lanes as command
 from ingestion.buffer.store import ERROR_LINE_CHARS, BufferUnavailable
-from ingestion.management.commands import lanes as command
 from ingestion.selectors import LaneState, lane_state, lane_states
 from tests.support.lanes import LaneKit
 from tests.support.resting import rest

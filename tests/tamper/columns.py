@@ -94,6 +94,7 @@ _WHY_ASIDE = "why it stands aside is not in its leaf"
 _NO_LEAF = "nothing was stored for a repetition but this row; how many there were is sealed with each batch"
 _AGED = "its leaf is proved by the batch's kept leaves; this index of what aged out is covered by nothing"
 _WHO = "who committed a batch is not in its line"
+_PAUSE = "who paused a lane, when and why stands in the audit log; a lane paused by hand loses nothing"
 _ADDRESS = "a number inside the database, in no proof"
 
 FAULTS: dict[tuple[str, str], frozenset[str]] = {
@@ -147,6 +148,9 @@ UNSEEN: dict[tuple[str, str], str] = {
     ("ingestion_suppressedduplicate", "*"): _NO_LEAF,
     ("ingestion_lane", "fence"): "the fence only refuses drains that were overtaken; it tells no history",
     ("ingestion_lane", "updated_at"): "when a cursor moved last, is told by the batches",
+    ("ingestion_lane", "paused_at"): _PAUSE,
+    ("ingestion_lane", "paused_by"): _PAUSE,
+    ("ingestion_lane", "pause_reason"): _PAUSE,
     ("evidence_seal", "id"): _ADDRESS,
     (
         "evidence_logincarnation",

@@ -117,11 +117,11 @@ def unattended_lanes() -> list[int]:
 
 
 def _looks_left(peek: LanePeek) -> bool:
-    """A lane that rests after trouble is not left: it has its next attempt before it."""
+    """A lane that rests after trouble is not left, as it has its next attempt before it; nor is a paused one."""
     now_us = SYSTEM_CLOCK.now_us()
     is_old = peek.oldest_accepted_us is not None and now_us - peek.oldest_accepted_us > UNATTENDED_AFTER_MS * 1_000
     is_resting = peek.retry_at_us is not None and peek.retry_at_us > now_us
-    return is_old and not peek.holder and not is_resting
+    return is_old and not peek.holder and not is_resting and peek.paused_us is None
 
 
 def _peeks() -> list[LanePeek]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from console.management.provider.printing import iso, told
+from console.personal import Masked
 from console.set_aside.kinds import Kind, Letter
 from console.set_aside.plan import Plan, Planned
 from ingestion.models import DeadLetter, SetAsideAttempt
@@ -23,19 +24,20 @@ def letter_line(letter: Letter) -> str:
 
 
 def letter_lines(letter: Letter, kind: Kind) -> Iterator[str]:
+    masked = Masked.of(letter)
     yield f"{kind.noun} {letter.pk}"
     facts = {
         "state": f"{letter.state}{f': {letter.discard_reason}' if letter.discard_reason else ''}",
         "provider": letter.provider,
         "type": letter.event_type,
         "message id": letter.message_id,
-        "ordering key": letter.ordering_key,
+        "ordering key": masked.ordering_key,
         "lane": f"{letter.lane} / {letter.sequence}",
         "received": told(letter.received_at, none=""),
         "body sha256": bytes(letter.body_sha256).hex(),
     }
     if isinstance(letter, DeadLetter):
-        facts |= {"error": f"{letter.error_class} {letter.fingerprint}: {letter.error}"}
+        facts |= {"error": f"{letter.error_class} {letter.fingerprint}: {masked.error(letter.error)}"}
     else:
         facts |= {"original": str(letter.original_event_id or "not known")}
     for name, value in facts.items():
@@ -43,6 +45,7 @@ def letter_lines(letter: Letter, kind: Kind) -> Iterator[str]:
 
 
 def letter_json(letter: Letter) -> dict[str, Any]:
+    masked = Masked.of(letter)
     found: dict[str, Any] = {
         "event_id": str(letter.pk),
         "state": letter.state,
@@ -51,7 +54,7 @@ def letter_json(letter: Letter) -> dict[str, Any]:
         "provider": letter.provider,
         "event_type": letter.event_type,
         "message_id": letter.message_id,
-        "ordering_key": letter.ordering_key,
+        "ordering_key": masked.ordering_key,
         "lane": letter.lane,
         "epoch": letter.epoch,
         "sequence": letter.sequence,
@@ -63,26 +66,26 @@ def letter_json(letter: Letter) -> dict[str, Any]:
         return {
             **found,
             "error_class": letter.error_class,
-            "error": letter.error,
+            "error": masked.error(letter.error),
             "fingerprint": letter.fingerprint,
             "dead_at": iso(letter.dead_at),
         }
     return {**found, "original_event_id": None if letter.original_event_id is None else str(letter.original_event_id)}
 
 
-def attempt_line(attempt: SetAsideAttempt) -> str:
-    error = f"  {visible(attempt.error_class)}: {visible(attempt.error)}" if attempt.error else ""
+def attempt_line(attempt: SetAsideAttempt, masked: Masked) -> str:
+    error = f"  {visible(attempt.error_class)}: {visible(masked.error(attempt.error))}" if attempt.error else ""
     return f"{attempt.number}  {told(attempt.asked_at, none='')}  {attempt.outcome}{error}"
 
 
-def attempt_json(attempt: SetAsideAttempt) -> dict[str, Any]:
+def attempt_json(attempt: SetAsideAttempt, masked: Masked) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "asked_at": iso(attempt.asked_at),
         "outcome": attempt.outcome,
         "settled_at": iso(attempt.settled_at),
         "error_class": attempt.error_class,
-        "error": attempt.error,
+        "error": masked.error(attempt.error),
         "original_event_id": None if attempt.original_event_id is None else str(attempt.original_event_id),
         "lane": attempt.lane,
         "sequence": attempt.sequence,

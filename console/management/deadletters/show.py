@@ -1,3 +1,4 @@
+import json as json_text
 from argparse import ArgumentParser
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from console.management.deadletters.printing import (
     visible,
 )
 from console.management.provider.printing import say, say_json
+from console.personal import UNREADABLE, Masked
 from console.set_aside.kinds import KINDS, Kind, Letter
 from console.set_aside.plan import retry_plan
 from console.shown import masked
@@ -44,30 +46,39 @@ def _say(letter: Letter, kind: Kind) -> None:
     say(*letter_lines(letter, kind))
     (planned,) = retry_plan(kind.place, [letter.pk]).letters
     say(f"  a retry now   {planned.fate}: {visible(planned.sentence)}")
-    tries = [attempt_line(each) for each in attempts_of(kind.place, letter.pk)]
+    content = Masked.of(letter)
+    tries = [attempt_line(each, content) for each in attempts_of(kind.place, letter.pk)]
     say("  attempts", *(f"    {line}" for line in tries or ["one, the first: nobody has asked for a retry yet"]))
-    say("  headers", *(f"    {visible(name)}: {visible(value)}" for name, value in _headers(letter).items()))
+    say("  headers", *(f"    {visible(name)}: {visible(value)}" for name, value in _headers(letter, content).items()))
+    if content.is_masked:
+        say(f"  bytes, masked (manage.py reveal {letter.pk} --reason WHY shows them)", visible(_shown(content)))
+        return
     payload = bytes(letter.payload_bytes)
     say(f"  bytes ({len(payload):,})", visible(payload.decode("utf-8", "backslashreplace"), keep="\n\t"))
 
 
 def _say_json(letter: Letter, kind: Kind) -> None:
     (planned,) = retry_plan(kind.place, [letter.pk]).letters
-    payload = bytes(letter.payload_bytes)
+    payload, content = bytes(letter.payload_bytes), Masked.of(letter)
     say_json(
         {
             "place": kind.place.value,
             **letter_json(letter),
             "retry_now": planned_json(planned),
-            "attempts": [attempt_json(each) for each in attempts_of(kind.place, letter.pk)],
-            "headers": _headers(letter),
-            "payload_hex": payload.hex(),
-            "payload_text": payload.decode("utf-8", "backslashreplace"),
+            "attempts": [attempt_json(each, content) for each in attempts_of(kind.place, letter.pk)],
+            "headers": _headers(letter, content),
+            "is_masked": content.is_masked,
+            "payload_hex": None if content.is_masked else payload.hex(),
+            "payload_text": _shown(content) if content.is_masked else payload.decode("utf-8", "backslashreplace"),
         }
     )
 
 
-def _headers(letter: Letter) -> dict[str, str]:
+def _shown(content: Masked) -> str:
+    return UNREADABLE if content.value is None else json_text.dumps(content.masked_value(), ensure_ascii=False)
+
+
+def _headers(letter: Letter, content: Masked) -> dict[str, str]:
     """Of the delivery, if it is kept; what would let the reader in as the provider is masked."""
     delivery = Delivery.objects.only("headers").filter(pk=request_id_of(letter.pk)).first()
-    return {} if delivery is None else masked(delivery.headers)
+    return {} if delivery is None else masked(content.header_texts(delivery.headers))

@@ -16,7 +16,7 @@
 
     function showStale() {
         const banner = document.getElementById("stale-banner");
-        const readAt = document.querySelector("#overview-read-at time");
+        const readAt = document.querySelector("[id$='-read-at'] time");
         if (banner && banner.hidden) {
             document.getElementById("stale-since").textContent = readAt ? readAt.textContent : "an unknown time";
             banner.hidden = false;
@@ -52,7 +52,7 @@
     });
     // the status line is read aloud when it changes: the same words again are no change
     document.addEventListener("htmx:oobBeforeSwap", (event) => {
-        if (event.detail.target.id === "overview-status") {
+        if (event.detail.target.matches("p[role='status'][id$='-status']")) {
             event.detail.shouldSwap = event.detail.target.textContent.trim() !== event.detail.fragment.textContent.trim();
         }
     });
