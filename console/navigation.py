@@ -65,6 +65,7 @@ SECTIONS = (
             Item("Log", "verified", "admin:log", Permission.LOG_READ),
             Item("Check a receipt", "receipt_long", "admin:receipts", Permission.LOG_READ),
             Item("Promises", "handshake", "admin:evidence_promiseincident_changelist", Permission.PROMISE_READ),
+            Item("Replays", "replay", "admin:replays", Permission.EVIDENCE_READ),
             Item("Bundles", "folder_zip", "admin:bundles", Permission.EVIDENCE_READ),
         ),
     ),

@@ -16,7 +16,7 @@
 
     function showStale() {
         const banner = document.getElementById("stale-banner");
-        const readAt = document.querySelector("#overview-read-at time");
+        const readAt = document.querySelector("#overview-read-at time, #live-read-at time");
         if (banner && banner.hidden) {
             document.getElementById("stale-since").textContent = readAt ? readAt.textContent : "an unknown time";
             banner.hidden = false;
