@@ -29,6 +29,7 @@ class Permission(StrEnum):
     EVIDENCE_UPLOAD = "evidence.upload_evidence"
     EVIDENCE_EXPORT = "evidence.export_evidence"
     EVIDENCE_PUBLISH = "evidence.publish_evidence"
+    REPLAY_START = "evidence.start_replay"  # and cancel
     GATE_READ = "evidence.view_gate"
     GATE_FREEZE = "evidence.freeze_gate"
     GATE_DECIDE = "evidence.decide_gate"  # held on a gate's row by its DRI alone, never by a role

@@ -93,6 +93,8 @@ SECTIONS = (
                 *("Bundles", "folder_zip", "admin:bundles", Permission.EVIDENCE_READ),
                 on_row=(Permission.BUNDLE_READ, "evidence.Bundle"),
             ),
+            Item("Replays", "replay", "admin:replays", Permission.EVIDENCE_READ),
+            Item("Bundles", "folder_zip", "admin:bundles", Permission.EVIDENCE_READ),
         ),
     ),
     Section(

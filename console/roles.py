@@ -29,7 +29,7 @@ FIGURES = frozenset(
 )
 ACTS = frozenset({Permission.AUDIT_READ, Permission.RBAC_READ})
 PROOFS = frozenset({Permission.LOG_READ, Permission.PROMISE_READ, Permission.EVIDENCE_READ})
-MAKE_EVIDENCE = frozenset({Permission.EVIDENCE_UPLOAD, Permission.EVIDENCE_EXPORT})
+MAKE_EVIDENCE = frozenset({Permission.EVIDENCE_UPLOAD, Permission.EVIDENCE_EXPORT, Permission.REPLAY_START})
 GATES = frozenset({Permission.GATE_READ, Permission.MODE_READ, Permission.ALERT_READ, Permission.BUDGET_READ})
 CONTENTS = frozenset(
     {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.DUPLICATE_READ, Permission.QUARANTINE_READ}

@@ -46,6 +46,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.second_factor import SecondFactorPage
         from console.pages.sessions import MySessionsPage, SignInsPage
         from console.pages.sign_in import CodePage
+        from console.pages.replays import CancelReplay, PlanReplayPage, ReplayPage, ReplayProgress, ReplaysPage
         from console.pages.status import StatusPage
 
         ours = [
@@ -78,6 +79,17 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
                 "receipts/proof/<uuid:event_id>/",
                 self.admin_view(ReceiptProof.as_view(site=self)),
                 name="receipt_proof",
+            ),
+            path("replays/", self.admin_view(ReplaysPage.as_view(site=self)), name="replays"),
+            path("replays/plan/", self.admin_view(PlanReplayPage.as_view(site=self)), name="replay_plan"),
+            path("replays/<str:run_id>/", self.admin_view(ReplayPage.as_view(site=self)), name="replay"),
+            path(
+                "replays/<str:run_id>/progress/",
+                self.admin_view(ReplayProgress.as_view(site=self)),
+                name="replay_progress",
+            ),
+            path(
+                "replays/<str:run_id>/cancel/", self.admin_view(CancelReplay.as_view(site=self)), name="replay_cancel"
             ),
             path("bundles/", self.admin_view(BundlesPage.as_view(site=self)), name="bundles"),
             path("bundles/<str:sha256>/", self.admin_view(BundlePage.as_view(site=self)), name="bundle"),

@@ -20,6 +20,7 @@ from evidence.log_standing import log_standings
 from evidence.outgoing.notifier import notify_beside
 from evidence.promises import check
 from evidence.publishing.publisher import publish_beside
+from evidence.runs import orders as replay_orders
 from evidence.tiles.sealed import keep_nodes
 from evidence.tiles.tree import LeavesMissing
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
@@ -107,6 +108,16 @@ def start_bundle() -> int | None:
         return start_next()
     except (OSError, Error) as error:
         log.warning("bundle_not_started", extra={"error": str(error)})
+        return None
+
+
+def start_replay() -> int | None:
+    """Starts the process of the run that somebody asked for; which one. Runs whose process died are settled."""
+    close_old_connections()
+    try:
+        return replay_orders.start_next()
+    except (OSError, AuditLogBusy, Error) as error:
+        log.warning("replay_not_started", extra={"error": str(error)})
         return None
 
 

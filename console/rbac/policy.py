@@ -91,6 +91,14 @@ PAGES: Mapping[str, Row] = {
     "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,), on_any_row=SEES_BUNDLE),
     "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
     "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
+    "admin/replays/": page(P.EVIDENCE_READ),
+    "admin/replays/plan/": page(P.REPLAY_START, post=()),
+    "admin/replays/<str:run_id>/": page(P.EVIDENCE_READ),
+    "admin/replays/<str:run_id>/progress/": page(P.EVIDENCE_READ),
+    "admin/replays/<str:run_id>/cancel/": post_page(P.REPLAY_START),
+    "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,)),
+    "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ),
+    "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ),
 }
 MODELS: Mapping[str, Row] = {
     **model_pages("admin/auth/user/", P.USER_READ, **ACCOUNT),

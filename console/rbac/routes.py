@@ -30,6 +30,7 @@ SAMPLES: Mapping[str, str] = {
     "object_id": "0",
     "pk": "0",
     "provider": "default",
+    "run_id": "r20260102T030405-0a0b0c",
     "sha256": DIGEST,
     "size": "1",
     "token": "0",

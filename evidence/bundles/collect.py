@@ -21,14 +21,19 @@ from evidence.bundles.parts import (
     smoke,
 )
 from evidence.bundles.run import Run
+from evidence.orders.steps import no_step
 
 type Collect = Callable[[Run, Path], None]
 
 
-def collect(run: Run, into: Path, *, gate_name: str, faults_folder: Path) -> Mapping[str, str]:
+def collect(
+    run: Run, into: Path, *, gate_name: str, faults_folder: Path, on_step: Callable[[str], None] = no_step
+) -> Mapping[str, str]:
     """Everything that there is of the run is below `into` afterwards. Why a path is not there, by path."""
     absent: dict[str, str] = {}
-    for paths, group in _groups(gate_name, faults_folder):
+    groups = _groups(gate_name, faults_folder)
+    for number, (paths, group) in enumerate(groups, start=1):
+        on_step(f"collecting {paths[0]} ({number} of {len(groups)})")
         try:
             group(run, into)
         except NotThere as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from evidence.audit import Act, Actor, record
 from evidence.bundles.make import MadeBundle, make
 from evidence.models import Artifact, Bundle
+from evidence.orders.steps import no_step
 from evidence.runs.folders import RunFolder
 from evidence.store import put, register
 from evidence.store.digests import CHUNK_BYTES
@@ -35,15 +37,17 @@ def export(
     gate_name: str = "a",
     faults: Path | None = None,
     into: Path | None = None,
+    on_step: Callable[[str], None] = no_step,
 ) -> ExportedBundle:
     """In the store, and a copy in `into` where one is wanted. The same run again gives the same artifact.
 
-    Raises BundleRefused, GateUnknown, StoreError, AuditLogBusy, OSError, django.db.Error.
+    Raises what `on_step` raises, BundleRefused, GateUnknown, StoreError, AuditLogBusy, OSError, django.db.Error.
     """
     root: Path = settings.AUTOCOM.evidence_root
     root.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=root, prefix="export-") as scratch:
-        made = make(folder, gate_name=gate_name, faults=faults, into=Path(scratch))
+        made = make(folder, gate_name=gate_name, faults=faults, into=Path(scratch), on_step=on_step)
+        on_step("storing the archive")
         artifact = _stored(made)
         if into is not None:
             into.mkdir(parents=True, exist_ok=True)

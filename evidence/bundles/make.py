@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from evidence.gates.judge_bag import judged_bag
 from evidence.gates.spec import GateSpec, gate
 from evidence.log.errors import NoSigningKey
 from evidence.log.keys import known_keys, own_signers
+from evidence.orders.steps import no_step
 from evidence.runs.folders import RunFolder
 
 FORMAT = "autocom-bundle/1"
@@ -43,24 +44,34 @@ class MadeBundle:
     verdict: GateVerdict
 
 
-def make(folder: RunFolder, *, gate_name: str = "a", faults: Path | None = None, into: Path) -> MadeBundle:
+def make(
+    folder: RunFolder,
+    *,
+    gate_name: str = "a",
+    faults: Path | None = None,
+    into: Path,
+    on_step: Callable[[str], None] = no_step,
+) -> MadeBundle:
     """The bundle's archive in `into`; one of the same content is there already or replaced.
 
-    Seals what is not sealed yet, so it must not be called in a transaction.
-    Raises BundleRefused, GateUnknown, OSError, django.db.Error.
+    Seals what is not sealed yet, so it must not be called in a transaction. `on_step` is told what comes next.
+    Raises what `on_step` raises, BundleRefused, GateUnknown, OSError, django.db.Error.
     """
     spec, run = gate(gate_name), read_run(folder)
     signer = _signer()
+    on_step("sealing the batches of the run")
     wait_until_sealed(run)
     name = f"autocom-{spec.name}-{run.run_id}"
     bag = _empty(settings.AUTOCOM.evidence_root / "making" / name)
     try:
-        absent = collect(run, bag, gate_name=spec.name, faults_folder=faults or default_folder())
+        absent = collect(run, bag, gate_name=spec.name, faults_folder=faults or default_folder(), on_step=on_step)
+        on_step("judging what was collected")
         verdict = _judge(bag, spec, absent)
         write_payload_manifest(bag)
         _write_tags(bag, run, spec, verdict, absent)
         write_statements(bag, run, verdict, signer=signer)
         sums = close(bag, signer)
+        on_step("packing the archive")
         into.mkdir(parents=True, exist_ok=True)
         archive = into / f"{name}.tar.gz"
         _pack(bag, archive, run)

@@ -5,13 +5,13 @@ from evidence.models.budget import BudgetEntry, CorrectionProposal
 from evidence.models.gates import Approval, Decision, DriTerm, FrozenSpec, Gate
 from evidence.models.guardrails import GuardrailState, RollbackDrill
 from evidence.models.modes import ModeChange
+from evidence.models.orders import BundleOrder, ReplayOrder, WorkOrder
 from evidence.models.outgoing import Destination, ForwardCursor, Outgoing, WithheldCount
 from evidence.models.proof import (
     Artifact,
     AuditEntry,
     AuditHead,
     Bundle,
-    BundleOrder,
     Cosignature,
     LogIncarnation,
     LogKey,
@@ -47,10 +47,12 @@ __all__ = [
     "Outgoing",
     "PromiseIncident",
     "Publication",
+    "ReplayOrder",
     "RollbackDrill",
     "Seal",
     "SealedBatch",
     "SealerState",
     "Upload",
     "WithheldCount",
+    "WorkOrder",
 ]

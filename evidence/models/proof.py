@@ -258,37 +258,6 @@ class Bundle(models.Model):
         return f"{self.gate} {self.run_id}"
 
 
-class BundleOrder(models.Model):
-    """Somebody asked for a bundle. A process of its own makes it, so that no other job waits."""
-
-    class State(models.TextChoices):
-        WAITING = "waiting"
-        MAKING = "making"
-        MADE = "made"
-        FAILED = "failed"
-
-    run_id = models.CharField(max_length=64)
-    gate = models.CharField(max_length=64)
-    state = models.CharField(max_length=16, choices=State.choices, default=State.WAITING)
-    why = models.TextField(blank=True, help_text="It failed")
-    actor_kind = models.CharField(max_length=16)
-    actor = models.TextField()
-    asked_at = models.DateTimeField()
-    started_at = models.DateTimeField(null=True)
-    settled_at = models.DateTimeField(null=True)
-    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, null=True, related_name="orders")
-
-    class Meta:
-        ordering = ["-id"]
-        default_permissions = ()
-        indexes = [
-            models.Index(fields=["id"], name="bundle_order_open", condition=models.Q(state__in=["waiting", "making"]))
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.gate} {self.run_id}: {self.state}"
-
-
 class Publication(models.Model):
     """One artifact on its way to the central endpoint, and what the endpoint answered."""
 

@@ -16,13 +16,26 @@ from evidence.models import AuditEntry
 from evidence.runs.environment import environment_of_run
 from evidence.runs.folders import ENVIRONMENT, RECEIVER, RUN_FILES
 from evidence.runs.receiver import write_receiver_log
+from ingestion.replay.files import write_files
 from ingestion.replay.history import History
+from ingestion.replay.report import Report, summary
 
 # counts of the summary that the entry repeats; ratios and times are floats and stay in the file, whose digest it has
 COUNTS = (
     *("planned", "sent", "accepted", "acknowledged", "lost", "idempotency_violations", "order_violations"),
     *("corrupted", "unexpected", "misplaced", "without_receipt", "stored"),
 )
+
+
+def keep_run(folder: Path | None, report: Report, *, actor: Actor) -> AuditEntry:
+    """Every file of the run, where there is a folder for them, and its entry.
+
+    Raises OSError, django.db.Error, AuditLogBusy.
+    """
+    if folder is not None:
+        write_files(folder, report)
+        capture(folder, report.result.history, acknowledged_count=report.result.figures.acknowledged)
+    return record_run(folder, summary(report), actor=actor)
 
 
 def capture(folder: Path, history: History, *, acknowledged_count: int) -> None:

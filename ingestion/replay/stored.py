@@ -57,7 +57,7 @@ def stored_rows(history: History) -> Stored:
     Raises django.db.Error when PostgreSQL cannot be asked.
     """
     if history.is_generated:
-        rows = list(_rows_where([_in_run(history)]))
+        rows = list(_rows_where([_in_run(history.run_id)]))
     else:
         rows = _rows_promised(promised_ids(history), provider=history.provider, named=_expected_ids(history))
     known = {row.event_id for row in rows}
@@ -84,6 +84,11 @@ def wait_until_stored(history: History, *, limit: timedelta) -> bool:
     return False
 
 
+def stored_count(run_id: str) -> int:
+    """How many rows a run whose events were made here has by now. Raises django.db.Error."""
+    return sum(model.objects.filter(_in_run(run_id)).count() for _, model, _ in TABLES)
+
+
 def promised_ids(history: History) -> set[UUID]:
     """The event ids of all receipts."""
     return {receipt.event_id for send in history.sends if send.acknowledged for receipt in send.answer.receipts}
@@ -98,9 +103,9 @@ def _present(ids: set[UUID]) -> set[UUID]:
     return found
 
 
-def _in_run(history: History) -> Q:
+def _in_run(run_id: str) -> Q:
     """By the prefix of the run. The range is for the index, whatever the collation; the prefix makes it exact."""
-    prefix = message_id_prefix(history.run_id)
+    prefix = message_id_prefix(run_id)
     return Q(message_id__gte=prefix, message_id__lt=prefix + AFTER_ALL_IDS) & Q(message_id__startswith=prefix)
 
 

@@ -8,25 +8,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, override
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
 from evidence.audit import Actor
 from evidence.gates.spec import gate_names
-from evidence.runs.finish import capture, record_run
+from evidence.models import ReplayOrder
+from evidence.runs.configure import generator_config, known_gate
+from evidence.runs.finish import keep_run
 from evidence.runs.folders import runs_root
+from evidence.runs.orders import settle
 from ingestion.provider_book import DEFAULT
-from ingestion.replay.config import GeneratorConfig, target_of
+from ingestion.replay.config import GeneratorConfig
 from ingestion.replay.errors import ReplayError, ReplayUsageError
 from ingestion.replay.events import new_run_id
-from ingestion.replay.files import JOURNAL_NAME, prepare_folder, write_files
+from ingestion.replay.files import JOURNAL_NAME, prepare_folder
 from ingestion.replay.progress import ProgressLine
 from ingestion.replay.recording import read_recording
-from ingestion.replay.report import Report, as_json, as_text, summary
-from ingestion.replay.signing import default_signer_spec
-from ingestion.replay.stored_signer import stored_signer
+from ingestion.replay.report import Report, as_json, as_text
 from ingestion.replay.trial import replay
 from ingestion.replay.verdict import GATE_A
 
@@ -72,10 +72,15 @@ class Command(BaseCommand):
         parser.add_argument("--no-files", action="store_true", help="leave no folder: no bundle can be made of the run")
         parser.add_argument("--by", metavar="NAME", help="whose run it is, for the audit log; default: who runs this")
         parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+        parser.add_argument(
+            "--order", type=int, metavar="NUMBER", help="run what the console's order of this number asks"
+        )
 
     @override
     def handle(self, *_: object, **options: Any) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the sending, not the accounting
+        if options["order"] is not None:
+            sys.exit(_settled(options["order"]))
         try:
             with tempfile.TemporaryDirectory(prefix="autocom-replay-") as scratch:
                 sys.exit(self._run(options, scratch=Path(scratch)))
@@ -85,7 +90,7 @@ class Command(BaseCommand):
             self._refuse(error, status=EXIT_INCONCLUSIVE)
 
     def _run(self, options: dict[str, Any], *, scratch: Path) -> int:
-        gate = _gate(options["gate"])
+        gate = known_gate(options["gate"])
         if options["out"] and options["no_files"]:
             raise ReplayUsageError("--out and --no-files contradict each other: give one of them")
         run_id = new_run_id(now=datetime.now(tz=UTC), rng=random.SystemRandom())
@@ -113,10 +118,7 @@ class Command(BaseCommand):
     def _keep(self, folder: Path | None, report: Report, *, actor: Actor) -> None:
         """A run is judged even where it cannot be recorded: then it is said, and no bundle can be complete."""
         try:
-            if folder:
-                write_files(folder, report)
-                capture(folder, report.result.history, acknowledged_count=report.result.figures.acknowledged)
-            record_run(folder, summary(report), actor=actor)
+            keep_run(folder, report, actor=actor)
         except (Error, AutocomError) as error:
             self.stderr.write(f"replay: the audit log has no entry of this run: {str(error).partition('\n')[0]}")
 
@@ -125,45 +127,23 @@ class Command(BaseCommand):
         sys.exit(status)
 
 
-def _gate(name: str) -> str:
-    if name not in gate_names():
-        raise ReplayUsageError(f"--gate {name}: there is no such gate; known: {', '.join(gate_names())}")
-    return name
+def _settled(number: int) -> int:
+    try:
+        settled = settle(number)
+    except ReplayOrder.DoesNotExist:
+        sys.stderr.write(f"replay: --order {number}: there is no such order\n")
+        return EXIT_USAGE
+    return 0 if settled.state == ReplayOrder.State.DONE else EXIT_INCONCLUSIVE
 
 
 def _config(options: dict[str, Any], *, run_id: str, journal_path: Path) -> GeneratorConfig:
-    target = options["target"] or f"http://127.0.0.1:{settings.AUTOCOM.ingress_port}"
-    return GeneratorConfig(
+    load = ("count", "rate", "connections", "keys", "duplicates", "conflicts", "poison", "seed")
+    return generator_config(
         run_id=run_id,
-        target=target_of(target),
-        path=f"/webhooks/{options['provider']}",
-        provider=options["provider"],
         journal_path=journal_path,
-        count=options["count"],
-        rate=options["rate"],
-        connections=options["connections"],
-        keys=options["keys"],
-        duplicates=options["duplicates"],
-        conflicts=options["conflicts"],
-        poison=options["poison"],
-        seed=options["seed"],
+        provider=options["provider"],
+        target=options["target"],
         input_path=options["input"],
-        **_signing(options),
+        signing_key_file=options["signing_key_file"],
+        **{name: options[name] for name in load},
     )
-
-
-def _signing(options: dict[str, Any]) -> dict[str, Any]:
-    """How the provider signs, and which answers it takes for a yes and for "later". Raises ReplayError."""
-    if options["provider"] == DEFAULT:
-        if options["signing_key_file"]:
-            raise ReplayUsageError("--signing-key-file: the provider `default` signs with the environment's secrets")
-        autocom = settings.AUTOCOM
-        return {"signer": default_signer_spec(bearer=autocom.webhook_bearer_key, secret=autocom.webhook_hmac_secret)}
-    found = stored_signer(
-        options["provider"], key_file=options["signing_key_file"], makes_events=options["input"] is None
-    )
-    return {
-        "signer": found.spec,
-        "success_status": found.ack.success_status,
-        "busy_status": found.ack.busy_status,
-    }

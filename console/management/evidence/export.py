@@ -66,7 +66,7 @@ def _settled(number: int) -> int:
         settled = settle(number)
     except BundleOrder.DoesNotExist as error:
         raise UsageWrong(f"--order {number}: there is no such order") from error
-    return MADE if settled.state == BundleOrder.State.MADE else FAILED
+    return MADE if settled.state == BundleOrder.State.DONE else FAILED
 
 
 def _told(done: ExportedBundle) -> dict[str, object]:

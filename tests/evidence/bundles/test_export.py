@@ -90,7 +90,7 @@ def test_only_runs_below_the_evidence_root_can_be_asked_for(bundles: Bundles, ru
 
 def test_an_order_is_made_in_the_askers_name(bundles: Bundles) -> None:
     settled = settle(asked(bundles).pk)
-    assert (settled.state, settled.why) == ("made", "")
+    assert (settled.state, settled.why) == ("done", "")
     assert settled.bundle is not None
     assert AuditEntry.objects.filter(act="bundle.exported", actor="test", actor_kind="process").exists()
 
@@ -119,7 +119,7 @@ def test_one_order_at_a_time_is_started(bundles: Bundles, monkeypatch: pytest.Mo
 
 def test_the_ops_job_has_a_process_of_its_own_make_what_was_asked_for(bundles: Bundles) -> None:
     made = bundles.ordered
-    assert (made.state, made.why) == ("made", "")
+    assert (made.state, made.why) == ("done", "")
     assert made.bundle is not None
     assert (made.bundle.run_id, made.bundle.gate) == (bundles.whole.run_id, "smoke")
     told = {"act": "bundle.exported", "actor": "somebody", "subject": f"run {bundles.whole.run_id}"}
