@@ -112,6 +112,11 @@ def api(**permission_by_method: Permission) -> Row:
     return Row(by_method={"OPTIONS": Rule(kind=Kind.API), **rules})
 
 
+def reads(permission: Permission) -> Row:
+    """An address of the API that only reads."""
+    return api(GET=permission, HEAD=permission)
+
+
 def model_pages(
     prefix: str, read: Permission, *, add: Row = NOBODY, change: Rule | None = None, delete: Row = NOBODY
 ) -> dict[str, Row]:
