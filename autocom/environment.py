@@ -63,6 +63,7 @@ class Environment:
     evidence_quota_bytes: int
     evidence_store_url: str
     data_dir: Path
+    api_rate_limit_per_minute: int
     console_port: int
     ingress_port: int
     ingress_host: str
@@ -127,6 +128,7 @@ class Environment:
             evidence_quota_bytes=read.integer("EVIDENCE_QUOTA_BYTES", default=0, at_least=0, at_most=1 << 60),
             evidence_store_url=_store_url(read),
             data_dir=data_dir,
+            api_rate_limit_per_minute=read.integer("API_RATE_LIMIT", default=600, at_least=10, at_most=1_000_000),
             console_port=read.integer("CONSOLE_PORT", default=8000, at_least=1, at_most=65535),
             ingress_port=read.integer("INGRESS_PORT", default=8001, at_least=1, at_most=65535),
             ingress_host=read.text("INGRESS_HOST", default="127.0.0.1"),

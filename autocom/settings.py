@@ -16,6 +16,7 @@ from django.urls import reverse_lazy
 
 from autocom.environment import environment_or_exit
 from autocom.evidence_store import storage_of
+from console.openapi import SPECTACULAR_SETTINGS  # noqa: F401  (a setting)
 from console.theme import UNFOLD  # noqa: F401  (a setting)
 
 # RQ reads its key prefix at import: one hash tag for the lanes and RQ lets one script touch both, in a cluster too

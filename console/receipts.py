@@ -15,10 +15,16 @@ from ingestion.receipts import Receipt
 
 
 def receipt_of(event: Event) -> SafeString | str:
-    """Made again of the row with the receipt's own key. Of a retried event its letter has the promised place."""
+    line = receipt_line(event)
+    return "its sender has it: the letter with its first place has aged out" if line is None else whole_id(line)
+
+
+def receipt_line(event: Event) -> str | None:
+    """Made again of the row with the receipt's own key. Of a retried event its letter has the promised place: None
+    where that has aged out."""
     row: EventFields | None = event if event.redriven_at is None else _first(event)
     if row is None:
-        return "its sender has it: the letter with its first place has aged out"
+        return None
     key = receipt_keys()[0]
     receipt = Receipt(
         event_id=event.pk,
@@ -29,7 +35,7 @@ def receipt_of(event: Event) -> SafeString | str:
         accepted_us=us_of(row.accepted_at),
         key_id=key.id,
     )
-    return whole_id(receipt.line(key))
+    return receipt.line(key)
 
 
 def sealed_sentence(event: Event) -> SafeString | str:

@@ -39,14 +39,13 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
         from console.pages.overview import OverviewFigures
-        from console.pages.rbac import RbacExport, RbacPage, RbacProgress
         from console.pages.pipeline import PipelineFiguresPart, PipelinePage
-        from console.pages.rbac import RbacPage
+        from console.pages.rbac import RbacExport, RbacPage, RbacProgress
         from console.pages.receipts import ReceiptProof, ReceiptsPage
+        from console.pages.replays import CancelReplay, PlanReplayPage, ReplayPage, ReplayProgress, ReplaysPage
         from console.pages.second_factor import SecondFactorPage
         from console.pages.sessions import MySessionsPage, SignInsPage
         from console.pages.sign_in import CodePage
-        from console.pages.replays import CancelReplay, PlanReplayPage, ReplayPage, ReplayProgress, ReplaysPage
         from console.pages.status import StatusPage
 
         ours = [

@@ -86,21 +86,7 @@ class AuditEntryAdmin(KeysetAdmin):
 
     @override
     def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
-        found, told = Q(), []
-        for word in words_of(term):
-            name, _, value = word.partition(":")
-            if word.isascii() and word.isdecimal() and len(word) < 19:  # PostgreSQL's bigint
-                found &= Q(pk=int(word))
-                told.append(f"number is {word}")
-            elif value and name in AUDIT_QUALIFIERS:
-                found &= Q(**{AUDIT_QUALIFIERS[name].field: value})
-                told.append(f"{name} is “{value}”")
-            else:
-                problem = (
-                    f"“{word}” is no number of an entry. Qualifiers: {', '.join(f'{n}:' for n in AUDIT_QUALIFIERS)}"
-                )
-                return Matched(Q(pk__in=[]), problem=problem)
-        return Matched(found, told=told) if told else Matched()
+        return audit_matched(term)
 
     def verify_page(self, request: HttpRequest) -> HttpResponse:
         """Reads the whole log, now, if it is short enough for a page; the command has no limit."""
@@ -136,3 +122,20 @@ class AuditEntryAdmin(KeysetAdmin):
     @admin.display(description="SHA-256 of this entry")
     def own(self, entry: AuditEntry) -> SafeString | str:
         return digest(entry.entry_sha256)
+
+
+def audit_matched(term: str) -> Matched:
+    """Exact matches, joined by "and"."""
+    found, told = Q(), []
+    for word in words_of(term):
+        name, _, value = word.partition(":")
+        if word.isascii() and word.isdecimal() and len(word) < 19:  # PostgreSQL's bigint
+            found &= Q(pk=int(word))
+            told.append(f"number is {word}")
+        elif value and name in AUDIT_QUALIFIERS:
+            found &= Q(**{AUDIT_QUALIFIERS[name].field: value})
+            told.append(f"{name} is “{value}”")
+        else:
+            problem = f"“{word}” is no number of an entry. Qualifiers: {', '.join(f'{n}:' for n in AUDIT_QUALIFIERS)}"
+            return Matched(Q(pk__in=[]), problem=problem)
+    return Matched(found, told=told) if told else Matched()

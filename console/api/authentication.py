@@ -50,3 +50,9 @@ class StaffSession(SessionAuthentication):
 def operator_of(request: Request) -> Operator:
     user: Any = request.user
     return Operator.service(user) if isinstance(user, ServiceAccount) else Operator.signed_in(user)
+
+
+def account_name(request: Request) -> str:
+    """Whose calls are counted together. A rotated token is the same account."""
+    user: Any = request.user
+    return f"token:{user.name}" if isinstance(user, ServiceAccount) else f"user:{user.pk}"

@@ -1,26 +1,29 @@
-"""`/evidence/` and `/evidence/<sha256>`: artifacts in and out, for programs and for other autocoms."""
+"""`/api/v1/evidence/` and `/api/v1/evidence/<sha256>`: artifacts in and out, for programs and for other autocoms.
+
+The same views answer at `/evidence/`, the address that other installations and plain PUT clients know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypedDict, override
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypedDict
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.urls import reverse
 from django.utils.http import parse_header_parameters
-from rest_framework.permissions import IsAuthenticated
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from console.access import Permission
 from console.actions.evidence_store import Uploaded, download, may_upload, upload
 from console.actions.operator import check
-from console.api.authentication import ServiceTokenAuthentication, StaffSession, operator_of
-from console.api.negotiation import AlwaysJson
-from console.api.problems import LengthRequired, RequestInvalid, problem
+from console.api.authentication import operator_of
+from console.api.problems import LengthRequired, RequestInvalid
 from console.api.ranges import part_of, total_asked
+from console.api.v1.operation import Operation, Query, text
+from console.api.v1.schema import ApiSchema
+from console.api.v1.shapes import DIGEST, Address, Moment, Schema, Sha256
+from console.api.view import AccountView
 from console.downloads import MEDIA_TYPE, download_headers, download_response
 from evidence.models import Artifact
 from evidence.store import staging
@@ -38,35 +41,56 @@ class UploadJson(TypedDict):
     name: str
     actor: str
     note: str
-    uploaded_at: str
+    uploaded_at: Moment
 
 
 class ArtifactJson(TypedDict):
-    sha256: str
+    """Bytes under their digest, and each time that somebody brought them."""
+
+    sha256: Sha256
     size_bytes: int
     media_type: str
-    stored_at: str
-    link: str
+    stored_at: Moment
+    link: Address
     uploads: list[UploadJson]
 
 
-class EvidenceView(APIView):
-    """Nothing parses a body here: an artifact is bytes."""
-
-    authentication_classes = (ServiceTokenAuthentication, StaffSession)
-    permission_classes = (IsAuthenticated,)
-    throttle_classes = ()
-    parser_classes = ()
-    renderer_classes = (JSONRenderer,)
-    content_negotiation_class = AlwaysJson
-
-    @override
-    def get_exception_handler(self) -> Any:
-        return problem
+class ArtifactPageJson(TypedDict):
+    artifacts: list[ArtifactJson]
+    next: str | None
 
 
-class ArtifactList(EvidenceView):
-    """`GET /evidence/?limit=100&before=<sha256>`, newest first; `next` is the address of what is older."""
+BYTES: Schema = {
+    "description": "The bytes, as a download.",
+    "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+}
+GO_ON: Schema = {"description": "A part is here; Range says how much. docs/evidence.md tells of uploads in parts."}
+
+
+class ArtifactList(AccountView):
+    """The newest first; `next` is the address of what is older."""
+
+    schema = ApiSchema()
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            summary="Artifacts",
+            permission=Permission.EVIDENCE_READ,
+            answer=ArtifactPageJson,
+            query=(
+                Query(
+                    name="limit",
+                    said=f"Rows on a page; {PAGE_DEFAULT_COUNT} if not given.",
+                    schema={"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT_COUNT},
+                ),
+                Query(
+                    name="before",
+                    said="Artifacts older than this one; `next` of an answer has it.",
+                    schema={"type": "string", "pattern": DIGEST},
+                ),
+            ),
+            codes=("evidence_request_invalid", "evidence_digest_invalid", "evidence_unknown"),
+        )
+    }
 
     def get(self, request: Request) -> HttpResponse:
         check(operator_of(request), Permission.EVIDENCE_READ, subject="list artifacts")
@@ -74,12 +98,50 @@ class ArtifactList(EvidenceView):
         before = request.GET.get("before")
         rows = artifacts(older_than=artifact_of(before) if before else None)[: count + 1]
         page, more = list(rows)[:count], len(rows) > count
-        following = f"{reverse('evidence_list')}?limit={count}&before={page[-1].sha256}" if more else None
+        following = f"{request.path}?limit={count}&before={page[-1].sha256}" if more else None
         return _json({"artifacts": [described(each, request._request) for each in page], "next": following})
 
 
-class ArtifactItem(EvidenceView):
-    """`PUT`, `GET` and `HEAD /evidence/<sha256>`."""
+class ArtifactItem(AccountView):
+    """The bytes of an artifact, under their own SHA-256. A PUT of the same bytes again changes nothing."""
+
+    schema = ApiSchema()
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "GET": Operation(
+            summary="Download an artifact",
+            permission=Permission.EVIDENCE_READ,
+            answer=None,
+            statuses={"200": BYTES},
+            codes=(
+                *("evidence_digest_invalid", "evidence_unknown", "evidence_missing", "evidence_changed"),
+                "evidence_store_unavailable",
+            ),
+        ),
+        "PUT": Operation(
+            summary="Upload an artifact",
+            permission=Permission.EVIDENCE_UPLOAD,
+            answer=ArtifactJson,
+            status=201,
+            query=(text("note", "Why it is kept.", limit_chars=1_000),),
+            request_body={
+                "required": True,
+                "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+            },
+            statuses={
+                "200": {
+                    "description": "It was known before.",
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Artifact"}}},
+                },
+                "308": GO_ON,
+            },
+            codes=(
+                *("evidence_request_invalid", "evidence_digest_invalid", "evidence_incomplete"),
+                *("evidence_checksum_mismatch", "evidence_length_required", "evidence_too_large"),
+                *("evidence_upload_busy", "evidence_too_many_partial_uploads", "evidence_store_unavailable"),
+                *("evidence_quota_reached", "evidence_changed"),
+            ),
+        ),
+    }
 
     def get(self, request: Request, sha256: str) -> HttpResponseBase:
         operator = operator_of(request)
@@ -160,7 +222,8 @@ def _json(value: Any, *, status: int = 200) -> HttpResponse:
 
 
 def _link(artifact: Artifact, http: HttpRequest) -> str:
-    path = reverse("evidence_item", args=[artifact.sha256])
+    name = "api_evidence_item" if http.path.startswith("/api/") else "evidence_item"
+    path = reverse(name, args=[artifact.sha256])
     return f"{base.rstrip('/')}{path}" if (base := settings.AUTOCOM.app_base_url) else http.build_absolute_uri(path)
 
 

@@ -1,4 +1,4 @@
-"""Refusals of the API: RFC 9457 problem+json with a stable code. `docs/evidence.md` lists them."""
+"""Refusals of the API: RFC 9457 problem+json with a stable code. `docs/api.md` lists them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
-from rest_framework.exceptions import APIException, AuthenticationFailed, MethodNotAllowed, NotAuthenticated
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    MethodNotAllowed,
+    NotAuthenticated,
+    ParseError,
+    Throttled,
+    UnsupportedMediaType,
+)
 
 from autocom.kernel.errors import AutocomError
 from console.api.authentication import REALM
+from console.api.v1 import errors as refusals
 from evidence.errors import AuditLogBusy
+from evidence.gates.spec import GateUnknown
+from evidence.runs.folders import RunUnknown
 from evidence.store import errors
+from ingestion.buffer.store import BufferUnavailable
 
 RETRY_AFTER_SECONDS = 10
 STATUSES: Mapping[str, int] = {
@@ -31,6 +44,19 @@ STATUSES: Mapping[str, int] = {
     errors.QuotaReached.code: 507,
     errors.StoreUnavailable.code: 503,
     AuditLogBusy.code: 503,
+    refusals.RequestInvalid.code: 400,
+    refusals.NotHere.code: 404,
+    refusals.ProofMissing.code: 404,
+    GateUnknown.code: 404,
+    RunUnknown.code: 404,
+    refusals.BundleTooLarge.code: 413,
+    refusals.KeyReused.code: 422,
+    refusals.KeyUnderWay.code: 409,
+    BufferUnavailable.code: 503,
+    "database_unavailable": 503,
+    "body_too_large": 413,
+    "media_type_unsupported": 415,
+    "rate_limited": 429,
     "service_token_refused": 401,
     "authentication_required": 401,
     "permission_refused": 403,
@@ -50,7 +76,7 @@ class LengthRequired(errors.StoreError):
         super().__init__("send a Content-Length with a number of bytes; chunked bodies are not taken")
 
 
-def problem(error: Exception, context: Mapping[str, Any]) -> HttpResponse:  # noqa: ARG001  (DRF gives it)
+def problem(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """As DRF's exception handler. Raises what is no refusal, for Django's 500."""
     match error:
         case AutocomError() if error.code in STATUSES:
@@ -63,22 +89,36 @@ def problem(error: Exception, context: Mapping[str, Any]) -> HttpResponse:  # no
             return problem_response("authentication_required", "send a service token as Authorization: Bearer acst_…")
         case PermissionDenied():
             return problem_response("permission_refused", f"this takes the permission {error}")
+        case ParseError():
+            return problem_response(refusals.RequestInvalid.code, f"the body is no JSON: {error.detail}")
+        case UnsupportedMediaType():
+            return problem_response("media_type_unsupported", "send the body as application/json")
+        case RequestDataTooBig():
+            return problem_response("body_too_large", "send fewer things at once")
+        case Throttled():
+            return problem_response(
+                "rate_limited", "more calls in this minute than API_RATE_LIMIT", after_seconds=int(error.wait or 1)
+            )
+        case OperationalError() | InterfaceError():
+            return problem_response("database_unavailable", "PostgreSQL cannot be asked", retryable=True)
         case APIException(status_code=403):  # DRF's own word for a missing CSRF header
             return problem_response("permission_refused", str(error.detail))
         case MethodNotAllowed():
             return problem_response("method_not_allowed", str(error.detail))
         case Http404():
-            return problem_response(errors.ArtifactUnknown.code, "there is no such address")
+            is_v1 = str(context["request"].path).startswith("/api/v1/")
+            code = refusals.NotHere.code if is_v1 else errors.ArtifactUnknown.code
+            return problem_response(code, str(error) or "there is no such address")
     raise error
 
 
-def problem_response(code: str, detail: str, *, retryable: bool = False) -> HttpResponse:
+def problem_response(code: str, detail: str, *, retryable: bool = False, after_seconds: int = 0) -> HttpResponse:
     status = STATUSES[code]
     body = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": detail}
     response = HttpResponse(json.dumps(body), status=status, content_type="application/problem+json")
     if status == 401:
         response["WWW-Authenticate"] = REALM
-    if retryable:
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if retryable or after_seconds:
+        response["Retry-After"] = str(after_seconds or RETRY_AFTER_SECONDS)
     response["Cache-Control"] = "no-store"
     return response

@@ -27,6 +27,7 @@ from console.rbac.rules import (
     paged,
     post_page,
     public,
+    reads,
 )
 
 P = Permission  # short: it is written once for each row
@@ -96,9 +97,6 @@ PAGES: Mapping[str, Row] = {
     "admin/replays/<str:run_id>/": page(P.EVIDENCE_READ),
     "admin/replays/<str:run_id>/progress/": page(P.EVIDENCE_READ),
     "admin/replays/<str:run_id>/cancel/": post_page(P.REPLAY_START),
-    "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,)),
-    "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ),
-    "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ),
 }
 MODELS: Mapping[str, Row] = {
     **model_pages("admin/auth/user/", P.USER_READ, **ACCOUNT),
@@ -145,12 +143,57 @@ SET_ASIDE: Mapping[str, Row] = {
         f"{prefix}<uuid:pk>/reveal/": only("POST", of=(read, P.PERSONAL_REVEAL)),
     }.items()
 }
+API: Mapping[str, Row] = {
+    **{
+        f"api/v1/{path}": reads(permission)
+        for path, permission in {
+            "events/": P.EVENT_READ,
+            "events/<uuid:event_id>": P.EVENT_READ,
+            "events/<uuid:event_id>/proof": P.LOG_READ,
+            "lineage": P.EVENT_READ,
+            "dead-letters/": P.DEAD_LETTER_READ,
+            "dead-letters/<uuid:event_id>": P.DEAD_LETTER_READ,
+            "quarantine/": P.QUARANTINE_READ,
+            "quarantine/<uuid:event_id>": P.QUARANTINE_READ,
+            "latency": P.OVERVIEW_READ,
+            "budgets/": P.BUDGET_READ,
+            "budgets/ledger/": P.BUDGET_READ,
+            "budgets/<slug:slo>": P.BUDGET_READ,
+            "lanes/": P.LANE_READ,
+            "providers/": P.PROVIDER_READ,
+            "providers/<slug:provider>": P.PROVIDER_READ,
+            "alerts/": P.ALERT_READ,
+            "gates/": P.GATE_READ,
+            "gates/<slug:gate>": P.GATE_READ,
+            "gates/<slug:gate>/verdict": P.GATE_READ,
+            "gates/<slug:gate>/verdicts/": P.GATE_READ,
+            "mode": P.MODE_READ,
+            "replays/": P.EVIDENCE_READ,
+            "replays/<slug:run_id>": P.EVIDENCE_READ,
+            "bundles/": P.EVIDENCE_READ,
+            "bundles/orders/<int:number>": P.EVIDENCE_READ,
+            "bundles/<str:sha256>": P.EVIDENCE_READ,
+            "evidence/": P.EVIDENCE_READ,
+            "rbac/runs/": P.RBAC_READ,
+            "rbac/runs/<int:number>": P.RBAC_READ,
+            "audit/": P.AUDIT_READ,
+            "audit/<int:number>": P.AUDIT_READ,
+        }.items()
+    },
+    "api/v1/schema/": Row(by_method=dict.fromkeys(("GET", "HEAD", "OPTIONS"), Rule(kind=Kind.API))),
+    "api/v1/receipts/check": api(POST=P.LOG_READ),
+    "api/v1/dead-letters/retry": api(POST=P.SET_ASIDE_RETRY),
+    "api/v1/dead-letters/discard": api(POST=P.SET_ASIDE_DISCARD),
+    "api/v1/quarantine/retry": api(POST=P.SET_ASIDE_RETRY),
+    "api/v1/quarantine/discard": api(POST=P.SET_ASIDE_DISCARD),
+    "api/v1/bundles/orders/": api(POST=P.EVIDENCE_EXPORT),
+    "api/v1/bundles/<str:sha256>/verify": api(POST=P.EVIDENCE_READ),
+    "api/v1/gates/<slug:gate>/decisions": api(GET=P.GATE_READ, HEAD=P.GATE_READ, POST=P.GATE_DECIDE),
+    "api/v1/evidence/<str:sha256>": api(GET=P.EVIDENCE_READ, HEAD=P.EVIDENCE_READ, PUT=P.EVIDENCE_UPLOAD),
+    "api/v1/<path:anything>": public("says that there is nothing"),
+}
 MACHINES: Mapping[str, Row] = {
-    "api/v1/gates/": api(GET=P.GATE_READ, HEAD=P.GATE_READ),
-    "api/v1/gates/<slug:gate>": api(GET=P.GATE_READ, HEAD=P.GATE_READ),
-    "api/v1/gates/<slug:gate>/decisions": api(POST=P.GATE_DECIDE),
-    "api/v1/mode": api(GET=P.MODE_READ, HEAD=P.MODE_READ),
-    "evidence/": api(GET=P.EVIDENCE_READ, HEAD=P.EVIDENCE_READ),
+    "evidence/": reads(P.EVIDENCE_READ),
     "evidence/<str:sha256>": api(GET=P.EVIDENCE_READ, HEAD=P.EVIDENCE_READ, PUT=P.EVIDENCE_UPLOAD),
     "webhooks": WEBHOOK,
     "webhooks/": WEBHOOK,
@@ -173,4 +216,4 @@ PUBLIC_LOG: Mapping[str, Row] = {
         )
     },
 }
-POLICY: Mapping[str, Row] = {**SITE, **PAGES, **MODELS, **SET_ASIDE, **MACHINES, **PUBLIC_LOG}
+POLICY: Mapping[str, Row] = {**SITE, **PAGES, **MODELS, **SET_ASIDE, **API, **MACHINES, **PUBLIC_LOG}

@@ -32,6 +32,7 @@ SAMPLES: Mapping[str, str] = {
     "provider": "default",
     "run_id": "r20260102T030405-0a0b0c",
     "sha256": DIGEST,
+    "slo": "nothing-is-here",
     "size": "1",
     "token": "0",
     "url": "nothing-is-here",

@@ -165,6 +165,11 @@ def api(**permission_by_method: Permission) -> Row:
     return Row(by_method={"OPTIONS": Rule(kind=Kind.API), **rules})
 
 
+def reads(permission: Permission) -> Row:
+    """An address of the API that only reads."""
+    return api(GET=permission, HEAD=permission)
+
+
 def model_pages(
     prefix: str,
     read: Permission,

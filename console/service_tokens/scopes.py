@@ -9,9 +9,31 @@ from console.access import Permission
 class Scope(StrEnum):
     EVIDENCE_READ = "evidence:read"
     EVIDENCE_WRITE = "evidence:write"
+    EVIDENCE_EXPORT = "evidence:export"
+    OPERATIONS_READ = "operations:read"
+    EVENTS_READ = "events:read"
+    LETTERS_WRITE = "letters:write"
+    AUDIT_READ = "audit:read"
 
 
 PERMISSIONS_BY_SCOPE: Mapping[Scope, frozenset[Permission]] = {
     Scope.EVIDENCE_READ: frozenset({Permission.EVIDENCE_READ, Permission.GATE_READ, Permission.MODE_READ}),
     Scope.EVIDENCE_WRITE: frozenset({Permission.EVIDENCE_UPLOAD}),
+    Scope.EVIDENCE_EXPORT: frozenset({Permission.EVIDENCE_EXPORT}),
+    Scope.OPERATIONS_READ: frozenset(
+        {
+            Permission.OVERVIEW_READ,
+            Permission.LANE_READ,
+            Permission.PROVIDER_READ,
+            Permission.ALERT_READ,
+            Permission.BUDGET_READ,
+            Permission.GATE_READ,
+            Permission.MODE_READ,
+        }
+    ),
+    Scope.EVENTS_READ: frozenset(
+        {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.QUARANTINE_READ, Permission.LOG_READ}
+    ),
+    Scope.LETTERS_WRITE: frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD}),
+    Scope.AUDIT_READ: frozenset({Permission.AUDIT_READ, Permission.RBAC_READ}),
 }

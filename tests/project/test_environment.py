@@ -68,6 +68,7 @@ GIVEN = {
     "EVIDENCE_ENDPOINT_TOKEN": ("acst_1_a9a9a9a9", "evidence_endpoint_token", "acst_1_a9a9a9a9"),
     "SENTRY_IN_OBSERVER": ("yes", "sentry_in_observer", True),
     "EVIDENCE_ENDPOINT": ("https://evidence.example.com", "evidence_endpoint", "https://evidence.example.com"),
+    "API_RATE_LIMIT": ("50", "api_rate_limit_per_minute", 50),
     "EVIDENCE_LIMIT_BYTES": ("1048576", "evidence_limit_bytes", 1_048_576),
     "EVIDENCE_QUOTA_BYTES": ("7", "evidence_quota_bytes", 7),
     "EVIDENCE_STORE_URL": ("s3://kept/autocom?region=eu-1", "evidence_store_url", "s3://kept/autocom?region=eu-1"),

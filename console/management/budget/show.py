@@ -21,13 +21,18 @@ def run(*, json: bool, **_: object) -> int:
     standings = [budget_standing(name) for name in objectives().names]
     proposals = open_proposals()
     if json:
-        say_json({"budgets": [_json(each) for each in standings], "corrections": [_asked(each) for each in proposals]})
+        say_json(
+            {
+                "budgets": [budget_json(each) for each in standings],
+                "corrections": [asked_json(each) for each in proposals],
+            }
+        )
     else:
         say(*(line for each in standings for line in _lines(each)), *(_asked_line(each) for each in proposals))
     return int(any(each.state is State.BREACHED for each in standings))
 
 
-def _json(standing: BudgetStanding) -> dict[str, object]:
+def budget_json(standing: BudgetStanding) -> dict[str, object]:
     return {
         "slo": standing.slo.name,
         "version": standing.slo.version,
@@ -67,7 +72,7 @@ def _lines(standing: BudgetStanding) -> list[str]:
     return lines
 
 
-def _asked(proposal: CorrectionProposal) -> dict[str, object]:
+def asked_json(proposal: CorrectionProposal) -> dict[str, object]:
     return {
         "number": proposal.pk,
         "slo": proposal.slo,

@@ -54,7 +54,7 @@ def run(*, receipt: Sequence[str], proof: Path | None, json: bool, **_: object) 
         asker=Actor.command_line(),
     )
     if json:
-        say_json({"exit": _status(found), "receipts": [_as_json(each) for each in found]})
+        say_json({"exit": _status(found), "receipts": [answer_json(each) for each in found]})
     else:
         say(*(line for each in found for line in _as_text(each)))
     return _proved(found[0], proof) if proof is not None else _status(found)
@@ -119,7 +119,7 @@ def _as_text(answer: Answer) -> Iterator[str]:
         yield f"  sealed     {told(seal.sealed_at, none='')}  {place}; {checkpoint}"
 
 
-def _as_json(answer: Answer) -> dict[str, Any]:
+def answer_json(answer: Answer) -> dict[str, Any]:
     receipt, kept, batch, sealed_at = answer.receipt, answer.kept, answer.batch, answer.sealed_at
     return {
         "verdict": answer.verdict.name.lower(),

@@ -120,7 +120,11 @@ def _visible(text: str) -> str:
 
 
 def as_json(asked: str, lineage: Lineage) -> str:
-    found = {
+    return json.dumps(lineage_json(asked, lineage), indent=2)
+
+
+def lineage_json(asked: str, lineage: Lineage) -> Any:
+    return {
         "asked": asked,
         "found": lineage.is_found,
         "gaps": lineage.gaps,
@@ -136,7 +140,6 @@ def as_json(asked: str, lineage: Lineage) -> str:
             for delivery in lineage.deliveries
         ],
     }
-    return json.dumps(found, indent=2)
 
 
 def _event_json(event: EventTrace, *, is_asked: bool) -> EventJson:
