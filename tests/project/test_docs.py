@@ -58,10 +58,11 @@ def test_the_metrics_document_lists_exactly_the_declared_names() -> None:
     assert set(rows("metrics.md")) == set(get_args(MetricName.__value__))
 
 
-@pytest.mark.django_db
-def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: LaneBuffer) -> None:
+def everything_told(buffer: LaneBuffer) -> None:
+    """Afterwards /metrics has a sample of every metric."""
     recorder = LatencyRecorder(process="test")
-    recorder.record(Stage.ACK, "default", 5)
+    for stage in Stage:
+        recorder.record(stage, "default", 5)
     recorder.record_outcome("default", "accepted")
     recorder.record_refusal("default", "too_old")
     recorder.record_set_aside("default", "duplicate", 1)
@@ -71,6 +72,11 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     keep_standing(STANDING, buffer=buffer)
     keep_log_figures([standing.figures for standing in log_standings()], buffer=buffer)
     promises.keep_standing(promises.PromiseStanding(whole_us=buffer.now_us()), buffer=buffer)
+
+
+@pytest.mark.django_db
+def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: LaneBuffer) -> None:
+    everything_told(buffer)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in TotalsCollector().collect()
