@@ -11,6 +11,7 @@ import pytest
 from console.api.log.problems import STATUSES as LOG_STATUSES
 from console.api.log.problems import LogProblem
 from console.api.problems import STATUSES
+from evidence.guardrails.rules import shipped_rules
 from evidence.log_standing import log_standings
 from ingestion import promises
 from ingestion.autoscale.standing import keep_standing
@@ -21,10 +22,12 @@ from ingestion.log_figures import keep_log_figures
 from ingestion.metrics import MetricName, TotalsCollector
 from ingestion.problems import TEXTS, Problem
 from ingestion.withheld import count_withheld
+from tests.faults.scenarios import SCENARIOS
 from tests.ingestion.test_autoscale import STANDING
 from tests.project.test_environment import variables_read
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 ROW = re.compile(r"^\| `([^`]+)` \|(.*)\|$", re.MULTILINE)
 
 
@@ -58,10 +61,11 @@ def test_the_metrics_document_lists_exactly_the_declared_names() -> None:
     assert set(rows("metrics.md")) == set(get_args(MetricName.__value__))
 
 
-@pytest.mark.django_db
-def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: LaneBuffer) -> None:
+def everything_told(buffer: LaneBuffer) -> None:
+    """Afterwards /metrics has a sample of every metric."""
     recorder = LatencyRecorder(process="test")
-    recorder.record(Stage.ACK, "default", 5)
+    for stage in Stage:
+        recorder.record(stage, "default", 5)
     recorder.record_outcome("default", "accepted")
     recorder.record_refusal("default", "too_old")
     recorder.record_set_aside("default", "duplicate", 1)
@@ -71,6 +75,11 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     keep_standing(STANDING, buffer=buffer)
     keep_log_figures([standing.figures for standing in log_standings()], buffer=buffer)
     promises.keep_standing(promises.PromiseStanding(whole_us=buffer.now_us()), buffer=buffer)
+
+
+@pytest.mark.django_db
+def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: LaneBuffer) -> None:
+    everything_told(buffer)
     exposed = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
         for family in TotalsCollector().collect()
@@ -81,11 +90,75 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     assert exposed == documented
 
 
+EVERY_DOCUMENT = sorted(DOCS.rglob("*.md"))
+
+
 def test_the_links_between_the_documents_lead_somewhere() -> None:
     dead = [
-        f"{document.name}: {target}"
-        for document in DOCS.glob("*.md")
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text())
+        f"{document.relative_to(DOCS)}: {target}"
+        for document in EVERY_DOCUMENT
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
         if not (document.parent / target).exists()
     ]
     assert dead == []
+
+
+def test_the_anchors_that_links_name_are_headings() -> None:
+    dead = [
+        f"{document.relative_to(DOCS)}: {target}#{anchor}"
+        for document in EVERY_DOCUMENT
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
+        if anchor not in anchors((document.parent / target) if target else document)
+    ]
+    assert dead == []
+
+
+def anchors(document: Path) -> set[str]:
+    """As GitHub makes them of the headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_the_tests_and_faults_that_documents_name_are_there() -> None:
+    known_faults = {scenario.id for scenario in SCENARIOS}
+    for document in EVERY_DOCUMENT:
+        text = document.read_text()
+        for path, name in re.findall(r"`(tests/[\w/]+(?:\.py)?)(?:::(\w+))?`", text):
+            found = ROOT / path
+            if "acme" in path:  # what the reader is going to write
+                continue
+            assert found.exists(), f"{document.name}: {path}"
+            assert not name or f"def {name}(" in found.read_text(), f"{document.name}: {path}::{name}"
+        for fault in re.findall(r"faults? ((?:`[a-z0-9-]+`(?:, )?)+)", text):
+            assert set(re.findall(r"`([a-z0-9-]+)`", fault)) <= known_faults, f"{document.name}: {fault}"
+
+
+RUNBOOKS = DOCS / "runbooks"
+OTHER_ALERTS = {"outgoing"}  # of the console alone, neither a guardrail nor a rule of Prometheus
+
+
+def runbooks_asked_for() -> set[str]:
+    rule_files = [ROOT / "deploy" / "prometheus" / name for name in ("alerts.yaml", "burn-rates.yaml")]
+    urls = {url for file in rule_files for url in re.findall(r"runbook_url: docs/runbooks/(\S+)\.md", file.read_text())}
+    return urls | {rule.name for rule in shipped_rules()} | OTHER_ALERTS
+
+
+def test_every_alert_and_every_guardrail_has_its_runbook_and_every_runbook_its_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"} == runbooks_asked_for()
+
+
+@pytest.mark.parametrize("name", sorted(runbooks_asked_for()))
+def test_a_runbook_says_the_symptom_what_to_check_what_to_do_and_how_to_verify(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Symptom", "Check", "Do", "Verify"]
+    assert "```sh" in text.partition("## Check")[2]
+    (raised_by,) = re.findall(r"^Raised by: (.+)\.$", text, re.MULTILINE)
+    alerts = ROOT / "deploy" / "prometheus"
+    rules = "".join((alerts / file).read_text() for file in ("alerts.yaml", "burn-rates.yaml"))
+    for alert in re.findall(r"`(Autocom\w+)`", raised_by):
+        assert f"alert: {alert}\n" in rules or f"alert: {alert} #" in rules, f"{name}: {alert}"
+
+
+def test_the_list_of_runbooks_has_each_of_them() -> None:
+    listed = re.findall(r"\]\(([\w-]+)\.md\)", (RUNBOOKS / "README.md").read_text())
+    assert sorted(listed) == sorted(runbooks_asked_for())
