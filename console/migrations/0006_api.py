@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("console", "0002_rbac_runs"),
+        ("console", "0005_rights_on_rows"),
     ]
 
     operations = [

@@ -14,7 +14,7 @@ BACK = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("evidence", "0008_outgoing"),
+        ("evidence", "0009_bundle_view"),
     ]
 
     operations = [
