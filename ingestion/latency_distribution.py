@@ -62,7 +62,6 @@ class Distribution:
                 min(count, within_slo_count) if place < slo else max(count, within_slo_count)
                 for place, count in enumerate(below)
             ]
-            below[slo] = within_slo_count
         return [below[0], *(upper - lower for lower, upper in pairwise(below)), self.count - below[-1]]
 
 

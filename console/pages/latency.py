@@ -24,6 +24,8 @@ from console.time_range import RangeInvalid, TimeRange, asked_range, frozen_addr
 from ingestion.latency import Stage
 from ingestion.latency_series import Grid, StageSeries, last_measured
 
+EVERYTHING = Asked(provider=None, stage=None)
+
 
 def now() -> datetime:
     return datetime.now(UTC)
@@ -53,6 +55,7 @@ class LatencyPage(GuardedPage):
             "stages": stage_choices(asked.stage),
             "kept": [(name, value) for name, value in self.request.GET.items() if name in ("from", "to")],
             "problem": problem,
+            "is_filtered": asked != EVERYTHING,
             **(self._figures(found, asked, at) if found and not problem else {}),
         }
 
@@ -64,7 +67,7 @@ class LatencyPage(GuardedPage):
         }
         try:
             grid, series = read_series(found, asked, now=at, charted=[asked.charted])
-            nothing = {} if any(each.count for each in series.values()) else _nothing(grid, asked, at)
+            nothing = {} if any(each.count for each in series.values()) else _nothing(asked, at)
         except (Unreadable, DatabaseError) as error:
             return {**links, "unreadable": unreadable_told(error)}
         return {**links, **nothing, **_content(grid, series, asked, at)}
@@ -102,7 +105,7 @@ def asked_or_problem(request: HttpRequest, at: datetime) -> tuple[TimeRange | No
     try:
         asked = Asked.of(request.GET)
     except RangeInvalid as error:
-        return None, Asked(None, None), sentence(str(error))
+        return None, EVERYTHING, sentence(str(error))
     try:
         return asked_range(request.GET, now=at), asked, ""
     except RangeInvalid as error:
@@ -136,9 +139,9 @@ def _content(grid: Grid, series: Mapping[Stage, StageSeries], asked: Asked, at: 
     }
 
 
-def _nothing(grid: Grid, asked: Asked, at: datetime) -> dict[str, Any]:
-    """What to do where the range is empty: the newest hour before it, or a first event."""
-    last = last_measured(before=grid.since, provider=asked.provider)
+def _nothing(asked: Asked, at: datetime) -> dict[str, Any]:
+    """What to do where the range is empty: look at the newest hour that has figures, or send a first event."""
+    last = last_measured(before=at, provider=asked.provider)
     if last is None:
         return {"is_empty": True, "last": None}
     begin, end = last - timedelta(minutes=59), last + timedelta(minutes=1)

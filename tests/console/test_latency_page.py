@@ -200,12 +200,14 @@ def test_a_wrong_question_is_told_and_answered_with_no_figure(signed_in: Any, as
     assert (refused.status_code, said in refused.content.decode()) == (400, True)
 
 
-def test_an_empty_range_leads_to_the_last_hour_with_figures(signed_in: Any) -> None:
+def test_the_three_kinds_of_empty_say_what_to_do(signed_in: Any) -> None:
     client = signed_in(Role.DRI)
-    assert "none before it. Send a signed test event" in shown(client)
+    assert "No events yet. Send a signed test event" in shown(client)
+    assert "no figures of this provider and stage. Clear filters" in shown(client, provider="one")
     flush(back(600), {5_000: 30})
+    assert "No events in this range. The newest figures are of 2026-05-04 02:00" in shown(client)
     answer = client.get(reverse("admin:latency"), {"stage": "ack"})
-    assert "No events in this range. The last figures before it are of 2026-05-04 02:00" in told(answer)
+    assert "No events in this range with this filter. The newest figures are of 2026-05-04 02:00" in told(answer)
     (address,) = re.findall(r'href="([^"]+)">show that hour', answer.content.decode())
     assert "0 of 30 answers" in told(client.get(html.unescape(address)))
 
@@ -316,14 +318,14 @@ def test_two_runs_are_compared_at_sender_and_receiver(signed_in: Any, store: Pat
     run_files(RUN_B, [5_000] * 2_000, receiver_us=[1_000] * 2_000)
     client = signed_in(Role.AUDITOR)
     page = shown(client, "latency_runs")
-    assert f"A: {RUN_A} B: {RUN_B}" in page, "the newest two"
+    assert f"Run {RUN_A} {RUN_B}" in page, "the newest two"
     sender, receiver = page[page.index("At the sender") :].split("At the receiver", 1)
     assert "P50: B is 1.00 ms slower (25 % more)." in sender
     assert "Over 120 ms 1 0" in sender
     assert "P95: B is 1.00 ms faster (50 % less)." in receiver
     assert "Over 120 ms: UNKNOWN, as no exact counter was kept." in receiver
     assert "Planned 2,000 2,000" in page
-    assert "B: " + RUN_A in shown(client, "latency_runs", run=RUN_B, vs_run=RUN_A)
+    assert f"Run {RUN_B} {RUN_A}" in shown(client, "latency_runs", run=RUN_B, vs_run=RUN_A)
 
 
 def break_samples(folder: Path) -> None:

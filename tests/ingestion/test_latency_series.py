@@ -251,6 +251,23 @@ def test_a_roll_up_between_two_queries_costs_a_second_try_and_no_figure(monkeypa
 
 
 @pytest.mark.django_db
+def test_a_part_of_a_cells_rows_is_never_taken_for_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced, *_ = [flush(NOW - timedelta(minutes=30), {duration_us: 10}) for duration_us in (1_000, 2_000, 3_000)]
+    read_sums, tries = latency_series._sums, []
+
+    def sums_then_replace(*arguments: Any) -> Any:
+        found = read_sums(*arguments)
+        tries.append(len(found))
+        if LatencyFlush.objects.filter(pk=replaced.pk).delete()[0]:
+            flush(replaced.minute, {1_000: 10})
+        return found
+
+    monkeypatch.setattr(latency_series, "_sums", sums_then_replace)
+    series = ack()
+    assert (len(tries), series.count, series.distribution.count) == (2, 30, 30)
+
+
+@pytest.mark.django_db
 def test_rows_that_go_at_every_try_are_an_error_and_no_smaller_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     read_sums = latency_series._sums
 
