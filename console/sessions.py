@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from console.sign_in import locks
 from console.sign_in.factor import Means
-from console.sign_in.store import ABOUT, about
+from console.sign_in.store import ABOUT, SessionStore, about
 from evidence.audit import Act, Actor, record
 
 CONSOLE = Actor.process("console")
@@ -34,6 +34,7 @@ def connect() -> None:
 def signed_in(sender: object, *, user: AbstractBaseUser, request: HttpRequest, **_: Any) -> None:  # noqa: ARG001  (a signal's arguments)
     told = about(request, factor=means_of(request))
     request.session[ABOUT] = told
+    SessionStore.clear_expired()  # here, where they come from: nothing else would ever delete them
     facts = {"address": told["address"], "by": told["factor"]}
     with transaction.atomic():
         record(Act.SIGNED_IN, actor=Actor.person(user), subject=f"user {user.get_username()}", facts=facts)
