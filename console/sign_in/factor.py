@@ -81,7 +81,7 @@ def new_secret() -> str:
 
 
 def is_on(user: Any) -> bool:
-    return Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists()
+    return bool(Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists())
 
 
 def standing(user: Any) -> Standing:
@@ -145,7 +145,7 @@ def new_codes(user: Any) -> list[str]:
 def remove(user: Any) -> bool:
     """Whether there was one."""
     count, _ = Authenticator.objects.filter(user_id=user.pk).delete()
-    return count > 0
+    return bool(count)
 
 
 def forget_failures(username: str) -> bool:

@@ -126,7 +126,7 @@ def forget(*, digest: str, address: str | None) -> int:
     """Lifts a name's locks: at one address, or everywhere. How many counters were dropped."""
     found = AccessAttempt.objects.filter(username=digest)
     dropped, _ = (found if address is None else found.filter(ip_address=address)).delete()
-    return dropped
+    return int(dropped)
 
 
 def _address(text: str) -> str:

@@ -239,6 +239,6 @@ def test_wrong_bearer_tokens_and_webhooks_are_no_failed_sign_ins(client: Client)
     for _ in range(12):
         wrong = {"HTTP_AUTHORIZATION": "Bearer acst_000000000000_" + "0" * 64, "REMOTE_ADDR": HOME}
         assert client.get("/api/v1/mode", **wrong).status_code == 401  # type: ignore[arg-type]
-        assert client.post("/webhooks", b"{}", content_type="application/json", **wrong).status_code == 401
+        assert client.post("/webhooks", b"{}", content_type="application/json", **wrong).status_code == 401  # type: ignore[arg-type]
     assert not AccessAttempt.objects.exists()
     assert acts("session.sign_in_failed") == []

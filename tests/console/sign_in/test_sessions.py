@@ -29,7 +29,7 @@ THEIRS = "/admin/sign-ins/"
 
 
 def come_in(username: str, *, address: str = HOME, agent: str = "Browser/1") -> Client:
-    client = Client(HTTP_USER_AGENT=agent)  # type: ignore[arg-type]
+    client = Client(HTTP_USER_AGENT=agent)
     assert try_password(client, username, PASSWORD, address=address).status_code == 302
     return client
 

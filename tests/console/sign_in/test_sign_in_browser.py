@@ -1,7 +1,8 @@
-"""Signing in with a second factor in a real Chromium: enrolled, asked for, silent, accessible, narrow and without script."""
+"""Signing in with a second factor in a real Chromium: silent, accessible, narrow, and without script."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +37,7 @@ def page(request: pytest.FixtureRequest, chromium: Browser, live_server: Any, se
         watch(page, host=live_server.url.partition("://")[2], complaints=complaints)
     yield page
     context.close()
-    assert complaints == []
+    assert [told for told in complaints if "status of 429" not in told] == []  # Chromium's own word on a locked name
 
 
 def is_sound(page: Page) -> None:
@@ -74,7 +75,7 @@ def test_a_person_enrols_signs_in_with_a_code_and_with_a_recovery_code_and_remov
 
     ConsoleSession.objects.all().delete()
     give_password(page)
-    expect(page).to_have_url(lambda url: url.endswith("/admin/login/code/?next=/admin/second-factor/"))
+    expect(page).to_have_url(re.compile(r"/admin/login/code/\?next=%2Fadmin%2Fsecond-factor%2F$"))
     is_sound(page)
     page.get_by_label("Code of your authenticator app").fill("123456")
     page.keyboard.press("Enter")
@@ -107,6 +108,7 @@ def test_the_login_page_says_in_words_that_a_name_is_locked_and_sessions_end_by_
     page.get_by_label("Username").fill("ops")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Not enrolled")).to_be_visible()
     page.goto("/admin/sign-ins/")
     is_sound(page)
     page.get_by_role("button", name="Lift the lock of dri").click()
