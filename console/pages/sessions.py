@@ -24,8 +24,16 @@ from console.guards import GuardedPage, StaffPage
 from console.models import ConsoleSession
 from console.shown import moment
 from console.sign_in import sessions
+from console.sign_in.factor import Policy
 from console.sign_in.locks import Lock, locks
 from console.sign_in.store import ABOUT
+
+
+POLICY_TOLD: Mapping[Policy, str] = {
+    Policy.OFF: "Nobody can enrol a second factor: SECOND_FACTOR is off.",
+    Policy.OPTIONAL: "Everybody can enrol a second factor, nobody has to.",
+    Policy.DECIDERS: "Whoever decides needs a second factor.",
+}
 
 
 class NoSuchSession(AutocomError):
@@ -104,7 +112,7 @@ class SignInsPage(GuardedPage):
             "locks": [LockShown(each, moment(each.until)) for each in locks(now=now)],
             "limit_count": settings.AXES_FAILURE_LIMIT,
             "sees_proxies_only": settings.BEHIND_TLS and not settings.CONSOLE_PROXIES,
-            "policy": settings.SECOND_FACTOR,
+            "policy": POLICY_TOLD[Policy(settings.SECOND_FACTOR)],
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:
