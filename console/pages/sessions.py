@@ -28,7 +28,6 @@ from console.sign_in.factor import Policy
 from console.sign_in.locks import Lock, locks
 from console.sign_in.store import ABOUT
 
-
 POLICY_TOLD: Mapping[Policy, str] = {
     Policy.OFF: "Nobody can enrol a second factor: SECOND_FACTOR is off.",
     Policy.OPTIONAL: "Everybody can enrol a second factor, nobody has to.",
