@@ -20,7 +20,6 @@ from console.sign_in.store import ABOUT, SessionStore, about
 from evidence.audit import Act, Actor, record
 
 CONSOLE = Actor.process("console")
-NOBODY_KNOWN = "a user that does not exist"
 NAME_LIMIT_CHARS = 150  # of a username
 
 
@@ -57,7 +56,7 @@ def sign_in_failed(
     """Also of a wrong code, which is the second step; also of what was refused because of earlier failures."""
     given = str(credentials.get("username") or "")[:NAME_LIMIT_CHARS]
     known = get_user_model().objects.filter(username=given).exists()
-    subject = f"user {given}" if known else NOBODY_KNOWN
+    subject = f"user {given}" if known else locks.NOBODY_KNOWN
     facts: dict[str, object] = {"step": credentials.get("step", "password"), "locked": locks.was_refused(request)}
     if request is not None:
         facts["address"] = locks.address_of(request)
