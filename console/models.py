@@ -1,8 +1,10 @@
 """The tables of the console itself."""
 
 import uuid
+from typing import override
 
 from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
@@ -85,6 +87,13 @@ class ConsoleSession(AbstractBaseSession):
 
     def __str__(self) -> str:
         return f"session {self.public_id}"
+
+    @classmethod
+    @override
+    def get_session_store_class(cls) -> type[SessionBase]:
+        from console.sign_in.store import SessionStore  # which needs this module
+
+        return SessionStore
 
 
 class RbacOrder(models.Model):

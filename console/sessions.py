@@ -16,11 +16,10 @@ from django.http import HttpRequest
 
 from console.sign_in import locks
 from console.sign_in.factor import Means
-from console.sign_in.store import ABOUT, about
+from console.sign_in.store import ABOUT, SessionStore, about
 from evidence.audit import Act, Actor, record
 
 CONSOLE = Actor.process("console")
-NOBODY_KNOWN = "a user that does not exist"
 NAME_LIMIT_CHARS = 150  # of a username
 
 
@@ -34,6 +33,7 @@ def connect() -> None:
 def signed_in(sender: object, *, user: AbstractBaseUser, request: HttpRequest, **_: Any) -> None:  # noqa: ARG001  (a signal's arguments)
     told = about(request, factor=means_of(request))
     request.session[ABOUT] = told
+    SessionStore.clear_expired()  # here, where they come from: nothing else would ever delete them
     facts = {"address": told["address"], "by": told["factor"]}
     with transaction.atomic():
         record(Act.SIGNED_IN, actor=Actor.person(user), subject=f"user {user.get_username()}", facts=facts)
@@ -56,7 +56,7 @@ def sign_in_failed(
     """Also of a wrong code, which is the second step; also of what was refused because of earlier failures."""
     given = str(credentials.get("username") or "")[:NAME_LIMIT_CHARS]
     known = get_user_model().objects.filter(username=given).exists()
-    subject = f"user {given}" if known else NOBODY_KNOWN
+    subject = f"user {given}" if known else locks.NOBODY_KNOWN
     facts: dict[str, object] = {"step": credentials.get("step", "password"), "locked": locks.was_refused(request)}
     if request is not None:
         facts["address"] = locks.address_of(request)

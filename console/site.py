@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import update_wrapper
 from http import HTTPStatus
-from typing import Any, override
+from typing import Any, cast, override
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.paginator import Paginator
@@ -137,10 +137,9 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         }
         if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
             here[REDIRECT_FIELD_NAME] = reverse("admin:index")
-        request.current_app = self.name  # type: ignore[attr-defined]
+        request.current_app = self.name
         page = SignInPage.as_view(extra_context=here, authentication_form=SignInForm, template_name="admin/login.html")
-        answer: HttpResponse = page(request)
-        return answer
+        return cast(HttpResponse, page(request))
 
     @override
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

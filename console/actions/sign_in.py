@@ -18,8 +18,6 @@ from console.sign_in import factor, locks, sessions
 from console.sign_in.factor import CodeRefused, Means
 from evidence.audit import Act, Actor, record
 
-NOBODY_KNOWN = "a user that does not exist"
-
 
 def end_own_sessions(
     user: Any, *, now: datetime, public_id: UUID | None = None, but: UUID | None = None
@@ -47,7 +45,7 @@ def lift_lock(operator: Operator, *, digest: str, username: str, address: str | 
 
     `username`: empty where no user has the name. False where there was nothing to lift.
     """
-    subject = f"user {username}" if username else NOBODY_KNOWN
+    subject = f"user {username}" if username else locks.NOBODY_KNOWN
     check(operator, Permission.SIGN_IN_MANAGE, subject=subject)
     with transaction.atomic():
         lifted = locks.forget(digest=digest, address=address) > 0

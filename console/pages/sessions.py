@@ -24,8 +24,15 @@ from console.guards import GuardedPage, StaffPage
 from console.models import ConsoleSession
 from console.shown import moment
 from console.sign_in import sessions
+from console.sign_in.factor import Policy
 from console.sign_in.locks import Lock, locks
 from console.sign_in.store import ABOUT
+
+POLICY_TOLD: Mapping[Policy, str] = {
+    Policy.OFF: "Nobody can enrol a second factor: SECOND_FACTOR is off.",
+    Policy.OPTIONAL: "Everybody can enrol a second factor, nobody has to.",
+    Policy.DECIDERS: "Whoever decides needs a second factor.",
+}
 
 
 class NoSuchSession(AutocomError):
@@ -94,17 +101,18 @@ class SignInsPage(GuardedPage):
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         assert self.site is not None  # noqa: S101  (set by the site that routes here)
-        self.request.current_app = self.site.name  # type: ignore[attr-defined]
+        self.request.current_app = self.site.name
         now = datetime.now(UTC)
         return {
             **self.site.each_context(self.request),
             **super().get_context_data(**kwargs),
             "title": "Sign-ins",
-            "sessions": _shown(self.request, sessions.sessions(now=now)),
+            "sessions": (found := _shown(self.request, sessions.sessions(now=now))),
+            "more": sessions.SHOWN_COUNT if len(found) == sessions.SHOWN_COUNT else 0,
             "locks": [LockShown(each, moment(each.until)) for each in locks(now=now)],
             "limit_count": settings.AXES_FAILURE_LIMIT,
             "sees_proxies_only": settings.BEHIND_TLS and not settings.CONSOLE_PROXIES,
-            "policy": settings.SECOND_FACTOR,
+            "policy": POLICY_TOLD[Policy(settings.SECOND_FACTOR)],
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:

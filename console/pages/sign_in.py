@@ -108,7 +108,7 @@ class CodePage(RedirectURLMixin, FormView):  # type: ignore[type-arg]
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         assert self.site is not None  # noqa: S101  (set by the site that routes here)
-        self.request.current_app = self.site.name  # type: ignore[attr-defined]
+        self.request.current_app = self.site.name
         return {
             **self.site.each_context(self.request),
             **super().get_context_data(**kwargs),

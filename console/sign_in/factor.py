@@ -23,6 +23,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from allauth.mfa.utils import decrypt
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from autocom.kernel.errors import AutocomError
@@ -80,7 +81,7 @@ def new_secret() -> str:
 
 
 def is_on(user: Any) -> bool:
-    return Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists()
+    return bool(Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists())
 
 
 def standing(user: Any) -> Standing:
@@ -123,7 +124,7 @@ def enrol(user: Any, *, secret: str, code: str) -> list[str]:
     """The recovery codes, which are told this once. In the caller's transaction. Raises EnrolmentRefused."""
     if settings.SECOND_FACTOR == Policy.OFF:
         raise EnrolmentRefused("second factors are off in this installation: SECOND_FACTOR turns them on")
-    type(user)._default_manager.select_for_update().get(pk=user.pk)  # of two enrolments at once one is second
+    get_user_model().objects.select_for_update().get(pk=user.pk)  # of two enrolments at once one is second
     if is_on(user):
         raise EnrolmentRefused("there is a second factor already: remove it first")
     counter = _counter(secret, code)
@@ -144,7 +145,7 @@ def new_codes(user: Any) -> list[str]:
 def remove(user: Any) -> bool:
     """Whether there was one."""
     count, _ = Authenticator.objects.filter(user_id=user.pk).delete()
-    return count > 0
+    return bool(count)
 
 
 def forget_failures(username: str) -> bool:

@@ -22,6 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
 NOWHERE = "0.0.0.0"  # noqa: S104  (no address that anybody listens on: axes cannot count where there is none)
+NOBODY_KNOWN = "a user that does not exist"
 IPV6_NETWORK_BITS = 64  # what one customer gets: a lock by single addresses would lock nobody
 LOCKED_TOLD = (
     "Too many failed sign-ins with this name from your address. Nobody can sign in with it from there for an hour "
@@ -126,7 +127,7 @@ def forget(*, digest: str, address: str | None) -> int:
     """Lifts a name's locks: at one address, or everywhere. How many counters were dropped."""
     found = AccessAttempt.objects.filter(username=digest)
     dropped, _ = (found if address is None else found.filter(ip_address=address)).delete()
-    return dropped
+    return int(dropped)
 
 
 def _address(text: str) -> str:

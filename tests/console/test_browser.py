@@ -154,6 +154,9 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "groups": "/admin/auth/group/",
         "group": change(Group.objects.create(name="Subject")),
         "password": "/admin/password_change/",
+        "my_sessions": reverse("admin:my_sessions"),
+        "second_factor": reverse("admin:second_factor"),
+        "sign_ins": reverse("admin:sign_ins"),
     }
 
 

@@ -77,3 +77,11 @@ def test_a_flag_has_a_few_spellings(text: str, value: bool) -> None:
     read = EnvReader({"A": text})
     assert read.flag("A", default=not value) is value
     assert read.mistakes == []
+
+
+def test_a_choice_is_one_of_its_words_as_they_are_written() -> None:
+    read = EnvReader({"A": "deciders", "B": "Deciders"})
+    assert read.choice("A", default="off", choices=("off", "deciders")) == "deciders"
+    assert read.choice("B", default="off", choices=("off", "deciders")) == "off"
+    assert read.choice("C", default="off", choices=("off", "deciders")) == "off"
+    assert read.mistakes == ["B is 'Deciders': write one of off, deciders"]

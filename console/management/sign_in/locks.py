@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from console.management.provider.arguments import add_json
 from console.management.provider.printing import iso, say, say_json
-from console.sign_in.locks import Lock
+from console.sign_in.locks import NOBODY_KNOWN, Lock
 from console.sign_in.locks import locks as locks_that_hold
 
 HELP = "List who is locked out, from where, until when."
@@ -28,7 +28,7 @@ def run(*, json: bool, **_: object) -> int:
 
 
 def _name(lock: Lock) -> str:
-    return lock.username or "a user that does not exist"
+    return lock.username or NOBODY_KNOWN
 
 
 def _told(lock: Lock) -> dict[str, object]:
