@@ -49,6 +49,12 @@ QUESTIONS = ("has_view_permission", "has_add_permission", "has_change_permission
 PASSED_OVER = {watch.__file__, __file__}
 
 
+def _is_no(said: object, name: str, args: tuple[Any, ...]) -> bool:
+    if name == "authenticate":  # whoever is not known is nobody
+        return said is None
+    return said is False or (isinstance(said, list) and len(said) < len(args[-1]))  # not all of the actions
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A call in the code: where it stands, and how it is told of in the table."""
@@ -100,7 +106,7 @@ class Guards:
             except Exception:
                 self._note(name)
                 raise
-            if said is False or (isinstance(said, list) and len(said) < len(args[-1])):  # not all of the actions
+            if _is_no(said, asked.__name__, args):
                 self._note(name)
             return said
 
