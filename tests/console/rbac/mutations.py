@@ -41,31 +41,23 @@ CELLS_TRIED_COUNT = 4
 BEHIND_COUNT = 4
 ASKED = ("GET", "POST", "PUT")
 DRAWN = "it draws or hides a button; the act behind it asks again"
-SHELL = "no route leads there, only commands, and whoever runs those may do everything"
+ACTS_HERE = (
+    "actions/budget.py annotate: check BUDGET_ANNOTATE",
+    "actions/budget.py propose_correction: check BUDGET_PROPOSE",
+    "actions/budget.py approve_correction: check BUDGET_APPROVE",
+    "actions/budget.py reject_correction: check BUDGET_APPROVE",
+    "actions/destinations.py switch: check DESTINATION_MANAGE",
+    "actions/destinations.py remove: check DESTINATION_MANAGE",
+    "actions/outgoing.py _decide: check OUTGOING_DECIDE",
+    "actions/verify_bundle.py verify_file: check EVIDENCE_READ",
+    "actions/discard_set_aside.py discard_set_aside: check",
+    "actions/retry_set_aside.py retry_set_aside: check",
+    "actions/evidence_store.py download: check EVIDENCE_READ or BUNDLE_READ",
+    "actions/verify_bundle.py verify_artifact: check EVIDENCE_READ or BUNDLE_READ",
+)
 # Guards that no cell shows, each with why. Where a test shows it, the test is named.
 UNSEEN: Mapping[str, str] = {
-    **dict.fromkeys(
-        (
-            "actions/budget.py annotate: check BUDGET_ANNOTATE",
-            "actions/budget.py propose_correction: check BUDGET_PROPOSE",
-            "actions/budget.py approve_correction: check BUDGET_APPROVE",
-            "actions/budget.py reject_correction: check BUDGET_APPROVE",
-            "actions/destinations.py switch: check DESTINATION_MANAGE",
-            "actions/destinations.py remove: check DESTINATION_MANAGE",
-            "actions/outgoing.py _decide: check OUTGOING_DECIDE",
-            "actions/verify_bundle.py verify_file: check EVIDENCE_READ",
-        ),
-        SHELL,
-    ),
-    **dict.fromkeys(
-        (
-            "actions/discard_set_aside.py discard_set_aside: check",
-            "actions/retry_set_aside.py retry_set_aside: check",
-            "actions/evidence_store.py download: check EVIDENCE_READ or BUNDLE_READ",
-            "actions/verify_bundle.py verify_artifact: check EVIDENCE_READ or BUNDLE_READ",
-        ),
-        "its page asks before it; where the page's guard is open, this one refuses",
-    ),
+    **dict.fromkeys(ACTS_HERE, "no route leads there, or its page asks before it: tests/console/rbac/test_acts.py"),
     **dict.fromkeys(
         (
             "admin/set_aside.py offered: has_perm",
