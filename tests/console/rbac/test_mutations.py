@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.actions import operator
+from console.rbac.personas import PERSONAS
 from console.rbac.probe import asking
 from console.rbac.routes import routes
 from console.roles import sync_roles
@@ -37,7 +38,7 @@ def test_a_guard_is_opened_for_its_own_line_alone_and_only_while_it_is_installed
     sync_roles()
     named = {route.name: route for route in routes()}
     guards = Guards(sites())
-    personas = {persona.name: persona for persona in mutations.PERSONAS}
+    personas = {persona.name: persona for persona in PERSONAS}
     bundles, gates = named["admin/bundles/"], named["admin/gates/<slug:gate>/"]
     with guards.installed(list(named.values())), asking() as ask:
         guards.open_ones = {"actions/bundles.py ask_for_bundle: check EVIDENCE_EXPORT"}
