@@ -96,7 +96,7 @@ def found(
     with pytest.MonkeyPatch.context() as patch, override_settings(ROOT_URLCONF=__name__):
         patch.setattr(f"{__name__}.urlpatterns", patterns)
         for name, row in (rows or {}).items():
-            patch.setitem(POLICY, name, row)  # type: ignore[arg-type]
+            patch.setitem(POLICY, name, row)
         clear_url_caches()
         told: list[CheckMessage] = list(checks.faults(routes()))
     clear_url_caches()
