@@ -53,7 +53,7 @@ def test_a_probe_is_asked_for_by_keys_and_its_progress_comes_by_itself_until_it_
     link = page.get_by_role("link", name="Show it")
     link.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#run-title")).to_have_text("FAIL")
+    expect(page.locator("#run-title")).to_contain_text("FAIL")
     expect(page.get_by_role("button", name="Probe now")).to_be_enabled()
 
 
@@ -67,7 +67,7 @@ def test_the_matrix_is_accessible_with_what_changed_and_what_does_not_match(
     keep_run(told, asked_by="ops", matrix_sha256="5" * 64)
     rbac_run_row()
     page.goto(reverse("admin:rbac"))
-    expect(page.locator("#run-title")).to_have_text("FAIL")
+    expect(page.locator("#run-title")).to_contain_text("FAIL")
     assert "MISMATCH" in page.inner_text("[aria-label='Matrix of routes and personas']")
     is_sound(page)
     pictured(page, f"mismatch-{scheme}-{width}")
@@ -75,7 +75,7 @@ def test_the_matrix_is_accessible_with_what_changed_and_what_does_not_match(
     page.locator("select[name=persona]").select_option("Auditor")
     page.locator("input[name=route]").fill("provider")
     page.get_by_role("button", name="Show", exact=True).click()
-    expect(page.locator("#run-title")).to_have_text("PASS")
+    expect(page.locator("#run-title")).to_contain_text("PASS")
     assert "route=provider&persona=Auditor" in page.url
     assert "/admin/gates/" not in page.inner_text("[aria-label='Matrix of routes and personas']")
     is_sound(page)
