@@ -124,26 +124,26 @@ class RbacOrder(models.Model):
         return f"probe {self.pk}: {self.state}"
 
 
-class GateGrant(UserObjectPermissionBase):  # type: ignore[misc]  # the library has no types
+class GateGrant(UserObjectPermissionBase):
     """A right held on one gate. With its own foreign key, so that none outlives its gate."""
 
     content_object = models.ForeignKey(Gate, on_delete=models.CASCADE)
 
-    class Meta(UserObjectPermissionBase.Meta):  # type: ignore[misc]
+    class Meta(UserObjectPermissionBase.Meta):
         default_permissions = ()
 
 
-class ProviderGrant(UserObjectPermissionBase):  # type: ignore[misc]
+class ProviderGrant(UserObjectPermissionBase):
     content_object = models.ForeignKey(Provider, on_delete=models.CASCADE)
 
-    class Meta(UserObjectPermissionBase.Meta):  # type: ignore[misc]
+    class Meta(UserObjectPermissionBase.Meta):
         default_permissions = ()
 
 
-class BundleGrant(UserObjectPermissionBase):  # type: ignore[misc]
+class BundleGrant(UserObjectPermissionBase):
     content_object = models.ForeignKey(Bundle, on_delete=models.CASCADE)
 
-    class Meta(UserObjectPermissionBase.Meta):  # type: ignore[misc]
+    class Meta(UserObjectPermissionBase.Meta):
         default_permissions = ()
 
 

@@ -49,6 +49,12 @@ QUESTIONS = ("has_view_permission", "has_add_permission", "has_change_permission
 PASSED_OVER = {watch.__file__, __file__}
 
 
+def _is_no(said: object, name: str, args: tuple[Any, ...]) -> bool:
+    if name == "authenticate":  # whoever is not known is nobody
+        return said is None
+    return said is False or (isinstance(said, list) and len(said) < len(args[-1]))  # not all of the actions
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A call in the code: where it stands, and how it is told of in the table."""
@@ -100,7 +106,7 @@ class Guards:
             except Exception:
                 self._note(name)
                 raise
-            if said is False or (isinstance(said, list) and len(said) < len(args[-1])):  # not all of the actions
+            if _is_no(said, asked.__name__, args):
                 self._note(name)
             return said
 
@@ -166,14 +172,15 @@ type Place = tuple[Any, str, str | None, Callable[..., Any]]
 
 
 def _places(routes: list[Route]) -> Iterator[Place]:
-    for function in (operator.check, refuse_without):
-        yield from ((module, function.__name__, None, _passes) for module in watch.everywhere(function))
-    for function in (may, holds_somewhere):
-        yield from ((module, function.__name__, None, _yes) for module in watch.everywhere(function))
-    yield from (
-        (module, visible.__name__, None, lambda user, permission, rows, **_: rows)
-        for module in watch.everywhere(visible)
+    functions: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = (
+        (operator.check, _passes),
+        (refuse_without, _passes),
+        (may, _yes),
+        (holds_somewhere, _yes),
+        (visible, lambda user, permission, rows, **_: rows),
     )
+    for function, allow in functions:
+        yield from ((module, function.__name__, None, allow) for module in watch.everywhere(function))
     yield accounts, "_is_superuser", None, _yes
     yield User, "has_perm", None, _yes
     yield ServiceAccount, "has_perm", None, _yes
@@ -187,7 +194,7 @@ def _places(routes: list[Route]) -> Iterator[Place]:
             key = f"{_module(kind)} {kind.__name__}: permissions of its actions"
             yield kind, "_filter_actions_by_permissions", key, lambda _, __, actions: actions
     yield ConsoleSite, "has_permission", "site.py ConsoleSite: sign-in of staff", _yes
-    for view in {getattr(route.view, "cls", None) for route in routes} - {None}:
+    for view in _classes(routes, "cls"):
         if view.__module__.startswith("console.") and view.permission_classes:
             yield view, "check_permissions", f"{_module(view)} {view.__name__}: its permission classes", _passes
     yield authentication, "account_of", "api/authentication.py: the token", _any_token
@@ -201,9 +208,13 @@ def _places(routes: list[Route]) -> Iterator[Place]:
 
 
 def _pages(routes: list[Route]) -> list[type[GuardedPage]]:
-    found = {getattr(route.view, "view_class", None) for route in routes} - {None}
-    pages = {page for page in found if issubclass(page, GuardedPage)} | {_index_page()}
-    return sorted(pages, key=lambda page: (page.__module__, page.__name__))
+    return [page for page in [*_classes(routes, "view_class"), _index_page()] if issubclass(page, GuardedPage)]
+
+
+def _classes(routes: list[Route], mark: str) -> list[Any]:
+    """Of the views that carry this mark, each once and always in the same order."""
+    found = {getattr(route.view, mark) for route in routes if hasattr(route.view, mark)}
+    return sorted(found, key=lambda each: (each.__module__, each.__name__))
 
 
 def _index_page() -> type[GuardedPage]:

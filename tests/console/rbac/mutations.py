@@ -41,31 +41,23 @@ CELLS_TRIED_COUNT = 4
 BEHIND_COUNT = 4
 ASKED = ("GET", "POST", "PUT")
 DRAWN = "it draws or hides a button; the act behind it asks again"
-SHELL = "no route leads there, only commands, and whoever runs those may do everything"
+ACTS_HERE = (
+    "actions/budget.py annotate: check BUDGET_ANNOTATE",
+    "actions/budget.py propose_correction: check BUDGET_PROPOSE",
+    "actions/budget.py approve_correction: check BUDGET_APPROVE",
+    "actions/budget.py reject_correction: check BUDGET_APPROVE",
+    "actions/destinations.py switch: check DESTINATION_MANAGE",
+    "actions/destinations.py remove: check DESTINATION_MANAGE",
+    "actions/outgoing.py _decide: check OUTGOING_DECIDE",
+    "actions/verify_bundle.py verify_file: check EVIDENCE_READ",
+    "actions/discard_set_aside.py discard_set_aside: check",
+    "actions/retry_set_aside.py retry_set_aside: check",
+    "actions/evidence_store.py download: check EVIDENCE_READ or BUNDLE_READ",
+    "actions/verify_bundle.py verify_artifact: check EVIDENCE_READ or BUNDLE_READ",
+)
 # Guards that no cell shows, each with why. Where a test shows it, the test is named.
 UNSEEN: Mapping[str, str] = {
-    **dict.fromkeys(
-        (
-            "actions/budget.py annotate: check BUDGET_ANNOTATE",
-            "actions/budget.py propose_correction: check BUDGET_PROPOSE",
-            "actions/budget.py approve_correction: check BUDGET_APPROVE",
-            "actions/budget.py reject_correction: check BUDGET_APPROVE",
-            "actions/destinations.py switch: check DESTINATION_MANAGE",
-            "actions/destinations.py remove: check DESTINATION_MANAGE",
-            "actions/outgoing.py _decide: check OUTGOING_DECIDE",
-            "actions/verify_bundle.py verify_file: check EVIDENCE_READ",
-        ),
-        SHELL,
-    ),
-    **dict.fromkeys(
-        (
-            "actions/discard_set_aside.py discard_set_aside: check",
-            "actions/retry_set_aside.py retry_set_aside: check",
-            "actions/evidence_store.py download: check EVIDENCE_READ or BUNDLE_READ",
-            "actions/verify_bundle.py verify_artifact: check EVIDENCE_READ or BUNDLE_READ",
-        ),
-        "its page asks before it; where the page's guard is open, this one refuses",
-    ),
+    **dict.fromkeys(ACTS_HERE, "no route leads there, or its page asks before it: tests/console/rbac/test_acts.py"),
     **dict.fromkeys(
         (
             "admin/set_aside.py offered: has_perm",
@@ -120,27 +112,33 @@ def mutations() -> list[Mutation]:
     """Of every guard. Needs the roles in the database."""
     found, guards = routes(), Guards(sites())
     with guards.installed(found), asking() as ask:
-        refused: dict[str, list[Key]] = defaultdict(list)
+        refused: dict[str, list[tuple[int, Key]]] = defaultdict(list)
         for key in _cells(found):
             guards.said_no.clear()
             cell = ask(*key)
             if cell.verdict is not Verdict.MATCH:
                 raise AssertionError(f"no cell may differ before a guard is opened: {cell}")
             for name in guards.said_no:
-                refused[name].append(key)
-        return [_opened(guards, ask, name, refused[name]) for name in dict.fromkeys(guards.names)]
+                refused[name].append((len(guards.said_no), key))
+        return [_opened(guards, ask, name, _telling(refused[name])) for name in dict.fromkeys(guards.names)]
+
+
+def _telling(keys: Sequence[tuple[int, Key]]) -> list[Key]:
+    """Those cells first in which hardly anything else said no."""
+    return [key for _, key in sorted(keys, key=lambda each: each[0])[:CELLS_TRIED_COUNT]]
 
 
 def _cells(found: Sequence[Route]) -> Iterator[Key]:
     """For each rule of a route one persona of each kind that it refuses."""
     for route in found:
         seen: set[object] = set()
+        to_see = POLICY[route.path].rule("GET")
         for method in route.methods:
             rule = POLICY[route.name].rule(method)
             if method not in ASKED or rule is None or rule.kind is Kind.PUBLIC:
                 continue
             for persona in PERSONAS:
-                kind = (rule, _kind(rule, persona))
+                kind = (rule, _kind(rule, persona), to_see is None or to_see.permissions <= persona.held)
                 if kind not in seen and rule.expected(persona) is not Outcome.ALLOW:
                     seen.add(kind)
                     yield route, method, persona
@@ -152,21 +150,28 @@ def _kind(rule: Rule, persona: Persona) -> tuple[object, ...]:
 
 
 def _opened(guards: Guards, ask: Ask, name: str, keys: Sequence[Key]) -> Mutation:
-    for key in keys[:: max(1, len(keys) // CELLS_TRIED_COUNT)]:
-        opened = [name]
-        for _ in range(BEHIND_COUNT):
+    """Alone in each of its cells first; then with what stands behind it."""
+    for is_alone in (True,) if _reason(name) else (True, False):
+        for key in keys:
+            if found := _seen(guards, ask, name, key, behind_count=0 if is_alone else BEHIND_COUNT):
+                return found
+    return Mutation(name, "")
+
+
+def _seen(guards: Guards, ask: Ask, name: str, key: Key, *, behind_count: int) -> Mutation | None:
+    opened = [name]
+    try:
+        for _ in range(behind_count + 1):
             guards.open_ones = set(opened)
             guards.said_no.clear()
             cell = ask(*key)
             if cell.verdict is not Verdict.MATCH:
-                guards.open_ones = set()
                 told = f"{cell.verdict} `{cell.method} /{cell.route}, {cell.persona}`"
                 return Mutation(name, told, tuple(opened[1:]))
-            if not (behind := sorted(guards.said_no - set(opened))):
-                break
-            opened += behind
-    guards.open_ones = set()
-    return Mutation(name, "")
+            opened += sorted(guards.said_no - set(opened))
+    finally:
+        guards.open_ones = set()
+    return None
 
 
 def table(found: Sequence[Mutation]) -> list[str]:

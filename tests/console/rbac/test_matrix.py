@@ -33,7 +33,7 @@ KEPT: tuple[type[Model], ...] = (User, ServiceToken, Artifact, AuditEntry)
 
 
 def named(*paths: str) -> list[Route]:
-    found = [route for route in routes() if route.path in paths]
+    found = [route for route in routes() if route.name in paths]
     assert len(found) == len(paths)
     return found
 

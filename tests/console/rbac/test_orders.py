@@ -31,7 +31,7 @@ PAGE, PROGRESS = "admin:rbac", "admin:rbac_progress"
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The processes that would have been started."""
     commands: list[list[str]] = []
-    monkeypatch.setattr(orders.subprocess, "Popen", lambda command, **_: commands.append(command))
+    monkeypatch.setattr("console.rbac.orders.subprocess.Popen", lambda command, **_: commands.append(command))
     return commands
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.contrib.auth.models import Permission as Stored
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.urls import reverse
 from guardian.models import UserObjectPermission
@@ -16,7 +20,7 @@ from console.access import Permission
 from console.models import BundleGrant, GateGrant, ProviderGrant
 from evidence.audit import Act
 from evidence.decisions.dri import DECIDE, gate_row
-from evidence.models import AuditEntry, Bundle
+from evidence.models import AuditEntry, Bundle, Gate
 from ingestion.models import Provider
 from tests.console.rows import bundle_row, dead_letter_row, event_row, provider_row
 
@@ -194,3 +198,18 @@ def test_an_inactive_user_holds_no_right_on_a_row(person: Callable[..., User]) -
     assert not may(user, Permission.PROVIDER_READ, acme)
     assert not holds_somewhere(user, Permission.PROVIDER_READ, Provider)
     assert not visible(user, Permission.PROVIDER_READ, Provider.objects.all()).exists()
+
+
+def test_the_migration_moves_the_right_of_a_dri_and_drops_one_whose_gate_is_gone(person: Callable[..., User]) -> None:
+    moved = import_module("console.migrations.0005_rights_on_rows").gates_rights_move
+    user, gate = person(), gate_row("a")
+    kind = ContentType.objects.get_for_model(Gate)
+    decides = Stored.objects.get(codename="decide_gate")
+    UserObjectPermission.objects.bulk_create(  # a single one would be looked up, and refused without its gate
+        UserObjectPermission(user=user, permission=decides, content_type=kind, object_pk=str(number))
+        for number in (gate.pk, gate.pk + 1_000)
+    )
+    moved(apps, None)
+    assert not UserObjectPermission.objects.exists()
+    assert [(grant.user, grant.content_object) for grant in GateGrant.objects.all()] == [(user, gate)]
+    assert User.objects.get(pk=user.pk).has_perm(DECIDE, gate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from django.views.static import serve
 from rest_framework.decorators import action as viewset_action
 from rest_framework.decorators import api_view
 from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
 from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import ViewSet
 
@@ -37,6 +38,10 @@ READ_API = api(GET=Permission.EVIDENCE_READ)
 
 
 def view(_: HttpRequest, **__: str) -> HttpResponse:
+    return HttpResponse("anybody")
+
+
+def answer(_: Request, /, **__: str) -> HttpResponse:
     return HttpResponse("anybody")
 
 
@@ -79,17 +84,19 @@ def wrapped(inner: Callable[..., Any]) -> Callable[..., Any]:
     return outer
 
 
-def shadowing() -> Patterns:
+def shadowing() -> list[URLPattern]:
     return [path("admin/log/", view)]
 
 
-def found(*more: URLPattern | URLResolver, first: Patterns | None = None, **rows: Row) -> list[tuple[str, str]]:
+def found(
+    *more: URLPattern | URLResolver, first: Sequence[URLPattern] = (), rows: Mapping[str, Row] | None = None
+) -> list[tuple[str, str]]:
     """Id and route of each fault of the console's routes with these, and these rows of the policy."""
-    patterns = [*(first or []), *urls.urlpatterns, *more]
+    patterns = [*first, *urls.urlpatterns, *more]
     with pytest.MonkeyPatch.context() as patch, override_settings(ROOT_URLCONF=__name__):
         patch.setattr(f"{__name__}.urlpatterns", patterns)
-        for name, row in rows.items():
-            patch.setitem(POLICY, name, row)  # type: ignore[arg-type]
+        for name, row in (rows or {}).items():
+            patch.setitem(POLICY, name, row)
         clear_url_caches()
         told: list[CheckMessage] = list(checks.faults(routes()))
     clear_url_caches()
@@ -114,7 +121,7 @@ UNDECLARED: dict[str, tuple[Patterns, str]] = {
         "^static/<address>$",
     ),
     "a catch-all of everything": ([re_path(r"", view)], "<anything>"),
-    "an API of a function": ([path("x/", api_view(["GET"])(view))], "x/"),
+    "an API of a function": ([path("x/", api_view(["GET"])(answer))], "x/"),
     "a router": (router_urls()[:1], "^things/$"),
     "django-rq's own pages": ([path("django-rq/", include("django_rq.urls"))], "django-rq/"),
     "the admin a second time": ([path("back/", include([path("log/", site(Read.as_view()))]))], "back/log/"),
@@ -142,7 +149,7 @@ DECLARED: dict[str, tuple[Patterns, str, Row]] = {
     "a class without a permission on the site": ([path("x/", site(Open.as_view()))], "x/", READ),
     "a page with another permission than its row": ([path("x/", site(Other.as_view()))], "x/", READ),
     "a function as an API": ([path("x/", view)], "x/", READ_API),
-    "an API of a function": ([path("x/", api_view(["GET"])(view))], "x/", READ_API),
+    "an API of a function": ([path("x/", api_view(["GET"])(answer))], "x/", READ_API),
     "an API in a decorator that hides it": ([path("x/", wrapped(ArtifactList.as_view()))], "x/", READ_API),
     "an API without authentication": ([path("x/", ArtifactList.as_view(authentication_classes=()))], "x/", READ_API),
     "an API for everybody": ([path("x/", ArtifactList.as_view(permission_classes=(AllowAny,)))], "x/", READ_API),
@@ -155,18 +162,18 @@ DECLARED: dict[str, tuple[Patterns, str, Row]] = {
 @pytest.mark.parametrize("name", DECLARED)
 def test_a_row_alone_is_no_guard(name: str) -> None:
     patterns, route, row = DECLARED[name]
-    assert ("rbac.E003", route) in found(*patterns, **{route: row})
+    assert ("rbac.E003", route) in found(*patterns, rows={route: row})
 
 
 def test_what_is_guarded_and_declared_passes() -> None:
-    assert found(path("x/", site(Read.as_view())), **{"x/": READ}) == []
-    assert found(path("x/", csrf_exempt(ArtifactList.as_view())), **{"x/": READ_API}) == []
+    assert found(path("x/", site(Read.as_view())), rows={"x/": READ}) == []
+    assert found(path("x/", csrf_exempt(ArtifactList.as_view())), rows={"x/": READ_API}) == []
     row = {"^things/$": READ_API, "^things/open/$": READ_API, "^things/unknown/$": READ_API}
-    assert ("rbac.E003", "^things/$") not in found(*router_urls(), **row)
+    assert ("rbac.E003", "^things/$") not in found(*router_urls(), rows=row)
 
 
 def test_a_route_that_answers_another_ones_address_is_stopped() -> None:
-    faults = found(first=[path("<path:address>", view)], **{"<path:address>": ANY_STAFF})
+    faults = found(first=[path("<path:address>", view)], rows={"<path:address>": ANY_STAFF})
     assert ("rbac.E005", "admin/log/") in faults
     assert ("rbac.E005", "evidence/") in faults
 
