@@ -229,8 +229,9 @@ def _build_of(worker: Worker) -> str:
 
 def _lane_of(worker: Worker) -> int | None:
     """Of the drain job that it runs, whose id names the lane."""
-    found = _LANE_OF_JOB.match(worker.get_current_job_id() or "")
-    return int(found[1]) if found else None
+    running: set[bytes] = worker.connection.smembers(worker.executions_key)
+    found = (_LANE_OF_JOB.match(execution.decode()) for execution in running)
+    return next((int(each[1]) for each in found if each), None)
 
 
 def queues() -> Sequence[QueueState]:

@@ -29,7 +29,7 @@ from console.originals import (
 )
 from console.personal import Masked, listed_key, masked_note
 from console.receipts import receipt_of, sealed_sentence
-from console.search import Matched, matched_events
+from console.search import QUALIFIERS, Matched, matched_events, suggestions
 from console.shown import between, digest, moment, mono, short_id, whole_id
 from ingestion.aged import aged_event
 from ingestion.models import Delivery, Event
@@ -94,6 +94,10 @@ class EventAdmin(Revealing, KeysetAdmin):
         return matched_events(term, queryset, may_reveal=may_reveal)
 
     @override
+    def suggested(self, rows: Sequence[Any]) -> Sequence[str]:
+        return suggestions(rows, QUALIFIERS)
+
+    @override
     def told_key(self, key: object) -> str:
         return time_of(key) if isinstance(key, UUID) else super().told_key(key)
 
@@ -149,7 +153,7 @@ class EventAdmin(Revealing, KeysetAdmin):
             '{} <a class="console-link" href="{}">all events of the delivery</a>', whole_id(request_id), link
         )
 
-    @admin.display(description="Received to committed")
+    @admin.display(description="Its way")
     def lineage(self, event: Event) -> SafeString:
         return lineage_chart(lineage_of(event, batch=event.batch))
 
