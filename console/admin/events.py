@@ -16,7 +16,6 @@ from django.utils.safestring import SafeString
 from autocom.kernel.clock import datetime_of
 from autocom.kernel.ids import request_id_of
 from console.admin.filters import ProviderFilter
-from console.admin.read_only import KeysetAdmin
 from console.admin.revealing import Revealing
 from console.lineage import lineage_chart, lineage_of
 from console.originals import (
@@ -38,7 +37,7 @@ SEARCH_HELP = "id, message id, ordering key, type:…, key:…"
 
 
 @admin.register(Event)
-class EventAdmin(Revealing, KeysetAdmin):
+class EventAdmin(Revealing):
     """Read-only. Payloads are for the detail page: the list does not read them."""
 
     list_display = ("short", "event_type", "message_id", "provider", "key", "place", "to_commit", "received")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, override
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -14,6 +14,7 @@ from autocom.kernel.ids import request_id_of
 from console.access import Permission
 from console.actions.operator import Operator
 from console.actions.reveal_personal import PERMISSION, REASON_LIMIT_CHARS, ReasonMissing, reveal_personal
+from console.admin.read_only import KeysetAdmin
 from console.guards import refuse_without
 from console.personal import Content, Masked
 from console.roles import PERMISSIONS_BY_ROLE
@@ -21,7 +22,7 @@ from console.shown import folded_bytes, folded_json, headers_table
 from ingestion.models import Delivery, Event
 
 
-class Revealing(admin.ModelAdmin):  # type: ignore[type-arg]
+class Revealing(KeysetAdmin):
     """The content stays masked on every page; a reveal is one POST with a reason, shown once."""
 
     change_form_outer_before_template = "console/reveal_form.html"

@@ -44,8 +44,10 @@ def lanes(buffer: LaneBuffer) -> LaneKit:
 
 
 @pytest.fixture(autouse=True)
-def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "LOOKS", Looks())
+def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    looks = Looks()
+    monkeypatch.setattr(pipeline, "LOOKS", looks)
+    return looks
 
 
 def shown(client: Client, name: str = "pipeline") -> str:
@@ -232,7 +234,9 @@ def test_holder_lease_depth_and_bytes_are_shown(signed_in: Any, lanes: LaneKit) 
     assert "KiB" in text or "bytes" in text
 
 
-def test_a_worker_tells_its_code_its_lane_and_an_old_heartbeat_is_said(signed_in: Any, lanes: LaneKit) -> None:
+def test_a_worker_tells_its_code_its_lane_and_an_old_heartbeat_is_said(
+    signed_in: Any, lanes: LaneKit, fresh_looks: Looks
+) -> None:
     worker = drain_worker(queue="drain", name="w-1")
     worker.register_birth()
     lanes.receive("evt-1", lane=3)
@@ -247,7 +251,7 @@ def test_a_worker_tells_its_code_its_lane_and_an_old_heartbeat_is_said(signed_in
     lanes.buffer.client.hset(worker.key, keys.BUILD_FIELD, "0" * 16)
     old = utcformat(now() - WORKER_SILENT_AT_MOST - timedelta(seconds=1))
     lanes.buffer.client.hset(worker.key, "last_heartbeat", old)
-    pipeline.LOOKS.forget()
+    fresh_looks.forget()
     text = shown(client)
     assert "other than this console" in text
     assert "(old: it may be dead)" in text
