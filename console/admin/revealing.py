@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, override
+from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -31,7 +32,7 @@ class Revealing(KeysetAdmin):
     def get_urls(self) -> list[URLPattern]:
         name = f"ingestion_{self.model._meta.model_name}_reveal"
         view = self.admin_site.admin_view(require_POST(self.reveal_view))
-        return [path("<uuid:pk>/reveal/", view, name=name), *super().get_urls()]
+        return [path("<uuid:event_id>/reveal/", view, name=name), *super().get_urls()]
 
     @override
     def changeform_view(
@@ -60,14 +61,14 @@ class Revealing(KeysetAdmin):
             "reason_limit": REASON_LIMIT_CHARS,
         }
 
-    def reveal_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def reveal_view(self, request: HttpRequest, event_id: UUID) -> HttpResponse:
         refuse_without(request, Permission(f"ingestion.view_{self.model._meta.model_name}"))
-        row: Content | None = self.get_queryset(request).filter(pk=pk).first()
+        row: Content | None = self.get_queryset(request).filter(pk=event_id).first()
         operator = Operator.signed_in(request.user)
         if row is None:
             refuse_without(request, PERMISSION)
             raise Http404("no such row")
-        back = reverse(f"admin:ingestion_{self.model._meta.model_name}_change", args=[pk])
+        back = reverse(f"admin:ingestion_{self.model._meta.model_name}_change", args=[event_id])
         try:
             entry = reveal_personal(operator, row, reason=request.POST.get("reason", ""))
         except ReasonMissing as refused:
