@@ -34,6 +34,7 @@ SPAN_NAMES = {
     RETRY_ASKED: "Stood aside",
     "sealed": "Seal",
 }
+WAITS = {"sealed": "Waits for its seal"}  # due within seconds: no record of it is no riddle yet
 # the step that must stand before this one
 BEFORE = {"accepted": ("received", RETRY_ASKED), "claimed": ("accepted",), "committed": ("claimed",)}
 
@@ -146,8 +147,8 @@ def spans_of(steps: Sequence[Step], *, now: datetime) -> Sequence[Span]:
         )
         before, gap = step, None
     if gap is not None and before.at is not None:
-        name = f"No record between {before.name} and {gap.name}"
-        told = f"{between(before.at, now)} so far, {gap.what}"
+        name = WAITS.get(gap.name, f"No record between {before.name} and {gap.name}")
+        told = f"{between(before.at, now)} so far"
         spans.append(Span(name=name, start=before.at, end=None, told=told, is_gap=True))
     return spans
 
@@ -178,7 +179,7 @@ def _rows(steps: Sequence[Step]) -> Iterator[tuple[object, ...]]:
     first = before = steps[0].at
     for step in steps:
         if step.at is None or first is None or before is None:
-            yield step.name, "no record", "", "", step.what
+            yield step.name, "not yet" if step.name in WAITS else "no record", "", "", step.what
             continue
         took = "" if step is steps[0] else between(before, step.at)
         yield step.name, moment(step.at), took, between(first, step.at), step.what

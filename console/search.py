@@ -5,8 +5,10 @@ matches a row wins, and the page says which one it was.
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import reduce
 from operator import or_
 from uuid import UUID
@@ -18,6 +20,7 @@ from ingestion.personal import marked_by
 from ingestion.providers.registry import ADAPTERS
 
 TERM_LIMIT_COUNT = 5
+SUGGESTED_COUNT = 3  # of each qualifier
 KEY_FIELD = "ordering_key"
 
 
@@ -29,6 +32,7 @@ class Matched:
     is_indexed: bool = True
     told: Sequence[str] = ()
     problem: str = ""
+    suggested: Sequence[str] = ()  # terms that the reader may have meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ def _matched_word[Row: Model](
 ) -> Matched:
     name, colon, value = word.partition(":")
     if colon and value:
+        if meant := _meant(name, qualifiers):
+            return Matched(Q(pk__in=[]), True, (), f"“{name}:” is no qualifier.", [f"{each}:{value}" for each in meant])
         if name in ID_QUALIFIERS:
             return _matched_id(name, value)
         if name in qualifiers:
@@ -100,6 +106,26 @@ def _matched_word[Row: Model](
             told = f"{qualifier.name} is “{value}”{_left_out(qualifier, may_reveal)}"
             return Matched(_where(qualifier, value, may_reveal), qualifier.is_indexed, [told])
     return _matched_bare(word, queryset, qualifiers, may_reveal)
+
+
+def _meant(name: str, qualifiers: Mapping[str, Qualifier]) -> Sequence[str]:
+    """Qualifiers that a mistyped one resembles; none for a right one, and for a word that only has a colon in it."""
+    known = (*ID_QUALIFIERS, *qualifiers)
+    return [] if name in known else get_close_matches(name, known, n=2, cutoff=0.7)
+
+
+def suggestions(rows: Sequence[object], qualifiers: Mapping[str, Qualifier] = QUALIFIERS) -> Sequence[str]:
+    """Terms that match something on this page: its commonest types and providers."""
+    found: list[str] = []
+    for name in ("type", "provider"):
+        if name in qualifiers:
+            counts = Counter(str(getattr(row, qualifiers[name].field)) for row in rows)
+            found += [_term(name, value) for value, _ in counts.most_common(SUGGESTED_COUNT)]
+    return found
+
+
+def _term(name: str, value: str) -> str:
+    return f'{name}:"{value}"' if any(c.isspace() for c in value) else f"{name}:{value}"
 
 
 def _where(qualifier: Qualifier, value: str, may_reveal: bool) -> Q:

@@ -14,6 +14,8 @@ import redis
 from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
 from rq import Worker
+from rq.utils import as_text
+from rq.worker import BaseWorker
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.autoscale.standing import Standing, standing_of
@@ -222,15 +224,16 @@ def workers() -> Sequence[WorkerState]:
         raise BufferUnavailable(str(error)) from error
 
 
-def _build_of(worker: Worker) -> str:
+def _build_of(worker: BaseWorker) -> str:
     found = worker.connection.hget(worker.key, BUILD_FIELD)
     return found.decode() if isinstance(found, bytes) else ""
 
 
-def _lane_of(worker: Worker) -> int | None:
+def _lane_of(worker: BaseWorker) -> int | None:
     """Of the drain job that it runs, whose id names the lane."""
-    found = _LANE_OF_JOB.match(worker.get_current_job_id() or "")
-    return int(found[1]) if found else None
+    running = worker.connection.smembers(worker.executions_key)
+    found = (_LANE_OF_JOB.match(as_text(execution)) for execution in running)
+    return next((int(each[1]) for each in found if each), None)
 
 
 def queues() -> Sequence[QueueState]:

@@ -18,7 +18,7 @@ from console.admin.filters import AgeFilter, FingerprintFilter, ProviderFilter, 
 from console.admin.set_aside import SetAsideAdmin
 from console.lineage import lineage_chart, lineage_of
 from console.personal import Masked
-from console.search import QUALIFIERS, Matched, Qualifier, matched_events
+from console.search import QUALIFIERS, Matched, Qualifier, matched_events, suggestions
 from console.set_aside.groups import groups_page
 from console.shown import digest, moment, mono, short_id, whole_id
 from ingestion.models import DeadLetter
@@ -99,6 +99,10 @@ class DeadLetterAdmin(SetAsideAdmin):
         return matched_events(term, queryset, qualifiers=LETTER_QUALIFIERS, may_reveal=may_reveal)
 
     @override
+    def suggested(self, rows: Sequence[Any]) -> Sequence[str]:
+        return suggestions(rows, LETTER_QUALIFIERS)
+
+    @override
     def told_key(self, key: object) -> str:
         return time_of(key) if isinstance(key, UUID) else super().told_key(key)
 
@@ -129,7 +133,7 @@ class DeadLetterAdmin(SetAsideAdmin):
             '{} <a class="console-link" href="{}">letters that failed alike</a>', mono(letter.fingerprint), link
         )
 
-    @admin.display(description="Received to set aside")
+    @admin.display(description="Its way")
     def lineage(self, letter: DeadLetter) -> SafeString:
         return lineage_chart(lineage_of(letter, batch=letter.batch))
 

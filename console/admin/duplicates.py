@@ -15,7 +15,7 @@ from console.admin.events import time_of
 from console.admin.filters import ProviderFilter
 from console.admin.read_only import KeysetAdmin
 from console.originals import original_link, original_of
-from console.search import QUALIFIERS, Matched, Qualifier, matched_events
+from console.search import QUALIFIERS, Matched, Qualifier, matched_events, suggestions
 from console.shown import between, moment, short_id, whole_id
 from ingestion.models import SuppressedDuplicate
 
@@ -55,6 +55,10 @@ class SuppressedDuplicateAdmin(KeysetAdmin):
     @override
     def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
         return matched_events(term, queryset, qualifiers=DUPLICATE_QUALIFIERS, may_reveal=may_reveal)
+
+    @override
+    def suggested(self, rows: Sequence[Any]) -> Sequence[str]:
+        return suggestions(rows, DUPLICATE_QUALIFIERS)
 
     @override
     def told_key(self, key: object) -> str:

@@ -16,7 +16,6 @@ from django.utils.safestring import SafeString
 from autocom.kernel.clock import datetime_of
 from autocom.kernel.ids import request_id_of
 from console.admin.filters import ProviderFilter
-from console.admin.read_only import KeysetAdmin
 from console.admin.revealing import Revealing
 from console.lineage import lineage_chart, lineage_of
 from console.originals import (
@@ -29,7 +28,7 @@ from console.originals import (
 )
 from console.personal import Masked, listed_key, masked_note
 from console.receipts import receipt_of, sealed_sentence
-from console.search import Matched, matched_events
+from console.search import QUALIFIERS, Matched, matched_events, suggestions
 from console.shown import between, digest, moment, mono, short_id, whole_id
 from ingestion.aged import aged_event
 from ingestion.models import Delivery, Event
@@ -38,7 +37,7 @@ SEARCH_HELP = "id, message id, ordering key, type:…, key:…"
 
 
 @admin.register(Event)
-class EventAdmin(Revealing, KeysetAdmin):
+class EventAdmin(Revealing):
     """Read-only. Payloads are for the detail page: the list does not read them."""
 
     list_display = ("short", "event_type", "message_id", "provider", "key", "place", "to_commit", "received")
@@ -92,6 +91,10 @@ class EventAdmin(Revealing, KeysetAdmin):
     @override
     def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
         return matched_events(term, queryset, may_reveal=may_reveal)
+
+    @override
+    def suggested(self, rows: Sequence[Any]) -> Sequence[str]:
+        return suggestions(rows, QUALIFIERS)
 
     @override
     def told_key(self, key: object) -> str:
@@ -149,7 +152,7 @@ class EventAdmin(Revealing, KeysetAdmin):
             '{} <a class="console-link" href="{}">all events of the delivery</a>', whole_id(request_id), link
         )
 
-    @admin.display(description="Received to committed")
+    @admin.display(description="Its way")
     def lineage(self, event: Event) -> SafeString:
         return lineage_chart(lineage_of(event, batch=event.batch))
 

@@ -20,7 +20,7 @@ from console.differences import PATHS_LIMIT_COUNT, readable
 from console.lineage import lineage_chart, lineage_of
 from console.originals import no_longer_kept, original_link, original_of
 from console.personal import Masked, differing
-from console.search import QUALIFIERS, Matched, Qualifier, matched_events
+from console.search import QUALIFIERS, Matched, Qualifier, matched_events, suggestions
 from console.shown import digest, moment, mono, short_id, whole_id
 from ingestion.models import Event, QuarantinedEvent
 from ingestion.redrive.place import SetAside
@@ -90,6 +90,10 @@ class QuarantinedEventAdmin(SetAsideAdmin):
         return matched_events(term, queryset, qualifiers=QUARANTINE_QUALIFIERS, may_reveal=may_reveal)
 
     @override
+    def suggested(self, rows: Sequence[Any]) -> Sequence[str]:
+        return suggestions(rows, QUARANTINE_QUALIFIERS)
+
+    @override
     def told_key(self, key: object) -> str:
         return time_of(key) if isinstance(key, UUID) else super().told_key(key)
 
@@ -152,7 +156,7 @@ class QuarantinedEventAdmin(SetAsideAdmin):
             Masked.of(quarantined).payload(sort_keys=True),
         )
 
-    @admin.display(description="Received to set aside")
+    @admin.display(description="Its way")
     def lineage(self, quarantined: QuarantinedEvent) -> SafeString:
         return lineage_chart(lineage_of(quarantined, batch=quarantined.batch))
 

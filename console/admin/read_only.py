@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, override
+from urllib.parse import urlencode
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -107,6 +108,12 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         return self._link({})
 
     @property
+    def suggested(self) -> Sequence[tuple[str, str]]:
+        """Search terms with their links: what the reader may have meant, or what matches rows of this page."""
+        terms = self.matched.suggested or self.model_admin.suggested(self.keyset.rows)
+        return [(term, "?" + urlencode({"q": term})) for term in terms]
+
+    @property
     def searched_to_text(self) -> str:
         edge = self.keyset.searched_to
         return "" if edge is None else self.model_admin.told_key(edge)
@@ -123,6 +130,9 @@ class KeysetAdmin(ReadOnlyAdmin):
     def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:  # noqa: ARG002  (for those who search)
         """What the search term means for this model and this reader. Without a search of its own: nothing."""
         return Matched()
+
+    def suggested(self, rows: Sequence[Model]) -> Sequence[str]:  # noqa: ARG002  (for those who search)
+        return ()
 
     def told_key(self, key: object) -> str:
         """How a person reads where a search stopped."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any, override
+from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -14,6 +15,7 @@ from autocom.kernel.ids import request_id_of
 from console.access import Permission
 from console.actions.operator import Operator
 from console.actions.reveal_personal import PERMISSION, REASON_LIMIT_CHARS, ReasonMissing, reveal_personal
+from console.admin.read_only import KeysetAdmin
 from console.guards import refuse_without
 from console.personal import Content, Masked
 from console.roles import PERMISSIONS_BY_ROLE
@@ -21,7 +23,7 @@ from console.shown import folded_bytes, folded_json, headers_table
 from ingestion.models import Delivery, Event
 
 
-class Revealing(admin.ModelAdmin):  # type: ignore[type-arg]
+class Revealing(KeysetAdmin):
     """The content stays masked on every page; a reveal is one POST with a reason, shown once."""
 
     change_form_outer_before_template = "console/reveal_form.html"
@@ -30,7 +32,7 @@ class Revealing(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_urls(self) -> list[URLPattern]:
         name = f"ingestion_{self.model._meta.model_name}_reveal"
         view = self.admin_site.admin_view(require_POST(self.reveal_view))
-        return [path("<uuid:pk>/reveal/", view, name=name), *super().get_urls()]
+        return [path("<uuid:event_id>/reveal/", view, name=name), *super().get_urls()]
 
     @override
     def changeform_view(
@@ -59,14 +61,14 @@ class Revealing(admin.ModelAdmin):  # type: ignore[type-arg]
             "reason_limit": REASON_LIMIT_CHARS,
         }
 
-    def reveal_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def reveal_view(self, request: HttpRequest, event_id: UUID) -> HttpResponse:
         refuse_without(request, Permission(f"ingestion.view_{self.model._meta.model_name}"))
-        row: Content | None = self.get_queryset(request).filter(pk=pk).first()
+        row: Content | None = self.get_queryset(request).filter(pk=event_id).first()
         operator = Operator.signed_in(request.user)
         if row is None:
             refuse_without(request, PERMISSION)
             raise Http404("no such row")
-        back = reverse(f"admin:ingestion_{self.model._meta.model_name}_change", args=[pk])
+        back = reverse(f"admin:ingestion_{self.model._meta.model_name}_change", args=[event_id])
         try:
             entry = reveal_personal(operator, row, reason=request.POST.get("reason", ""))
         except ReasonMissing as refused:

@@ -13,7 +13,6 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from autocom.kernel.ids import request_id_of
-from console.admin.read_only import KeysetAdmin
 from console.admin.revealing import Revealing
 from console.originals import no_longer_kept
 from console.personal import Masked, masked_note
@@ -38,7 +37,7 @@ STATE_COLOURS = {
 }
 
 
-class SetAsideAdmin(Revealing, KeysetAdmin):
+class SetAsideAdmin(Revealing):
     """The rows stay read-only: every change is an act with a preview, and an entry in the audit log."""
 
     set_aside: ClassVar[SetAside]

@@ -114,7 +114,7 @@ MODELS: Mapping[str, Row] = {
     **model_pages("admin/evidence/seal/", P.LOG_READ),
     **model_pages("admin/ingestion/batch/", P.BATCH_READ),
     **model_pages("admin/ingestion/event/", P.EVENT_READ),
-    "admin/ingestion/event/<uuid:pk>/reveal/": only("POST", of=(P.EVENT_READ, P.PERSONAL_REVEAL)),
+    "admin/ingestion/event/<uuid:event_id>/reveal/": only("POST", of=(P.EVENT_READ, P.PERSONAL_REVEAL)),
     **model_pages("admin/ingestion/suppressedduplicate/", P.DUPLICATE_READ),
     **model_pages("admin/ingestion/laneincident/", P.LANE_INCIDENT_READ),
     **model_pages("admin/ingestion/lane/", P.LANE_READ),
@@ -140,7 +140,7 @@ SET_ASIDE: Mapping[str, Row] = {
         f"{prefix}retry/": any_method(read, P.SET_ASIDE_RETRY),
         f"{prefix}discard/": any_method(read, P.SET_ASIDE_DISCARD),
         f"{prefix}outcome/<int:number>/": any_method(read),
-        f"{prefix}<uuid:pk>/reveal/": only("POST", of=(read, P.PERSONAL_REVEAL)),
+        f"{prefix}<uuid:event_id>/reveal/": only("POST", of=(read, P.PERSONAL_REVEAL)),
     }.items()
 }
 API: Mapping[str, Row] = {

@@ -12,12 +12,17 @@ from playwright.sync_api import Page, expect
 
 from console.models import ConsoleSession
 from console.pages import overview
+from console.actions.lanes import pause_lane
+from console.actions.operator import Operator
+from console.pages import overview, pipeline
+from console.pages.pipeline_figures import Looks
 from console.roles import Role
 from evidence.runs.folders import runs_root
 from ingestion.buffer.store import LaneBuffer
 from ingestion.certificates import import_certificate
 from ingestion.latency import Stage
 from ingestion.models import Lane, LaneIncident, ProviderSecret, WantedCertificate
+from ingestion.pauses import paused_lanes
 from ingestion.provider_changes.add import add_provider
 from ingestion.secret_box import unseal
 from tests.console.conftest import OpenPage, faults
@@ -25,6 +30,7 @@ from tests.console.rows import (
     ago,
     artifact_row,
     audit_row,
+    batch_row,
     bundle_row,
     dead_letter_row,
     delivery_row,
@@ -72,6 +78,16 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
     )
     events = [event_row(event_type='"><script>alert(1)</script>' if n == 3 else "email.delivered") for n in range(60)]
     delivery_row(events[0], **{"x-webhook-signature": "sha256=feed"})
+    masked = event_row(
+        recipe="sendgrid/1",
+        payload={"event": "bounce", "email": "ada@example.com", "reason": "500 mailbox of Ada is full"},
+        received_at=ago(minutes=3),
+        accepted_at=ago(seconds=59),
+        batch=batch_row(at=ago(seconds=58)),
+        redriven_at=ago(minutes=1),
+        redriven_from_sequence=7,
+    )
+    delivery_row(masked, **{"x-twilio-email-event-webhook-timestamp": "1764068280"})
     letter = dead_letter_row()
     duplicates = [duplicate_row(events[0], late=n == 1) for n in range(25)]
     quarantined = quarantined_row(events[0])
@@ -79,6 +95,7 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
     refusal_rows("default", reason="too_old", cause="as_reason", detail="signed 3600 s ago")
     lane = Lane.objects.create(number=0, epoch=1, cursor=7, fence=1)
     rest(buffer, attempts=4)
+    pause_lane(Operator.command_line("anna"), 1, reason="wrong amounts since 09:12")
     incident = LaneIncident.objects.create(
         lane=0, kind="gap", epoch=1, first_sequence=1, last_sequence=2, detail="missing"
     )
@@ -104,6 +121,10 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "search": "/admin/ingestion/event/?q=type:email.delivered&provider=default",
         "nothing": "/admin/ingestion/event/?q=nothing-like-it",
         "event": change(events[0]),
+        "event_masked": change(masked),
+        "follow": f"/admin/follow/?id={events[0].pk}",
+        "follow_nothing": "/admin/follow/?id=nothing-like-it",
+        "pipeline": "/admin/pipeline/",
         "letters": "/admin/ingestion/deadletter/?state=open",
         "letter": change(letter),
         "letter_groups": "/admin/ingestion/deadletter/groups/",
@@ -502,3 +523,81 @@ def test_a_file_is_uploaded_verified_and_saved_by_hand(
     page.reload()
     expect(page.get_by_text("FAIL: changed")).to_be_visible()
     assert faults(page) == []
+
+
+# --- workers, lanes and queues; personal data ---
+
+
+@pytest.fixture
+def pipeline_page(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The page's address, with no look of another test, read again at every poll."""
+    monkeypatch.setattr(pipeline, "LOOKS", Looks())
+    monkeypatch.setattr(pipeline, "POLL_SECONDS", 1)
+    return reverse("admin:pipeline")
+
+
+def test_a_lane_is_paused_with_a_reason_seen_by_another_tab_and_resumed(
+    open_page: OpenPage, transactional_db: None, buffer: LaneBuffer, pipeline_page: str
+) -> None:
+    watching, acting = open_page(Role.AUDITOR), open_page(Role.PLATFORM_OPS)
+    watching.goto(pipeline_page)
+    expect(watching.locator("#pipeline-status")).not_to_contain_text("paused")
+    acting.goto(pipeline_page)
+    acting.get_by_label("Lane", exact=True).select_option("2")
+    acting.get_by_label("Reason").fill("wrong amounts since 09:12")
+    acting.get_by_role("button", name="Pause").click()
+    expect(acting.get_by_text("Lane 2 is paused.")).to_be_visible()
+    expect(acting).to_have_url(re.compile(r"\?lane=2$"))
+    expect(watching.locator("#pipeline-status")).to_contain_text("paused: lane 2")
+    expect(watching.locator("#pipeline-lanes")).to_contain_text("wrong amounts since 09:12")
+    expect(watching.get_by_role("button", name="Pause")).to_have_count(0)
+    assert set(paused_lanes()) == {2}
+    acting.get_by_label("Reason").fill("they are right again")
+    acting.get_by_role("button", name="Resume").click()
+    expect(watching.locator("#pipeline-status")).not_to_contain_text("paused")
+    assert paused_lanes() == {}
+
+
+def test_the_lanes_page_is_complete_without_script_and_by_keys_alone(
+    open_page: OpenPage, transactional_db: None, buffer: LaneBuffer, pipeline_page: str
+) -> None:
+    page = open_page(Role.DRI, script=False, width=390)
+    page.goto(pipeline_page)
+    expect(page.get_by_text("Reload for new figures")).to_be_visible()
+    expect(page.get_by_text("No worker has reported")).to_be_visible()
+    page.get_by_label("Reason").focus()
+    page.keyboard.type("wrong amounts")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Lane 0 is paused.")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_figures_that_no_longer_come_say_that_they_are_old(
+    open_page: OpenPage, transactional_db: None, buffer: LaneBuffer, pipeline_page: str
+) -> None:
+    page = open_page(Role.DRI, watched=False)
+    page.goto(pipeline_page)
+    page.context.set_offline(True)
+    expect(page.locator("#stale-banner")).to_be_visible()
+    expect(page.locator("#stale-since")).to_contain_text("UTC")
+    page.context.set_offline(False)
+    expect(page.locator("#stale-banner")).to_be_hidden()
+
+
+def test_personal_data_is_shown_once_after_a_reason_and_masked_again_behind_it(
+    open_page: OpenPage, transactional_db: None
+) -> None:
+    event = event_row(recipe="sendgrid/1", payload={"email": "ada.lovelace@example.com"})
+    page = open_page(Role.DRI)
+    page.goto(f"/admin/ingestion/event/{event.pk}/change/")
+    page.get_by_text("Show payload").click()
+    expect(page.locator(".console-pre")).to_contain_text("•••@•••")
+    page.get_by_label("Why must you see it?").fill("complaint 4711")
+    page.get_by_role("button", name="Show once").click()
+    page.get_by_text("Show payload").click()
+    expect(page.locator(".console-pre")).to_contain_text("ada.lovelace@example.com")
+    assert faults(page) == []
+    page.get_by_role("link", name="Back to the masked page").click()
+    expect(page.get_by_text("•••@•••")).to_be_attached()
+    expect(page.locator("body")).not_to_contain_text("ada.lovelace@example.com")

@@ -96,7 +96,7 @@ def client_of(signed_in: Any, who: Role | None) -> Client:
 def rows_of(scheme: str, event: IdentifiedEvent) -> list[Model]:
     """The same event stored, set aside, in quarantine beside the stored one, and come again."""
     payload = json.loads(event.payload)
-    common = {
+    common: dict[str, Any] = {
         "recipe": event.recipe,
         "provider": scheme,
         "ordering_key": event.ordering_key,

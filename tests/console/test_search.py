@@ -90,3 +90,34 @@ def test_the_page_says_how_the_term_was_understood_and_what_was_tried(signed_in:
     client = signed_in(Role.DRI)
     assert "message id is “order-7”" in client.get("/admin/ingestion/event/", {"q": "order-7"}).content.decode()
     assert "is no message id, no ordering key" in client.get("/admin/ingestion/event/", {"q": "zzz"}).content.decode()
+
+
+def test_a_mistyped_qualifier_is_told_with_what_was_meant(signed_in: Any) -> None:
+    event_row(event_type="invoice.paid")
+    client = signed_in(Role.DRI)
+    response = client.get("/admin/ingestion/event/", {"q": "typ:invoice.paid"})
+    text = response.content.decode()
+    assert "“typ:” is no qualifier" in text
+    assert 'href="?q=type%3Ainvoice.paid"' in text
+    assert list(response.context["cl"].result_list) == []
+
+
+def test_a_message_id_with_a_colon_is_no_mistyped_qualifier() -> None:
+    row = event_row(message_id="sha256:feed")
+    assert found("sha256:feed") == [row]
+
+
+def test_terms_that_match_rows_of_the_page_are_offered(signed_in: Any) -> None:
+    event_row(event_type="invoice.paid", provider="billing")
+    client = signed_in(Role.DRI)
+    text = client.get("/admin/ingestion/event/").content.decode()
+    assert 'href="?q=type%3Ainvoice.paid"' in text
+    assert 'href="?q=provider%3Abilling"' in text
+    for name in ("deadletter", "quarantinedevent", "suppressedduplicate"):
+        assert client.get(f"/admin/ingestion/{name}/").status_code == 200
+
+
+def test_a_search_without_a_match_says_how_far_it_looked(signed_in: Any) -> None:
+    event_row()
+    text = signed_in(Role.DRI).get("/admin/ingestion/event/", {"q": "key:nothing"}).content.decode()
+    assert "Nothing matches in all rows that are kept" in text
