@@ -28,7 +28,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
+        from console.pages.bundles import BundleOrders, BundlePage, BundlesPage, VerifyBundlePage
         from console.pages.gates import GatePage, GatesPage
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
@@ -64,6 +64,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
                 "replays/<str:run_id>/cancel/", self.admin_view(CancelReplay.as_view(site=self)), name="replay_cancel"
             ),
             path("bundles/", self.admin_view(BundlesPage.as_view(site=self)), name="bundles"),
+            path("bundles/orders/", self.admin_view(BundleOrders.as_view(site=self)), name="bundle_orders"),
             path("bundles/<str:sha256>/", self.admin_view(BundlePage.as_view(site=self)), name="bundle"),
             path(
                 "bundles/<str:sha256>/verify/",

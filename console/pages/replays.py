@@ -16,7 +16,7 @@ from autocom.kernel.errors import AutocomError
 from console.access import Permission
 from console.actions.operator import Operator
 from console.actions.replays import cancel_replay, start_replay
-from console.guards import GuardedPage
+from console.guards import STOP_POLLING, GuardedPage
 from console.pages.overview_figures import ChartPart
 from console.replays import (
     chart_of,
@@ -39,12 +39,12 @@ from evidence.runs.asked import BOUNDS, Asked, ReplayRefused, provider_names, re
 from evidence.runs.configure import own_ingress
 from evidence.runs.orders import REASON_LIMIT_CHARS, refuse_while_another_is_under_way
 from evidence.runs.results import KnownRun, known_run, known_runs, verdicts_by_run
-from ingestion.replay.verdict import Outcome
+from ingestion.provider_book import DEFAULT
+from ingestion.replay.verdict import GATE_A, Outcome
 
 SHOWN_COUNT = 25
 OFFERED_COUNT = 50  # other runs to compare with
 POLL_SECONDS = 2
-STOP_POLLING = 286  # what htmx takes for an answer, and for the last one
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -99,9 +99,9 @@ class PlanReplayPage(GuardedPage):
             "title": "Plan a replay",
             "fields": [(bound, given.get(bound.name, bound.default)) for bound in BOUNDS],
             "providers": provider_names(),
-            "provider": given.get("provider", Asked.provider),
+            "provider": given.get("provider", DEFAULT),
             "gates": gate_names(),
-            "gate": given.get("gate", Asked.gate),
+            "gate": given.get("gate", GATE_A),
             "complaint": complaint,
             "plan": asked,
             "facts": plan_facts(asked) if asked else [],
@@ -205,7 +205,7 @@ def asked_in(given: Mapping[str, str]) -> Asked:
         if not text.isascii() or not text.isdigit() or len(text) > 18:
             raise ReplayRefused(f"{bound.title}: “{text[:40]}” is no whole number")
         numbers[bound.name] = int(text)
-    return Asked(provider=given.get("provider", Asked.provider), gate=given.get("gate", Asked.gate), **numbers)
+    return Asked(provider=given.get("provider", DEFAULT), gate=given.get("gate", GATE_A), **numbers)
 
 
 def plan_facts(asked: Asked) -> Sequence[tuple[str, str]]:

@@ -61,6 +61,7 @@ PAGES: Mapping[str, Row] = {
     "admin/replays/<str:run_id>/progress/": page(P.EVIDENCE_READ),
     "admin/replays/<str:run_id>/cancel/": post_page(P.REPLAY_START),
     "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,)),
+    "admin/bundles/orders/": page(P.EVIDENCE_READ),
     "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ),
     "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ),
 }

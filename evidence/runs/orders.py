@@ -6,7 +6,7 @@ import logging
 import random
 from datetime import UTC, datetime
 
-from django.db import Error, IntegrityError, close_old_connections, transaction
+from django.db import Error, IntegrityError, connection, transaction
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import AutocomError
@@ -100,7 +100,8 @@ def settle(number: int) -> ReplayOrder:
             is_cancelled = isinstance(error, Cancelled)
             asked.state = State.CANCELLED if is_cancelled else State.FAILED
             asked.why = str(error).partition("\n")[0]
-            close_old_connections()  # one that broke would not take the word of it
+            if isinstance(error, Error):
+                connection.close()  # one that broke would not take the word of it
         asked.step, asked.settled_at = "", datetime_of(us=SYSTEM_CLOCK.now_us())
         with transaction.atomic():
             asked.save(update_fields=[*SETTLED_FIELDS, "step", "settled_at"])
@@ -122,7 +123,7 @@ def _run(order: ReplayOrder) -> None:
         run_id=order.run_id,
         journal_path=prepare_folder(folder),
         provider=order.provider,
-        **_asked(order).load,
+        load=_asked(order).load,
     )
     try:
         with Watcher(order) as watcher:

@@ -53,9 +53,10 @@ class KnownRun:
 
     @property
     def gate(self) -> str:
-        if self.told is not None:
-            return str(self.told["gate"])
-        return str(self.entry.facts["gate"]) if self.entry else (self.order.gate if self.order else "")
+        """Empty where nobody wrote it down."""
+        if self.order is not None:
+            return self.order.gate
+        return str((self.told or (self.entry.facts if self.entry else {})).get("gate", ""))
 
 
 def verdicts_by_run() -> dict[str, str]:
@@ -130,7 +131,7 @@ def _summary(run_id: str) -> Mapping[str, Any] | None:
         told = json.loads((runs_root() / run_id / SUMMARY).read_bytes())
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) and {"verdict", "gate", "run_id"} <= told.keys() else None
+    return told if isinstance(told, dict) and {"verdict", "run_id"} <= told.keys() else None
 
 
 def _header(run_id: str) -> Mapping[str, Any] | None:

@@ -97,9 +97,10 @@ def process_of(order: ReplayOrder) -> psutil.Process:
 
 def _words(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        words: list[str] = process.cmdline()
     except psutil.Error:
         return []
+    return words
 
 
 def summary_of(order: ReplayOrder) -> dict[str, Any]:
