@@ -35,7 +35,7 @@ from console.shown import age, moment
 from evidence.gates.freeze import frozen, sha256_of
 from evidence.gates.spec import gate, gate_names
 from evidence.orders.life import is_dead
-from evidence.runs.asked import BOUNDS, Asked, ReplayRefused, provider_names, refuse_what_cannot_be
+from evidence.runs.asked import BOUNDS, Asked, Bound, ReplayRefused, provider_names, refuse_what_cannot_be
 from evidence.runs.configure import own_ingress
 from evidence.runs.orders import REASON_LIMIT_CHARS, refuse_while_another_is_under_way
 from evidence.runs.results import KnownRun, known_run, known_runs, verdicts_by_run
@@ -97,7 +97,7 @@ class PlanReplayPage(GuardedPage):
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
             "title": "Plan a replay",
-            "fields": [(bound, given.get(bound.name, bound.default)) for bound in BOUNDS],
+            "fields": [(bound, given.get(bound.name, bound.default), _range(bound)) for bound in BOUNDS],
             "providers": provider_names(),
             "provider": given.get("provider", DEFAULT),
             "gates": gate_names(),
@@ -173,7 +173,7 @@ class ReplayPage(ReplayProgress):
             "asked": asked,
             "other": other,
             "compared": compared(run, other) if other else [],
-            "others": others_of(run, list(verdicts_by_run())[:OFFERED_COUNT]) if run.told else [],
+            "others": others_of(run, verdicts_by_run())[:OFFERED_COUNT] if run.told else [],
             "poll_seconds": POLL_SECONDS,
         }
 
@@ -208,6 +208,10 @@ def asked_in(given: Mapping[str, str]) -> Asked:
     return Asked(provider=given.get("provider", DEFAULT), gate=given.get("gate", GATE_A), **numbers)
 
 
+def _range(bound: Bound) -> str:
+    return f"{bound.at_least:,} to {bound.at_most:,}{f'; {bound.explained}' if bound.explained else ''}"
+
+
 def plan_facts(asked: Asked) -> Sequence[tuple[str, str]]:
     """What would happen, before anybody confirms it."""
     repeats = asked.count * asked.duplicates_percent // 100
@@ -239,7 +243,8 @@ def _result(run: KnownRun) -> dict[str, Any]:
     told = run.told or {}
     return {
         "figures": result_of(run) if run.told else [],
-        "criteria": criteria_of(run),
+        "criteria": (criteria := criteria_of(run)),
+        "has_reasons": any(each.reason for each in criteria),
         "chart": ChartPart("replay", "Time to acknowledge", chart_of(run), "No ack was measured."),
         "findings": [(each, _found_count(told, each)) for each in told.get("examples") or ()],
         "refusals": (told.get("refusals") or {}).items(),

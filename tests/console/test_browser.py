@@ -149,7 +149,10 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
 def replay_pages() -> dict[str, str]:
     """A run that passed, one that did not, one that only the audit log knows, one under way, one that died."""
     wrong = {"kind": "lost", "subject": "event " + "ab" * 30, "witness": "answered 2xx, and no table has it " * 3}
-    criteria = [criterion("lost", "FAIL", actual=3), criterion("ack P95", "INCONCLUSIVE", actual=None, reason="too few")]
+    criteria = [
+        criterion("lost", "FAIL", actual=3),
+        criterion("ack P95", "INCONCLUSIVE", actual=None, reason="too few"),
+    ]
     folder()
     folder(OTHER, verdict="FAIL", lost=3, examples=[wrong], refusals={"503 lane_full": 17}, criteria=criteria)
     entered("r20990101T030405-0a0b0f", verdict="INCONCLUSIVE")

@@ -16,7 +16,7 @@ from console.pages import replays
 from console.roles import PERMISSIONS_BY_ROLE, Role
 from evidence.models import AuditEntry, ReplayOrder
 from evidence.orders.life import living
-from evidence.runs import asked
+from evidence.runs import asked, orders
 from evidence.selectors import newest_number
 from tests.console.rows import ago, bundle_row, provider_row
 from tests.console.runs import OTHER, RUN, UNDER_WAY, criterion, entered, folder, order_row
@@ -122,7 +122,7 @@ def test_the_plan_says_what_would_happen_before_anything_does(signed_in: SignedI
     assert "100, about 2 of them repeats" in page
     assert "50 a second, for 2 s" in page
     assert "is not frozen, and a run before that proves nothing to it" in page
-    assert "Start: 100 sends" in page
+    assert "Start the run" in page
     assert not ReplayOrder.objects.exists()
 
 
@@ -130,6 +130,17 @@ def test_two_runs_at_once_are_refused_with_the_name_of_the_one_under_way(signed_
     with living(order_row()):
         page = ask(signed_in(Role.DRI))
     assert f"run {UNDER_WAY} of dri is under way" in page
+    assert ReplayOrder.objects.count() == 1
+
+
+def test_of_two_people_who_ask_at_the_same_moment_one_is_refused(
+    signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = signed_in(Role.DRI)
+    ask(client)
+    for module in (orders, replays):  # neither has seen the other
+        monkeypatch.setattr(module, "refuse_while_another_is_under_way", lambda: None)
+    assert "another run was asked for at this moment" in ask(client)
     assert ReplayOrder.objects.count() == 1
 
 
@@ -190,7 +201,7 @@ def test_a_running_run_is_polled_with_its_figures_and_a_settled_one_ends_the_pol
         answer = client.get(reverse("admin:replay_progress", args=[order.run_id]))
         assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (200, True)
         told = answer.content.decode()
-    for figure in ("12,000", "11,990", "11,700", "7.10 ms", "about 18 s of sending"):
+    for figure in ("12,000", "11,990", "11,700", "7.10 ms", "about 18 s"):
         assert figure in told
     assert "replay-status" not in told  # read aloud only at the end
     ReplayOrder.objects.update(state="cancelled", why="cancelled by dri")
@@ -228,7 +239,7 @@ def test_the_sentence_tells_what_was_refused_and_what_is_not_met(signed_in: Sign
     criteria = [criterion("accepted", "FAIL", actual=0.4, unit="ratio")]
     folder(verdict="FAIL", refusals={"503 lane_full": 17_588}, criteria=criteria, kept_pace=False)
     page = text(signed_in(Role.DRI), "replay", RUN)
-    assert "FAIL: 30,000 of 30,000 sent; the target answered 17,588 first attempts with 503 lane_full" in page
+    assert "30,000 of 30,000 sent; the target answered 17,588 first attempts with 503 lane_full" in page
     assert "not met: accepted; the generator or its connections were behind schedule." in page
 
 
@@ -275,4 +286,4 @@ def test_a_poll_takes_few_queries(signed_in: SignedIn) -> None:
 
 def test_the_bounds_of_the_form_are_those_that_are_checked(signed_in: SignedIn) -> None:
     page = text(signed_in(Role.DRI), "replay_plan")
-    assert all(f"{each.at_least} to {each.at_most}" in page for each in asked.BOUNDS)
+    assert all(f"{each.at_least:,} to {each.at_most:,}" in page for each in asked.BOUNDS)
