@@ -68,7 +68,8 @@ def verdicts_by_run() -> dict[str, str]:
 
 
 def known_runs(run_ids: Sequence[str]) -> list[KnownRun]:
-    """In this order. A run that nothing knows is left out."""
+    """In this order. What is no run's id, and a run that nothing knows, is left out."""
+    run_ids = [run_id for run_id in run_ids if RUN_ID.fullmatch(run_id)]
     orders = {each.run_id: each for each in ReplayOrder.objects.filter(run_id__in=run_ids)}
     entries = _newest_entries(run_ids)
     bundles = {each.run_id: each for each in Bundle.objects.filter(run_id__in=run_ids).order_by("made_at")}
@@ -82,7 +83,6 @@ def known_runs(run_ids: Sequence[str]) -> list[KnownRun]:
             bundle=bundles.get(run_id),
         )
         for run_id in run_ids
-        if RUN_ID.fullmatch(run_id)
     )
     return [run for run in found if run.order or run.told or run.header or run.entry]
 

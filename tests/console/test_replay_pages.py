@@ -17,6 +17,7 @@ from console.roles import PERMISSIONS_BY_ROLE, Role
 from evidence.models import AuditEntry, ReplayOrder
 from evidence.orders.life import living
 from evidence.runs import asked, orders
+from evidence.runs.folders import runs_root
 from evidence.selectors import newest_number
 from tests.console.rows import ago, bundle_row, provider_row
 from tests.console.runs import OTHER, RUN, UNDER_WAY, criterion, entered, folder, order_row
@@ -83,7 +84,10 @@ def test_nobody_without_the_permission_sees_a_run(signed_in: SignedIn, name: str
         ({"count": "9" * 40}, "is no whole number"),
         ({"count": "300000", "rate": "1"}, "an hour is the most"),
         ({"gate": "z"}, "z: there is no such gate"),
-        ({"provider": "nobody"}, "there is no such provider"),
+        ({"provider": "nobody"}, "there is no such provider that is enabled"),
+        ({"provider": "\x00"}, "there is no such provider that is enabled"),
+        ({"gate": "\x00"}, "there is no such gate"),
+        ({"reason": "a\x00b"}, "NUL character"),
         ({"reason": "  "}, "say why the run is made"),
         ({"reason": "x" * 501}, "501 characters: 500 at most"),
     ],
@@ -162,9 +166,13 @@ def test_a_reason_that_is_markup_is_shown_as_text_everywhere(signed_in: SignedIn
 
 def test_an_address_that_names_no_run_is_not_found(signed_in: SignedIn) -> None:
     client = signed_in(Role.DRI)
-    for run_id in ("r20980102T030405-0a0b0c", "latest", "..", EVIL.replace("/", "")):
+    for run_id in ("r20980102T030405-0a0b0c", "latest", "..", "\x00", EVIL.replace("/", "")):
         assert client.get(reverse("admin:replay", args=[run_id])).status_code == 404
         assert client.get(reverse("admin:replay_progress", args=[run_id])).status_code == 404
+        refused = client.post(reverse("admin:replay_cancel", args=[run_id]), {"reason": "\x00"}, follow=True)
+        assert "was not started from the console" in refused.content.decode()
+    folder()
+    assert "nothing to compare with" in text(client, "replay", RUN, query="?with=%00")
 
 
 def test_runs_of_the_command_line_are_listed_with_what_their_files_and_the_audit_log_say(signed_in: SignedIn) -> None:
@@ -287,3 +295,11 @@ def test_a_poll_takes_few_queries(signed_in: SignedIn) -> None:
 def test_the_bounds_of_the_form_are_those_that_are_checked(signed_in: SignedIn) -> None:
     page = text(signed_in(Role.DRI), "replay_plan")
     assert all(f"{each.at_least:,} to {each.at_most:,}" in page for each in asked.BOUNDS)
+
+
+def test_a_run_that_can_no_longer_be_signed_is_not_run_and_leaves_no_folder() -> None:
+    order = orders.settle(order_row(provider="gone").pk)
+    assert order.state == "failed"
+    assert "there is no such provider" in order.why
+    assert not (runs_root() / UNDER_WAY).exists()
+    assert not list((runs_root().parent / "orders").iterdir())  # its lock is gone with it
