@@ -14,6 +14,8 @@ from django.views.generic import TemplateView
 from console.access import Permission
 from console.row_rights import may
 
+STOP_POLLING = 286  # what htmx takes for an answer, and for the last one
+
 
 class GuardedPage(PermissionRequiredMixin, TemplateView):
     """A page for those who hold its permission; everybody else is answered 403. Sign-in is the site's business.

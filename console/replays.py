@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -185,7 +185,7 @@ def sentence_of(run: KnownRun) -> str:
     if run.told is not None:
         return _told(run.told)
     if run.entry is not None:
-        return f"{run.verdict}, as the audit log says; {NO_FILES}, so that is all that is known."
+        return f"As the audit log says; {NO_FILES}, so no more is known."
     return "No result yet: it is under way where it was started, or its process died there."
 
 
@@ -208,7 +208,7 @@ def _died(order: ReplayOrder) -> str:
 
 def _told(told: Mapping[str, Any]) -> str:
     sent, planned = told.get("sent") or 0, told.get("planned") or 0
-    parts = [f"{told['verdict']}: {sent:,} of {planned:,} sent"]
+    parts = [f"{sent:,} of {planned:,} sent"]
     refusals = told.get("refusals") or {}
     if refusals:
         first, count = next(iter(refusals.items()))
@@ -232,7 +232,7 @@ def progress_of(order: ReplayOrder, *, now: datetime) -> list[FigureShown]:
         FigureShown("Committed", count_shown(order.committed_count)),
         FigureShown("Ack P95 so far", milliseconds(None if order.p95_us is None else order.p95_us / 1_000)),
         FigureShown("Elapsed", age(elapsed) if elapsed is not None else "not begun"),
-        FigureShown("Time left", _left(order)),
+        FigureShown("Sending left", _left(order)),
     ]
 
 
@@ -242,7 +242,7 @@ def _left(order: ReplayOrder) -> str:
     if order.step != "sending":
         return UNKNOWN
     unsent = order.count - order.sent_count
-    return f"about {age(timedelta(seconds=unsent / order.rate))} of sending, then the last commits"
+    return f"about {age(timedelta(seconds=unsent / order.rate))}"
 
 
 def silence_of(order: ReplayOrder, *, now: datetime) -> str:
@@ -332,6 +332,6 @@ def _shown(value: float | None, unit: str) -> str:
     return f"{value:,.2f} s" if unit == "seconds" else f"{value:,.0f}"
 
 
-def others_of(run: KnownRun, ids: Iterable[str]) -> Sequence[str]:
-    """What it can be compared with."""
-    return [run_id for run_id in ids if run_id != run.run_id]
+def others_of(run: KnownRun, verdicts: Mapping[str, str]) -> Sequence[str]:
+    """What it can be compared with: runs that came to a verdict, the newest first."""
+    return [run_id for run_id, verdict in verdicts.items() if verdict and run_id != run.run_id]

@@ -31,7 +31,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        from console.pages.bundles import BundlePage, BundlesPage, VerifyBundlePage
+        from console.pages.bundles import BundleOrders, BundlePage, BundlesPage, VerifyBundlePage
         from console.pages.follow import FollowPage
         from console.pages.gates import GatePage, GatesPage
         from console.pages.latency import LatencyExport, LatencyPage
@@ -91,6 +91,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
                 "replays/<str:run_id>/cancel/", self.admin_view(CancelReplay.as_view(site=self)), name="replay_cancel"
             ),
             path("bundles/", self.admin_view(BundlesPage.as_view(site=self)), name="bundles"),
+            path("bundles/orders/", self.admin_view(BundleOrders.as_view(site=self)), name="bundle_orders"),
             path("bundles/<str:sha256>/", self.admin_view(BundlePage.as_view(site=self)), name="bundle"),
             path(
                 "bundles/<str:sha256>/verify/",

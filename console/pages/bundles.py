@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, override
 
@@ -13,23 +14,32 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import AutocomError
 from console.access import Permission
-from console.actions.bundles import ask_for_bundle
+from console.actions.bundles import ask_for_bundle, cancel_bundle
 from console.actions.operator import Operator
 from console.actions.verify_bundle import verify_artifact
-from console.guards import GuardedPage
+from console.guards import STOP_POLLING, GuardedPage
+from console.replays import DIED, STATES, StateShown
 from console.row_rights import holds_somewhere, visible
 from console.shown import moment, size, whole_id
 from evidence.bundles.bag import SUMS
 from evidence.bundles.contents import BundleFile, contents
 from evidence.gates.spec import gate_names
 from evidence.models import Bundle, BundleOrder
+from evidence.orders.life import is_dead
+from evidence.orders.start import DIED as DIED_WHY
 from evidence.runs.folders import RunFolder, runs
 from evidence.store import open_artifact
 from evidence.store.errors import StoreError
 
 SHOWN_COUNT = 50
+ORDERS_SHOWN_COUNT = 10
+POLL_SECONDS = 2
+ORDER_STATES = {**STATES, "done": StateShown("check", "made"), "failed": StateShown("error", "failed", "bad")} | {
+    "cancelled": StateShown("block", "cancelled")
+}
 VERIFIED_LIMIT_BYTES = 32 * 2**20  # some seconds; a page must not take longer
 
 
@@ -47,8 +57,22 @@ class BundleRow:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """`words`: what is done now, or why it was not."""
+
+    order: BundleOrder
+    when: SafeString | str
+    state: StateShown
+    words: str
+    is_live: bool
+
+
 class BundlesPage(GuardedPage):
-    """Everything on one page. A POST asks for a bundle. Whoever holds a right on some bundles sees those alone."""
+    """Everything on one page. A POST asks for a bundle, or cancels its making.
+
+    Whoever holds a right on some bundles sees those alone.
+    """
 
     permission = Permission.EVIDENCE_READ
     on_row = Permission.BUNDLE_READ
@@ -74,20 +98,29 @@ class BundlesPage(GuardedPage):
             "run_count": len(found),
             "gates": gate_names(),
             "sees_all": sees_all,
-            "may_export": user.has_perm(Permission.EVIDENCE_EXPORT),
-            "orders": [(order, moment(order.asked_at)) for order in BundleOrder.objects.all()[:10]] if sees_all else [],
+            **(_orders(self.request) if sees_all else {}),
             "bundles": [_row(each) for each in mine[:SHOWN_COUNT]],
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:
+        operator = Operator.signed_in(request.user)
+        if "cancel" in request.POST:
+            return _answered(request, lambda: _cancelled(operator, request.POST["cancel"]))
         run_id, gate_name = request.POST.get("run", ""), request.POST.get("gate", "")
-        try:
-            ask_for_bundle(Operator.signed_in(request.user), run_id=run_id, gate_name=gate_name)
-        except AutocomError as error:
-            messages.error(request, str(error))
-        else:
-            messages.success(request, f"The bundle of {run_id} is being made: this page shows how far it is.")
-        return HttpResponseRedirect(reverse("admin:bundles"))
+        return _answered(request, lambda: _asked(operator, run_id, gate_name))
+
+
+class BundleOrders(GuardedPage):
+    """How far the bundles are that were asked for, for their page to poll. Each part names the element it replaces."""
+
+    permission = Permission.EVIDENCE_READ
+    template_name = "console/bundle_orders.html"
+    site: AdminSite | None = None
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        context = self.get_context_data(**_orders(request))
+        status = 200 if context["is_live"] else STOP_POLLING
+        return self.render_to_response(context, status=status, headers={"Cache-Control": "no-store"})
 
 
 class OneBundle(GuardedPage):
@@ -170,6 +203,44 @@ def _site(page: BundlesPage | BundlePage | VerifyBundlePage) -> AdminSite:
 
 def _bundle(sha256: str) -> Bundle:
     return get_object_or_404(Bundle.objects.select_related("artifact"), artifact_id=sha256)
+
+
+def _asked(operator: Operator, run_id: str, gate_name: str) -> str:
+    ask_for_bundle(operator, run_id=run_id, gate_name=gate_name)
+    return f"The bundle of {run_id} is being made: this page shows how far it is."
+
+
+def _cancelled(operator: Operator, number: str) -> str:
+    order = cancel_bundle(operator, number)
+    return f"The bundle of {order.run_id} is not made: its process ends before its next step."
+
+
+def _answered(request: HttpRequest, act: Callable[[], str]) -> HttpResponse:
+    try:
+        messages.success(request, act())
+    except AutocomError as error:
+        messages.error(request, str(error))
+    return HttpResponseRedirect(reverse("admin:bundles"))
+
+
+def _orders(request: HttpRequest) -> dict[str, Any]:
+    rows = [_order_row(order) for order in BundleOrder.objects.select_related("bundle")[:ORDERS_SHOWN_COUNT]]
+    return {
+        "orders": rows,
+        "is_live": any(row.is_live for row in rows),
+        "may_export": request.user.has_perm(Permission.EVIDENCE_EXPORT),
+        "poll_seconds": POLL_SECONDS,
+        "read_at": datetime_of(us=SYSTEM_CLOCK.now_us()),
+    }
+
+
+def _order_row(order: BundleOrder) -> OrderRow:
+    is_gone = is_dead(order)
+    state = DIED if is_gone else ORDER_STATES[order.state]
+    words = DIED_WHY if is_gone else (order.step or order.why)
+    if order.is_open and order.cancel_asked_at is not None and not is_gone:
+        words = f"{order.cancel_asked_by} cancelled it: it ends after this step, {order.step}"
+    return OrderRow(order, moment(order.asked_at), state, words, is_live=order.is_open and not is_gone)
 
 
 def _row(bundle: Bundle) -> BundleRow:

@@ -16,7 +16,7 @@ from autocom.kernel.errors import AutocomError
 from console.access import Permission
 from console.actions.operator import Operator
 from console.actions.replays import cancel_replay, start_replay
-from console.guards import GuardedPage
+from console.guards import STOP_POLLING, GuardedPage
 from console.pages.overview_figures import ChartPart
 from console.replays import (
     chart_of,
@@ -35,16 +35,16 @@ from console.shown import age, moment
 from evidence.gates.freeze import frozen, sha256_of
 from evidence.gates.spec import gate, gate_names
 from evidence.orders.life import is_dead
-from evidence.runs.asked import BOUNDS, Asked, ReplayRefused, provider_names, refuse_what_cannot_be
+from evidence.runs.asked import BOUNDS, Asked, Bound, ReplayRefused, provider_names, refuse_what_cannot_be
 from evidence.runs.configure import own_ingress
 from evidence.runs.orders import REASON_LIMIT_CHARS, refuse_while_another_is_under_way
 from evidence.runs.results import KnownRun, known_run, known_runs, verdicts_by_run
-from ingestion.replay.verdict import Outcome
+from ingestion.provider_book import DEFAULT
+from ingestion.replay.verdict import GATE_A, Outcome
 
 SHOWN_COUNT = 25
 OFFERED_COUNT = 50  # other runs to compare with
 POLL_SECONDS = 2
-STOP_POLLING = 286  # what htmx takes for an answer, and for the last one
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -97,11 +97,11 @@ class PlanReplayPage(GuardedPage):
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
             "title": "Plan a replay",
-            "fields": [(bound, given.get(bound.name, bound.default)) for bound in BOUNDS],
+            "fields": [(bound, given.get(bound.name, bound.default), _range(bound)) for bound in BOUNDS],
             "providers": provider_names(),
-            "provider": given.get("provider", Asked.provider),
+            "provider": given.get("provider", DEFAULT),
             "gates": gate_names(),
-            "gate": given.get("gate", Asked.gate),
+            "gate": given.get("gate", GATE_A),
             "complaint": complaint,
             "plan": asked,
             "facts": plan_facts(asked) if asked else [],
@@ -173,7 +173,7 @@ class ReplayPage(ReplayProgress):
             "asked": asked,
             "other": other,
             "compared": compared(run, other) if other else [],
-            "others": others_of(run, list(verdicts_by_run())[:OFFERED_COUNT]) if run.told else [],
+            "others": others_of(run, verdicts_by_run())[:OFFERED_COUNT] if run.told else [],
             "poll_seconds": POLL_SECONDS,
         }
 
@@ -205,7 +205,11 @@ def asked_in(given: Mapping[str, str]) -> Asked:
         if not text.isascii() or not text.isdigit() or len(text) > 18:
             raise ReplayRefused(f"{bound.title}: “{text[:40]}” is no whole number")
         numbers[bound.name] = int(text)
-    return Asked(provider=given.get("provider", Asked.provider), gate=given.get("gate", Asked.gate), **numbers)
+    return Asked(provider=given.get("provider", DEFAULT), gate=given.get("gate", GATE_A), **numbers)
+
+
+def _range(bound: Bound) -> str:
+    return f"{bound.at_least:,} to {bound.at_most:,}{f'; {bound.explained}' if bound.explained else ''}"
 
 
 def plan_facts(asked: Asked) -> Sequence[tuple[str, str]]:
@@ -239,7 +243,8 @@ def _result(run: KnownRun) -> dict[str, Any]:
     told = run.told or {}
     return {
         "figures": result_of(run) if run.told else [],
-        "criteria": criteria_of(run),
+        "criteria": (criteria := criteria_of(run)),
+        "has_reasons": any(each.reason for each in criteria),
         "chart": ChartPart("replay", "Time to acknowledge", chart_of(run), "No ack was measured."),
         "findings": [(each, _found_count(told, each)) for each in told.get("examples") or ()],
         "refusals": (told.get("refusals") or {}).items(),

@@ -97,6 +97,10 @@ PAGES: Mapping[str, Row] = {
     "admin/replays/<str:run_id>/": page(P.EVIDENCE_READ),
     "admin/replays/<str:run_id>/progress/": page(P.EVIDENCE_READ),
     "admin/replays/<str:run_id>/cancel/": post_page(P.REPLAY_START),
+    "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,)),
+    "admin/bundles/orders/": page(P.EVIDENCE_READ),
+    "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ),
+    "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ),
 }
 MODELS: Mapping[str, Row] = {
     **model_pages("admin/auth/user/", P.USER_READ, **ACCOUNT),

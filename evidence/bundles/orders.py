@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import Error, close_old_connections
+from django.db import Error, connection
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import AutocomError
@@ -58,7 +58,8 @@ def settle(number: int) -> BundleOrder:
             is_cancelled = isinstance(error, Cancelled)
             asked.state = BundleOrder.State.CANCELLED if is_cancelled else BundleOrder.State.FAILED
             asked.why = str(error).partition("\n")[0]
-            close_old_connections()  # one that broke would not take the word of it
+            if isinstance(error, Error):
+                connection.close()  # one that broke would not take the word of it
         asked.step, asked.settled_at = "", datetime_of(us=SYSTEM_CLOCK.now_us())
         asked.save(update_fields=["bundle", "state", "why", "step", "settled_at"])
     return asked

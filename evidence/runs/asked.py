@@ -95,8 +95,10 @@ def _complaints(asked: Asked) -> Iterator[str]:
         yield f"{asked.count:,} sends at {asked.rate:,} a second take {asked.lasts}: an hour is the most"
     if asked.gate not in gate_names():
         yield f"{asked.gate[:64]}: there is no such gate; known: {', '.join(gate_names())}"
-    if asked.provider != DEFAULT:
+    if asked.provider not in provider_names():
+        yield f"{asked.provider[:64]}: there is no such provider that is enabled"
+    elif asked.provider != DEFAULT:
         try:
-            stored_signer(asked.provider[:64], key_file=None, makes_events=True)
+            stored_signer(asked.provider, key_file=None, makes_events=True)
         except ReplayError as error:
             yield str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def generator_config(
     target: str = "",
     input_path: Path | None = None,
     signing_key_file: Path | None = None,
-    **load: Any,
+    load: Mapping[str, Any],
 ) -> GeneratorConfig:
     """`load`: count, rate, connections, keys, duplicates, conflicts, poison, seed. Raises ReplayError."""
     return GeneratorConfig(

@@ -6,7 +6,7 @@ import logging
 import random
 from datetime import UTC, datetime
 
-from django.db import Error, IntegrityError, close_old_connections, transaction
+from django.db import Error, IntegrityError, connection, transaction
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import AutocomError
@@ -39,6 +39,8 @@ def order(asked: Asked, *, actor: Actor, reason: str) -> ReplayOrder:
     """Waits from the caller's COMMIT on. Raises ReplayRefused."""
     if not reason.strip():
         raise ReplayRefused("say why the run is made: the reason goes into the audit log")
+    if "\x00" in reason:
+        raise ReplayRefused("the reason holds a NUL character")
     if len(reason) > REASON_LIMIT_CHARS:
         raise ReplayRefused(f"the reason has {len(reason)} characters: {REASON_LIMIT_CHARS} at most")
     refuse_what_cannot_be(asked)
@@ -100,7 +102,8 @@ def settle(number: int) -> ReplayOrder:
             is_cancelled = isinstance(error, Cancelled)
             asked.state = State.CANCELLED if is_cancelled else State.FAILED
             asked.why = str(error).partition("\n")[0]
-            close_old_connections()  # one that broke would not take the word of it
+            if isinstance(error, Error):
+                connection.close()  # one that broke would not take the word of it
         asked.step, asked.settled_at = "", datetime_of(us=SYSTEM_CLOCK.now_us())
         with transaction.atomic():
             asked.save(update_fields=[*SETTLED_FIELDS, "step", "settled_at"])
@@ -118,13 +121,11 @@ def _run(order: ReplayOrder) -> None:
     if order.cancel_asked_at is not None:
         raise Cancelled("cancelled before it began: nothing was sent")
     folder = runs_root() / order.run_id
-    config = generator_config(
-        run_id=order.run_id,
-        journal_path=prepare_folder(folder),
-        provider=order.provider,
-        **_asked(order).load,
-    )
+    journal_path = prepare_folder(folder)
     try:
+        config = generator_config(
+            run_id=order.run_id, journal_path=journal_path, provider=order.provider, load=_asked(order).load
+        )
         with Watcher(order) as watcher:
             result = run_generator(config, on_progress=watcher)
             watcher.step = "waiting for the last commits, then reconciling"
@@ -132,7 +133,7 @@ def _run(order: ReplayOrder) -> None:
             watcher.step = "writing its files"
             order.why = _kept(order, report)
     except AutocomError:
-        if not config.journal_path.exists():
+        if not journal_path.exists():
             folder.rmdir()  # nothing was sent: there is no run
         raise
     _tell_the_end(order, report)

@@ -53,9 +53,10 @@ class KnownRun:
 
     @property
     def gate(self) -> str:
-        if self.told is not None:
-            return str(self.told["gate"])
-        return str(self.entry.facts["gate"]) if self.entry else (self.order.gate if self.order else "")
+        """Empty where nobody wrote it down."""
+        if self.order is not None:
+            return self.order.gate
+        return str((self.told or (self.entry.facts if self.entry else {})).get("gate", ""))
 
 
 def verdicts_by_run() -> dict[str, str]:
@@ -67,7 +68,8 @@ def verdicts_by_run() -> dict[str, str]:
 
 
 def known_runs(run_ids: Sequence[str]) -> list[KnownRun]:
-    """In this order. A run that nothing knows is left out."""
+    """In this order. What is no run's id, and a run that nothing knows, is left out."""
+    run_ids = [run_id for run_id in run_ids if RUN_ID.fullmatch(run_id)]
     orders = {each.run_id: each for each in ReplayOrder.objects.filter(run_id__in=run_ids)}
     entries = _newest_entries(run_ids)
     bundles = {each.run_id: each for each in Bundle.objects.filter(run_id__in=run_ids).order_by("made_at")}
@@ -81,7 +83,6 @@ def known_runs(run_ids: Sequence[str]) -> list[KnownRun]:
             bundle=bundles.get(run_id),
         )
         for run_id in run_ids
-        if RUN_ID.fullmatch(run_id)
     )
     return [run for run in found if run.order or run.told or run.header or run.entry]
 
@@ -130,7 +131,7 @@ def _summary(run_id: str) -> Mapping[str, Any] | None:
         told = json.loads((runs_root() / run_id / SUMMARY).read_bytes())
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) and {"verdict", "gate", "run_id"} <= told.keys() else None
+    return told if isinstance(told, dict) and {"verdict", "run_id"} <= told.keys() else None
 
 
 def _header(run_id: str) -> Mapping[str, Any] | None:

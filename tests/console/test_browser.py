@@ -10,10 +10,9 @@ from django.contrib.auth.models import Group, User
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from console.models import ConsoleSession
-from console.pages import overview
 from console.actions.lanes import pause_lane
 from console.actions.operator import Operator
+from console.models import ConsoleSession
 from console.pages import overview, pipeline
 from console.pages.pipeline_figures import Looks
 from console.roles import Role
@@ -45,6 +44,7 @@ from tests.console.rows import (
     run_files,
     seal_row,
 )
+from tests.console.runs import OTHER, RUN, UNDER_WAY, criterion, entered, folder, order_row
 from tests.support.evidence import digest, place_of, use_store
 from tests.support.latencies import flush
 from tests.support.resting import rest
@@ -156,6 +156,7 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "artifacts": "/admin/evidence/artifact/",
         "artifacts_nothing": "/admin/evidence/artifact/?q=nothing-like-it",
         "artifact": change(artifact := artifact_row()),
+        **replay_pages(),
         "bundles": reverse("admin:bundles"),
         "bundle": reverse("admin:bundle", args=[bundle_row().artifact_id]),
         "artifact_upload": reverse("admin:evidence_artifact_upload"),
@@ -178,6 +179,33 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "my_sessions": reverse("admin:my_sessions"),
         "second_factor": reverse("admin:second_factor"),
         "sign_ins": reverse("admin:sign_ins"),
+    }
+
+
+def replay_pages() -> dict[str, str]:
+    """A run that passed, one that did not, one that only the audit log knows, one under way, one that died."""
+    wrong = {"kind": "lost", "subject": "event " + "ab" * 30, "witness": "answered 2xx, and no table has it " * 3}
+    criteria = [
+        criterion("lost", "FAIL", actual=3),
+        criterion("ack P95", "INCONCLUSIVE", actual=None, reason="too few"),
+    ]
+    folder()
+    folder(OTHER, verdict="FAIL", lost=3, examples=[wrong], refusals={"503 lane_full": 17}, criteria=criteria)
+    entered("r20990101T030405-0a0b0f", verdict="INCONCLUSIVE")
+    order_row("r20990105T030405-0a0b0c", state="died", reason="long-reason-" * 20)
+    order_row(started_at=datetime.now(UTC))
+    plan = reverse("admin:replay_plan")
+    return {
+        "replays": reverse("admin:replays"),
+        "replays_nothing": reverse("admin:replays") + "?verdict=nothing-like-it",
+        "replay_plan": plan,
+        "replay_planned": f"{plan}?count=100&rate=10",
+        "replay_refused": f"{plan}?count=0",
+        "replay": reverse("admin:replay", args=[RUN]),
+        "replay_failed": reverse("admin:replay", args=[OTHER]),
+        "replay_compared": reverse("admin:replay", args=[RUN]) + f"?with={OTHER}",
+        "replay_under_way": reverse("admin:replay", args=[UNDER_WAY]),
+        "replay_died": reverse("admin:replay", args=["r20990105T030405-0a0b0c"]),
     }
 
 

@@ -14,7 +14,8 @@ from django.urls import reverse
 from console.access import Permission
 from console.roles import PERMISSIONS_BY_ROLE, Role
 from evidence.models import AuditEntry, BundleOrder
-from tests.console.rows import bundle_row
+from evidence.orders.life import living
+from tests.console.rows import ago, bundle_row
 
 pytestmark = pytest.mark.django_db
 SignedIn = Callable[..., Client]
@@ -91,3 +92,52 @@ def test_an_archive_that_left_the_store_is_unknown_and_no_error_page(signed_in: 
     path.unlink()
     page = signed_in(Role.AUDITOR).get(reverse("admin:bundle", args=[row.artifact_id]))
     assert "UNKNOWN: the archive cannot be read" in page.content.decode()
+
+
+def test_a_bundle_in_the_making_is_polled_with_its_step_until_it_is_settled(signed_in: SignedIn) -> None:
+    bundle_row()
+    order = under_way()
+    client = signed_in(Role.LEADERSHIP)
+    with living(order):
+        page = client.get(reverse("admin:bundles")).content.decode()
+        assert "data-live" in page
+        assert "running</span>: packing the archive" in page
+        assert "Cancel" not in page
+        assert client.get(reverse("admin:bundle_orders")).status_code == 200
+    answer = client.get(reverse("admin:bundle_orders"))  # its lock is free: the process is gone
+    assert (answer.status_code, "died</span>: its process ended without a word" in answer.content.decode()) == (
+        286,
+        True,
+    )
+    assert "data-live" not in client.get(reverse("admin:bundles")).content.decode()
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_the_making_of_a_bundle_is_cancelled_by_those_who_may_export(signed_in: SignedIn, role: Role) -> None:
+    bundle_row()
+    order = under_way()
+    may = Permission.EVIDENCE_EXPORT in PERMISSIONS_BY_ROLE[role]
+    with living(order):
+        client = signed_in(role)
+        assert client.post(reverse("admin:bundles"), {"cancel": order.pk}).status_code == (302 if may else 403)
+        page = client.get(reverse("admin:bundles")).content.decode()
+    order.refresh_from_db()
+    assert (order.cancel_asked_by == role.name.lower()) == may
+    assert (f"{role.name.lower()} cancelled it: it ends after this step" in page) == may
+    assert AuditEntry.objects.filter(act="bundle.cancelled", actor=role.name.lower()).count() == may
+
+
+@pytest.mark.parametrize("number", ["0", "x", "9" * 40])
+def test_an_order_that_does_not_exist_cannot_be_cancelled(signed_in: SignedIn, number: str) -> None:
+    answer = signed_in(Role.DRI).post(reverse("admin:bundles"), {"cancel": number}, follow=True)
+    assert "there is no such order" in answer.content.decode()
+
+
+def under_way() -> BundleOrder:
+    given = {
+        "state": "running",
+        "step": "packing the archive",
+        "asked_at": ago(minutes=2),
+        "started_at": ago(minutes=2),
+    }
+    return BundleOrder.objects.create(run_id=RUN, gate="a", actor_kind="person", actor="dri", **given)

@@ -137,7 +137,7 @@ def _settled(number: int) -> int:
 
 
 def _config(options: dict[str, Any], *, run_id: str, journal_path: Path) -> GeneratorConfig:
-    load = ("count", "rate", "connections", "keys", "duplicates", "conflicts", "poison", "seed")
+    names = ("count", "rate", "connections", "keys", "duplicates", "conflicts", "poison", "seed")
     return generator_config(
         run_id=run_id,
         journal_path=journal_path,
@@ -145,5 +145,5 @@ def _config(options: dict[str, Any], *, run_id: str, journal_path: Path) -> Gene
         target=options["target"],
         input_path=options["input"],
         signing_key_file=options["signing_key_file"],
-        **{name: options[name] for name in load},
+        load={name: options[name] for name in names},
     )

@@ -95,6 +95,23 @@ def test_an_order_is_made_in_the_askers_name(bundles: Bundles) -> None:
     assert AuditEntry.objects.filter(act="bundle.exported", actor="test", actor_kind="process").exists()
 
 
+def test_a_cancelled_order_ends_before_its_next_step_and_leaves_no_bundle(bundles: Bundles) -> None:
+    waiting, before = asked(bundles), Bundle.objects.count()
+    BundleOrder.objects.filter(pk=waiting.pk).update(cancel_asked_at=waiting.asked_at, cancel_asked_by="ann")
+    settled = settle(waiting.pk)
+    assert (settled.state, settled.bundle) == ("cancelled", None)
+    assert settled.why == "cancelled by ann before sealing the batches of the run"
+    assert Bundle.objects.count() == before
+
+
+def test_each_step_of_the_making_is_told(bundles: Bundles) -> None:
+    told: list[str] = []
+    export(bundles.whole, actor=ACTOR, on_step=told.append)
+    assert told[0] == "sealing the batches of the run"
+    assert any(step.startswith("collecting ") and step.endswith("(6 of 14)") for step in told)
+    assert told[-2:] == ["packing the archive", "storing the archive"]
+
+
 def test_an_order_that_cannot_be_made_says_why(bundles: Bundles) -> None:
     waiting = asked(bundles)
     (bundles.whole.path / "journal.jsonl").rename(bundles.whole.path / "away")
@@ -108,7 +125,7 @@ def test_an_order_that_cannot_be_made_says_why(bundles: Bundles) -> None:
 
 def test_one_order_at_a_time_is_started(bundles: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
-    monkeypatch.setattr("evidence.bundles.orders._start", started.append)
+    monkeypatch.setattr("evidence.orders.start._start", lambda _, *, number: started.append(number))
     first = asked(bundles)
     second = order(run_id=bundles.whole.run_id, gate_name="smoke", actor=ACTOR)
     assert (start_next(), start_next()) == (first.pk, None)
