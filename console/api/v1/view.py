@@ -17,12 +17,10 @@ from rest_framework.request import Request
 from console.actions.operator import check
 from console.api.authentication import operator_of
 from console.api.negotiation import AlwaysJson
+from console.api.v1.errors import RequestInvalid
 from console.api.v1.operation import Operation
 from console.api.v1.schema import ApiSchema
 from console.api.view import AccountView
-
-BODY_LIMIT_BYTES = 262_144
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class JsonIn(AlwaysJson):
@@ -54,7 +52,7 @@ class ApiView(AccountView):
         if operation.permission is not None:
             check(operator_of(request), operation.permission, subject=self.subject_of(request)[:200])
         self.query = operation.read_query(request.query_params)
-        self.body = None if operation.body is None else operation.read_body(request.data)
+        self.body = None if operation.body is None else operation.read_body(_data(request))
 
     def subject_of(self, request: Request) -> str:
         """As the audit log names what somebody wanted who may not."""
@@ -88,6 +86,14 @@ def answered(value: object, *, status: int = 200, location: str = "") -> HttpRes
 def absolute(request: Request, path: str) -> str:
     base = settings.AUTOCOM.app_base_url
     return f"{base.rstrip('/')}{path}" if base else str(request.build_absolute_uri(path))
+
+
+def _data(request: Request) -> Any:
+    """Raises RequestInvalid, and DRF's ParseError and UnsupportedMediaType."""
+    try:
+        return request.data
+    except RecursionError:
+        raise RequestInvalid("the body is nested too deeply") from None
 
 
 def _tagged(request: Request, answer: HttpResponse) -> HttpResponse:
