@@ -40,6 +40,8 @@ class Permission(StrEnum):
     BUDGET_APPROVE = "evidence.approve_correction"
     BUDGET_ANNOTATE = "evidence.annotate_budget"
     RBAC_READ = "console.view_rbacrun"
+    TOKEN_READ = "console.view_servicetoken"  # noqa: S105  (a permission's name)
+    TOKEN_MANAGE = "console.manage_servicetoken"  # noqa: S105  (a permission's name)
     DESTINATION_READ = "evidence.view_destination"
     DESTINATION_MANAGE = "evidence.manage_destination"
     OUTGOING_READ = "evidence.view_outgoing"

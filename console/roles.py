@@ -58,7 +58,8 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | DECISIONS
     | BUDGETS
     | {Permission.DESTINATION_MANAGE, Permission.OUTGOING_DECIDE}
-    | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER},
+    | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER}
+    | {Permission.TOKEN_READ, Permission.TOKEN_MANAGE},
     Role.LEADERSHIP: FIGURES
     | ACTS
     | PROOFS
@@ -68,7 +69,7 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | ACTS
     | PROOFS
     | {Permission.EVIDENCE_EXPORT}
-    | {Permission.USER_READ, Permission.GROUP_READ},
+    | {Permission.USER_READ, Permission.GROUP_READ, Permission.TOKEN_READ},
 }
 
 

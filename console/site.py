@@ -35,6 +35,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.overview import OverviewFigures
         from console.pages.rbac import RbacPage
         from console.pages.receipts import ReceiptProof, ReceiptsPage
+        from console.pages.service_tokens import ServiceTokensPage
         from console.pages.status import StatusPage
 
         ours = [
@@ -45,6 +46,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("mode/", self.admin_view(ModePage.as_view(site=self)), name="mode"),
             path("log/", self.admin_view(LogPage.as_view(site=self)), name="log"),
             path("rbac/", self.admin_view(RbacPage.as_view(site=self)), name="rbac"),
+            path("tokens/", self.admin_view(ServiceTokensPage.as_view(site=self)), name="service_tokens"),
             path("receipts/", self.admin_view(ReceiptsPage.as_view(site=self)), name="receipts"),
             path(
                 "receipts/proof/<uuid:event_id>/",

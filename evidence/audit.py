@@ -92,6 +92,7 @@ class Act(StrEnum):
     OUTGOING_RELEASED = "outgoing.released"
     RBAC_TESTED = "rbac.tested"
     SERVICE_TOKEN_CREATED = "service_token.created"  # noqa: S105  (the act's name)
+    SERVICE_TOKEN_ROTATED = "service_token.rotated"  # noqa: S105  (the act's name)
     SERVICE_TOKEN_REVOKED = "service_token.revoked"  # noqa: S105  (the act's name)
 
 

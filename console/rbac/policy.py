@@ -55,6 +55,7 @@ PAGES: Mapping[str, Row] = {
     "admin/rbac/": page(P.RBAC_READ),
     "admin/receipts/": page(P.LOG_READ, post=()),
     "admin/receipts/proof/<uuid:event_id>/": page(P.LOG_READ),
+    "admin/tokens/": page(P.TOKEN_READ, post=(P.TOKEN_MANAGE,)),
     "admin/status/": page(P.GATE_READ),
     "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,)),
     "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ),
