@@ -84,7 +84,7 @@ def test_schemathesis_finds_nothing_in_the_running_service(
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     done = subprocess.run(
         [
-            *(SCHEMATHESIS, "run", f"{live_server.url}/api/v1/schema/", "--checks", "all", "--seed", "1"),
+            *(SCHEMATHESIS, "run", DOCUMENT, "--url", live_server.url, "--checks", "all", "--seed", "1"),
             *("--header", f"Authorization: Bearer {token()}", "--max-examples", "2", "--no-shrink"),
             *("--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-color"),
         ],
