@@ -24,7 +24,7 @@ from console.management.service_token.list import state
 from console.models import ServiceToken
 from console.service_tokens.errors import TokenSettingWrong
 from console.service_tokens.make import LIFE_LIMIT, OVERLAP, OVERLAP_LIMIT, MadeToken
-from console.service_tokens.scopes import PERMISSIONS_BY_SCOPE, Scope
+from console.service_tokens.scopes import OPENS, Scope
 from console.shown import moment
 
 ICONS = {"valid": "check_circle", "replaced": "schedule", "expired": "hourglass_disabled", "revoked": "block"}
@@ -53,33 +53,33 @@ class ServiceTokensPage(GuardedPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         assert self.site is not None  # noqa: S101  (set by the site that routes here)
         self.request.current_app = self.site.name
-        may_manage, now = self.request.user.has_perm(Permission.TOKEN_MANAGE), datetime.now(UTC)
+        rows = [_row(token, now=datetime.now(UTC)) for token in ServiceToken.objects.order_by("-created_at")]
         return {
             **self.site.each_context(self.request),
             **super().get_context_data(**kwargs),
             "title": "Service tokens",
-            "rows": [_row(token, now=now) for token in ServiceToken.objects.order_by("-created_at")],
-            "may_manage": may_manage,
-            "scopes": [(scope.value, sorted(PERMISSIONS_BY_SCOPE[scope])) for scope in Scope],
+            "rows": rows,
+            "open": [row for row in rows if row.is_open],
+            "may_manage": self.request.user.has_perm(Permission.TOKEN_MANAGE),
+            "scopes": [(scope.value, OPENS[scope]) for scope in Scope],
             "life_days": LIFE_LIMIT.days,
             "overlap_hours": OVERLAP // timedelta(hours=1),
             "overlap_limit_hours": OVERLAP_LIMIT // timedelta(hours=1),
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        form = request.POST
-        operator, name = Operator.signed_in(request.user), form.get("name", "").strip()
-        service_tokens.may_manage(operator, name=name[:64])
+        form, operator = request.POST, Operator.signed_in(request.user)
+        service_tokens.may_manage(operator, name=form.get("name", "")[:64])
         try:
             act = ACTS.get(form.get("act", ""))
             if act is None:
                 raise TokenSettingWrong(f"this page knows {', '.join(ACTS)}")
-            made = act(operator, name, form)
+            made = act(operator, form)
         except TokenSettingWrong as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:service_tokens"))
         if made is None:
-            messages.success(request, f"{name} is revoked: no secret of it opens the API any more.")
+            messages.success(request, "It is revoked: no secret of it opens the API any more.")
             return HttpResponseRedirect(reverse("admin:service_tokens"))
         return self._once(made)
 
@@ -97,8 +97,8 @@ class ServiceTokensPage(GuardedPage):
         return response
 
 
-def _issue(operator: Operator, name: str, form: QueryDict) -> MadeToken:
-    given, known = form.getlist("scope"), set(Scope)
+def _issue(operator: Operator, form: QueryDict) -> MadeToken:
+    given, name, known = form.getlist("scope"), form.get("name", "").strip(), set(Scope)
     if wrong := [scope for scope in given if scope not in known]:
         raise TokenSettingWrong(f"{wrong[0][:40]!r} is no scope")
     scopes = [Scope(scope) for scope in given]
@@ -107,27 +107,34 @@ def _issue(operator: Operator, name: str, form: QueryDict) -> MadeToken:
     return service_tokens.create(actor=operator.actor, name=name, scopes=scopes, life=life, now=datetime.now(UTC))
 
 
-def _rotate(operator: Operator, name: str, form: QueryDict) -> MadeToken:
-    token = ServiceToken.objects.filter(name=name, replaced_at=None).first()
-    if token is not None and token.token_id != form.get("newest"):
-        raise TokenSettingWrong("it was rotated since the page was opened, so nothing was done: look again")
-    known = set(Scope)
-    scopes = [Scope(scope) for scope in (token.scopes if token else ()) if scope in known]
-    service_tokens.may_manage(operator, name=name[:64], scopes=scopes)
+def _rotate(operator: Operator, form: QueryDict) -> MadeToken:
+    token, known = _open(form), set(Scope)
+    scopes = [Scope(scope) for scope in token.scopes if scope in known]
+    service_tokens.may_manage(operator, name=token.name, scopes=scopes)
     return service_tokens.rotate(
         actor=operator.actor,
-        name=name,
+        name=token.name,
         overlap=timedelta(hours=_number(form, "overlap_hours")),
         life=timedelta(days=_number(form, "days")),
         now=datetime.now(UTC),
     )
 
 
-def _revoke(operator: Operator, name: str, _: QueryDict) -> None:
-    service_tokens.revoke(actor=operator.actor, name=name, now=datetime.now(UTC))
+def _revoke(operator: Operator, form: QueryDict) -> None:
+    service_tokens.revoke(actor=operator.actor, name=_open(form).name, now=datetime.now(UTC))
 
 
-ACTS: Mapping[str, Callable[[Operator, str, QueryDict], MadeToken | None]] = {
+def _open(form: QueryDict) -> ServiceToken:
+    """As the page had it: the same form sent twice must not rotate twice. Raises TokenSettingWrong."""
+    token = ServiceToken.objects.filter(pk=form.get("token", "").replace("\x00", "")).first()
+    if token is None:
+        raise TokenSettingWrong("choose a token of the list")
+    if token.replaced_at is not None:
+        raise TokenSettingWrong(f"{token.name} was rotated since the page was opened, so nothing was done: look again")
+    return token
+
+
+ACTS: Mapping[str, Callable[[Operator, QueryDict], MadeToken | None]] = {
     "issue": _issue,
     "rotate": _rotate,
     "revoke": _revoke,

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, override
 
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -39,7 +38,7 @@ class ApiView(AccountView):
     schema = ApiSchema()
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
-    content_negotiation_class: type[BaseContentNegotiation] = JsonIn
+    content_negotiation_class = JsonIn
     query: dict[str, Any]
     body: Any
 
@@ -68,7 +67,9 @@ class ApiView(AccountView):
         return HttpResponse(status=204)
 
     @override
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def finalize_response(  # type: ignore[override]  # as in AccountView
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
         answer = super().finalize_response(request, response, *args, **kwargs)
         if request.method in ("GET", "HEAD") and answer.status_code == 200 and isinstance(answer, HttpResponse):
             return _tagged(request, answer)

@@ -202,7 +202,7 @@ def test_what_aged_out_is_told_from_what_never_was() -> None:
 
 def test_latency_is_told_by_stage_and_by_provider_over_the_range(rows: dict[str, Any]) -> None:
     client = program(Scope.OPERATIONS_READ)
-    told = client.get(f"{V1}/latency", {"seconds": 600, "by_provider": "true"}).json()["stages"]
+    told = client.get(f"{V1}/latency", {"seconds": "600", "by_provider": "true"}).json()["stages"]
     ack = {each["provider"]: each for each in told if each["stage"] == "ack"}
     assert set(ack) == {None, "default"}
     assert (ack[None]["count"], ack[None]["within_slo_count"], ack[None]["max_ms"]) == (501, 500, 150.0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError
 from django.test import Client
 
@@ -14,7 +17,7 @@ from console.models import ServiceToken
 from console.roles import PERMISSIONS_BY_ROLE, Role
 from console.service_tokens.errors import TokenSettingWrong
 from console.service_tokens.make import make_token
-from console.service_tokens.scopes import Scope
+from console.service_tokens.scopes import OPENS, PERMISSIONS_BY_SCOPE, Scope
 from evidence.models import AuditEntry
 from tests.console.api.kit import SHELL, token
 from tests.console.test_evidence_pages import run
@@ -126,14 +129,13 @@ def test_platform_ops_issue_a_token_that_the_page_shows_once(signed_in: Any) -> 
 def test_a_token_is_rotated_and_revoked_on_the_page(signed_in: Any) -> None:
     client = signed_in(Role.PLATFORM_OPS)
     first = issue(client, "evidence:read").context["value"]
-    newest = ServiceToken.objects.get().token_id
-    given = {"act": "rotate", "name": "ci", "newest": newest, "overlap_hours": "1", "days": "5"}
+    given = {"act": "rotate", "token": ServiceToken.objects.get().token_id, "overlap_hours": "1", "days": "5"}
     second = client.post(PAGE, given).context["value"]
     assert (opens(first), opens(second)) == (True, True)
     told = client.post(PAGE, given, follow=True)  # the same form again: a back button, a double click
     assert "rotated since" in told.content.decode()
     assert ServiceToken.objects.count() == 2
-    client.post(PAGE, {"act": "revoke", "name": "ci"})
+    client.post(PAGE, {"act": "revoke", "token": ServiceToken.objects.get(replaced_at=None).token_id})
     assert (opens(first), opens(second)) == (False, False)
 
 
@@ -145,8 +147,8 @@ def test_a_token_is_rotated_and_revoked_on_the_page(signed_in: Any) -> None:
         {"act": "issue", "name": "ci", "scope": "everything", "days": "30"},
         {"act": "issue", "name": "ci", "scope": "evidence:read", "days": "91"},
         {"act": "issue", "name": "ci", "scope": "evidence:read", "days": "many"},
-        {"act": "rotate", "name": "nobody", "overlap_hours": "1", "days": "5"},
-        {"act": "revoke", "name": "nobody"},
+        {"act": "rotate", "token": "nobody", "overlap_hours": "1", "days": "5"},
+        {"act": "revoke", "token": "\x00"},
         {"act": "wish", "name": "ci"},
     ],
 )
@@ -180,7 +182,13 @@ def test_nobody_hands_a_program_a_permission_that_they_do_not_hold(person: Any) 
 
 
 def test_platform_ops_hold_whatever_a_scope_stands_for() -> None:
-    from console.service_tokens.scopes import PERMISSIONS_BY_SCOPE
-
     held = PERMISSIONS_BY_ROLE[Role.PLATFORM_OPS]
     assert [scope for scope, permissions in PERMISSIONS_BY_SCOPE.items() if not permissions <= held] == []
+
+
+def test_the_document_says_of_each_scope_what_the_page_says() -> None:
+    text = (Path(settings.BASE_DIR) / "docs" / "api.md").read_text()
+    assert dict(re.findall(r"^\| \*\*([a-z:]+)\*\* \| (.+) \|$", text, re.MULTILINE)) == {
+        scope.value: told for scope, told in OPENS.items()
+    }
+    assert set(OPENS) == set(Scope)
