@@ -46,6 +46,8 @@ class Permission(StrEnum):
     SIGN_IN_MANAGE = "console.manage_sign_in"  # everybody's sessions and locks
     RBAC_READ = "console.view_rbacrun"
     RBAC_RUN = "console.run_rbac"
+    TOKEN_READ = "console.view_servicetoken"  # noqa: S105  (a permission's name)
+    TOKEN_MANAGE = "console.manage_servicetoken"  # noqa: S105  (a permission's name)
     DESTINATION_READ = "evidence.view_destination"
     DESTINATION_MANAGE = "evidence.manage_destination"
     OUTGOING_READ = "evidence.view_outgoing"

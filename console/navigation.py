@@ -103,6 +103,7 @@ SECTIONS = (
             Item("Audit log", "history_edu", "admin:evidence_auditentry_changelist", Permission.AUDIT_READ),
             Item("Sign-ins", "vpn_key", "admin:sign_ins", Permission.SIGN_IN_MANAGE),
             Item("RBAC matrix", "grid_on", "admin:rbac", Permission.RBAC_READ),
+            Item("Service tokens", "key", "admin:service_tokens", Permission.TOKEN_READ),
             Item("Users", "person", "admin:auth_user_changelist", Permission.USER_READ),
             Item("Groups", "group", "admin:auth_group_changelist", Permission.GROUP_READ),
         ),

@@ -63,7 +63,7 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | BUDGETS
     | {Permission.DESTINATION_MANAGE, Permission.OUTGOING_DECIDE, Permission.SIGN_IN_MANAGE}
     | {Permission.PROVIDER_ADD, Permission.PROVIDER_CHANGE, Permission.GATE_FREEZE, Permission.MODE_LOWER}
-    | {Permission.RBAC_RUN},
+    | {Permission.RBAC_RUN, Permission.TOKEN_READ, Permission.TOKEN_MANAGE},
     Role.LEADERSHIP: FIGURES
     | ACTS
     | PROOFS
@@ -73,7 +73,7 @@ PERMISSIONS_BY_ROLE: Mapping[Role, frozenset[Permission]] = {
     | ACTS
     | PROOFS
     | {Permission.EVIDENCE_EXPORT}
-    | {Permission.USER_READ, Permission.GROUP_READ},
+    | {Permission.USER_READ, Permission.GROUP_READ, Permission.TOKEN_READ},
 }
 
 

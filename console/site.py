@@ -44,6 +44,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.receipts import ReceiptProof, ReceiptsPage
         from console.pages.replays import CancelReplay, PlanReplayPage, ReplayPage, ReplayProgress, ReplaysPage
         from console.pages.second_factor import SecondFactorPage
+        from console.pages.service_tokens import ServiceTokensPage
         from console.pages.sessions import MySessionsPage, SignInsPage
         from console.pages.sign_in import CodePage
         from console.pages.status import StatusPage
@@ -73,6 +74,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("rbac/", self.admin_view(RbacPage.as_view(site=self)), name="rbac"),
             path("rbac/progress/", self.admin_view(RbacProgress.as_view(site=self)), name="rbac_progress"),
             path("rbac/export/", self.admin_view(RbacExport.as_view(site=self)), name="rbac_export"),
+            path("tokens/", self.admin_view(ServiceTokensPage.as_view(site=self)), name="service_tokens"),
             path("receipts/", self.admin_view(ReceiptsPage.as_view(site=self)), name="receipts"),
             path(
                 "receipts/proof/<uuid:event_id>/",

@@ -110,6 +110,7 @@ class Act(StrEnum):
     ACCESS_GRANTED = "access.granted"
     ACCESS_WITHDRAWN = "access.withdrawn"
     SERVICE_TOKEN_CREATED = "service_token.created"  # noqa: S105  (the act's name)
+    SERVICE_TOKEN_ROTATED = "service_token.rotated"  # noqa: S105  (the act's name)
     SERVICE_TOKEN_REVOKED = "service_token.revoked"  # noqa: S105  (the act's name)
 
 

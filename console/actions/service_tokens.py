@@ -7,10 +7,20 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from console.access import Permission
+from console.actions.operator import Operator, check
 from console.models import ServiceToken
-from console.service_tokens.make import MadeToken, make_token, revoke_token
-from console.service_tokens.scopes import Scope
+from console.service_tokens.make import MadeToken, make_token, revoke_token, rotate_token
+from console.service_tokens.scopes import PERMISSIONS_BY_SCOPE, Scope
 from evidence.audit import Act, Actor, record
+
+
+def may_manage(operator: Operator, *, name: str, scopes: Iterable[Scope] = ()) -> None:
+    """For whoever is not at the shell: nobody hands a program what they do not hold. Raises RefusalRecorded."""
+    check(operator, Permission.TOKEN_MANAGE, subject=_subject(name))
+    for scope in scopes:
+        for permission in sorted(PERMISSIONS_BY_SCOPE[scope]):
+            check(operator, permission, subject=f"{_subject(name)} with {scope}")
 
 
 def create(*, actor: Actor, name: str, scopes: Iterable[Scope], life: timedelta, now: datetime) -> MadeToken:
@@ -19,6 +29,19 @@ def create(*, actor: Actor, name: str, scopes: Iterable[Scope], life: timedelta,
         made = make_token(name=name, scopes=scopes, life=life, created_by=actor.name, now=now)
         facts = {"scopes": made.token.scopes, "expires_at": f"{made.token.expires_at:%Y-%m-%dT%H:%M:%SZ}"}
         record(Act.SERVICE_TOKEN_CREATED, actor=actor, subject=_subject(name), facts=facts)
+    return made
+
+
+def rotate(*, actor: Actor, name: str, overlap: timedelta, life: timedelta, now: datetime) -> MadeToken:
+    """As `rotate_token`."""
+    with transaction.atomic():
+        made = rotate_token(name=name, overlap=overlap, life=life, created_by=actor.name, now=now)
+        facts = {
+            "scopes": made.token.scopes,
+            "expires_at": f"{made.token.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+            "overlap_seconds": int(overlap.total_seconds()),
+        }
+        record(Act.SERVICE_TOKEN_ROTATED, actor=actor, subject=_subject(name), facts=facts)
     return made
 
 

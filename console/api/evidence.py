@@ -96,7 +96,7 @@ class ArtifactList(AccountView):
         check(operator_of(request), Permission.EVIDENCE_READ, subject="list artifacts")
         count = _limit(request.GET.get("limit", str(PAGE_DEFAULT_COUNT)))
         before = request.GET.get("before")
-        rows = artifacts(older_than=artifact_of(before) if before else None)[: count + 1]
+        rows = artifacts(older_than=None if before is None else artifact_of(before))[: count + 1]
         page, more = list(rows)[:count], len(rows) > count
         following = f"{request.path}?limit={count}&before={page[-1].sha256}" if more else None
         return _json({"artifacts": [described(each, request._request) for each in page], "next": following})

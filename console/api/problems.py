@@ -97,7 +97,9 @@ def problem(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
             return problem_response("body_too_large", "send fewer things at once")
         case Throttled():
             return problem_response(
-                "rate_limited", "more calls in this minute than API_RATE_LIMIT", after_seconds=int(error.wait or 1)
+                "rate_limited",
+                "more calls in this minute than API_RATE_LIMIT",
+                after_seconds=int(getattr(error, "wait", None) or 1),
             )
         case OperationalError() | InterfaceError():
             return problem_response("database_unavailable", "PostgreSQL cannot be asked", retryable=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, override
 
 from django.http import HttpResponseBase
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -22,16 +25,18 @@ class AccountView(APIView):
     authentication_classes = (ServiceTokenAuthentication, StaffSession)
     permission_classes = (IsAuthenticated,)
     throttle_classes = (PerAccount,)
-    parser_classes = ()
+    parser_classes: Sequence[type[BaseParser]] = ()
     renderer_classes = (JSONRenderer,)
-    content_negotiation_class = AlwaysJson
+    content_negotiation_class: type[BaseContentNegotiation] = AlwaysJson
 
     @override
     def get_exception_handler(self) -> Any:
         return problem
 
     @override
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def finalize_response(  # type: ignore[override]  # our views answer Django's own responses
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
         answer: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)
         rate = getattr(request, "rate", None)
         if rate is not None:

@@ -88,6 +88,7 @@ PAGES: Mapping[str, Row] = {
     "admin/rbac/export/": page(P.RBAC_READ),
     "admin/receipts/": page(P.LOG_READ, post=()),
     "admin/receipts/proof/<uuid:event_id>/": page(P.LOG_READ),
+    "admin/tokens/": page(P.TOKEN_READ, post=(P.TOKEN_MANAGE,)),
     "admin/status/": page(P.GATE_READ),
     "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,), on_any_row=SEES_BUNDLE),
     "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
@@ -97,10 +98,7 @@ PAGES: Mapping[str, Row] = {
     "admin/replays/<str:run_id>/": page(P.EVIDENCE_READ),
     "admin/replays/<str:run_id>/progress/": page(P.EVIDENCE_READ),
     "admin/replays/<str:run_id>/cancel/": post_page(P.REPLAY_START),
-    "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,)),
     "admin/bundles/orders/": page(P.EVIDENCE_READ),
-    "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ),
-    "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ),
 }
 MODELS: Mapping[str, Row] = {
     **model_pages("admin/auth/user/", P.USER_READ, **ACCOUNT),

@@ -37,3 +37,12 @@ PERMISSIONS_BY_SCOPE: Mapping[Scope, frozenset[Permission]] = {
     Scope.LETTERS_WRITE: frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD}),
     Scope.AUDIT_READ: frozenset({Permission.AUDIT_READ, Permission.RBAC_READ}),
 }
+OPENS: Mapping[Scope, str] = {  # in words, as docs/api.md has them
+    Scope.OPERATIONS_READ: "latency, budgets, lanes, providers, alerts, gates, mode",
+    Scope.EVENTS_READ: "events, lineage, dead letters, quarantine, receipts, proofs",
+    Scope.LETTERS_WRITE: "retry and discard of dead letters and quarantined events",
+    Scope.EVIDENCE_READ: "evidence, bundles and their verification, replays, gates, mode",
+    Scope.EVIDENCE_WRITE: "uploads of evidence",
+    Scope.EVIDENCE_EXPORT: "orders of bundles",
+    Scope.AUDIT_READ: "audit entries, RBAC runs",
+}

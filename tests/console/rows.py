@@ -17,7 +17,9 @@ from autocom.kernel.digest import sha256
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.merkle import leaf_hash
 from autocom.kernel.signed_note import Checkpoint
+from console.actions import service_tokens
 from console.models import RbacRun
+from console.service_tokens.scopes import Scope
 from evidence.audit import Act, Actor, record
 from evidence.models import Artifact, AuditEntry, Bundle, BundleOrder, LogIncarnation, Publication, Seal
 from evidence.runs.folders import ACKS, RECEIVER, SAMPLES, SUMMARY, runs_root
@@ -306,3 +308,14 @@ def rbac_run_row() -> RbacRun:
         personas=["Auditor", "no role"],
         lines=[line],
     )
+
+
+def token_rows() -> None:
+    """One that was rotated, one that was revoked, one with a long name and every scope."""
+    who, now = Actor.command_line("rows"), datetime.now(UTC)
+    for name, scopes in (("ci", [Scope.EVIDENCE_WRITE]), ("old", [Scope.AUDIT_READ]), ("reader." + "x" * 57, [*Scope])):
+        service_tokens.create(actor=who, name=name, scopes=scopes, life=timedelta(days=30), now=now)
+    service_tokens.rotate(
+        actor=who, name="ci", overlap=timedelta(hours=24), life=timedelta(days=30), now=now + timedelta(seconds=1)
+    )
+    service_tokens.revoke(actor=who, name="old", now=now)

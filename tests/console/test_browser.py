@@ -43,6 +43,7 @@ from tests.console.rows import (
     refusal_rows,
     run_files,
     seal_row,
+    token_rows,
 )
 from tests.console.runs import OTHER, RUN, UNDER_WAY, criterion, entered, folder, order_row
 from tests.support.evidence import digest, place_of, use_store
@@ -60,6 +61,7 @@ KNOWN_FAULTS = {"user": {"aria-prohibited-attr"}, "group": {"aria-prohibited-att
 def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
     """Something on every page. Returns the pages' addresses by name."""
     rbac_run_row()
+    token_rows()
     provider = provider_row("default")
     billing = provider_row("billing", scheme="standard", enabled=False)
     ProviderSecret.objects.create(provider=billing, ciphertext=b"x", fingerprint="1f0c33ab")
@@ -161,6 +163,7 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "bundle": reverse("admin:bundle", args=[bundle_row().artifact_id]),
         "artifact_upload": reverse("admin:evidence_artifact_upload"),
         "artifact_verify": reverse("admin:evidence_artifact_verify", args=[artifact.pk]),
+        "service_tokens": reverse("admin:service_tokens"),
         "status": reverse("admin:status"),
         "mode": reverse("admin:mode"),
         "gates": reverse("admin:gates"),

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, override
 
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -17,12 +16,10 @@ from rest_framework.request import Request
 from console.actions.operator import check
 from console.api.authentication import operator_of
 from console.api.negotiation import AlwaysJson
+from console.api.v1.errors import RequestInvalid
 from console.api.v1.operation import Operation
 from console.api.v1.schema import ApiSchema
 from console.api.view import AccountView
-
-BODY_LIMIT_BYTES = 262_144
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class JsonIn(AlwaysJson):
@@ -41,7 +38,7 @@ class ApiView(AccountView):
     schema = ApiSchema()
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
-    content_negotiation_class: type[BaseContentNegotiation] = JsonIn
+    content_negotiation_class = JsonIn
     query: dict[str, Any]
     body: Any
 
@@ -54,7 +51,7 @@ class ApiView(AccountView):
         if operation.permission is not None:
             check(operator_of(request), operation.permission, subject=self.subject_of(request)[:200])
         self.query = operation.read_query(request.query_params)
-        self.body = None if operation.body is None else operation.read_body(request.data)
+        self.body = None if operation.body is None else operation.read_body(_data(request))
 
     def subject_of(self, request: Request) -> str:
         """As the audit log names what somebody wanted who may not."""
@@ -70,7 +67,9 @@ class ApiView(AccountView):
         return HttpResponse(status=204)
 
     @override
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def finalize_response(  # type: ignore[override]  # as in AccountView
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
         answer = super().finalize_response(request, response, *args, **kwargs)
         if request.method in ("GET", "HEAD") and answer.status_code == 200 and isinstance(answer, HttpResponse):
             return _tagged(request, answer)
@@ -88,6 +87,14 @@ def answered(value: object, *, status: int = 200, location: str = "") -> HttpRes
 def absolute(request: Request, path: str) -> str:
     base = settings.AUTOCOM.app_base_url
     return f"{base.rstrip('/')}{path}" if base else str(request.build_absolute_uri(path))
+
+
+def _data(request: Request) -> Any:
+    """Raises RequestInvalid, and DRF's ParseError and UnsupportedMediaType."""
+    try:
+        return request.data
+    except RecursionError:
+        raise RequestInvalid("the body is nested too deeply") from None
 
 
 def _tagged(request: Request, answer: HttpResponse) -> HttpResponse:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from console.management.service_token import create, revoke
+from console.management.service_token import create, revoke, rotate
 from console.management.service_token import list as list_all
 from console.management.verbs import VerbCommand
 from console.service_tokens.errors import TokenSettingWrong
 
-VERBS: tuple[ModuleType, ...] = (create, list_all, revoke)
+VERBS: tuple[ModuleType, ...] = (create, list_all, rotate, revoke)
 
 
 class Command(VerbCommand):

@@ -31,7 +31,9 @@ def run(*, json: bool, **_: object) -> int:
 def state(token: ServiceToken, *, now: datetime) -> str:
     if token.revoked_at is not None:
         return "revoked"
-    return "expired" if token.expires_at <= now else "valid"
+    if token.expires_at <= now:
+        return "expired"
+    return "valid" if token.replaced_at is None else "replaced"
 
 
 def _day(at: datetime | None) -> str:
@@ -48,5 +50,6 @@ def _told(token: ServiceToken, *, now: datetime) -> dict[str, object]:
         "created_at": iso(token.created_at),
         "expires_at": iso(token.expires_at),
         "last_used_at": iso(token.last_used_at),
+        "replaced_at": iso(token.replaced_at),
         "revoked_at": iso(token.revoked_at),
     }

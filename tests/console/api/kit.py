@@ -58,7 +58,8 @@ def code(response: Any) -> tuple[int, str]:
 
 def api_views() -> list[Any]:
     """Every view with operations."""
-    return [route.view.cls for route in routes() if hasattr(getattr(route.view, "cls", None), "operations")]
+    views = [getattr(route.view, "cls", None) for route in routes()]
+    return [view for view in views if hasattr(view, "operations")]
 
 
 def stocked() -> dict[str, Any]:
