@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, override
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
@@ -17,6 +17,7 @@ from evidence.audit import Actor
 from evidence.gates.spec import gate_names
 from evidence.runs.finish import capture, record_run
 from evidence.runs.folders import runs_root
+from ingestion.management.with_examples import WithExamples
 from ingestion.provider_book import DEFAULT
 from ingestion.replay.config import GeneratorConfig, target_of
 from ingestion.replay.errors import ReplayError, ReplayUsageError
@@ -34,10 +35,14 @@ EXIT_USAGE = 2
 EXIT_INCONCLUSIVE = 3
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Send a planned load of signed webhooks to the service on this machine, reconcile what it promised with what "
         "PostgreSQL holds, and judge the run. Exit 0: PASS. 1: FAIL. 2: wrong usage. 3: INCONCLUSIVE."
+    )
+    examples = (
+        "replay --count 30000 --rate 1000 --gate a",
+        "replay --provider shop --input recorded.ndjson --count 200 --duplicates 0",
     )
     requires_system_checks = []
 

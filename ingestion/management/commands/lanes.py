@@ -9,20 +9,22 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.buffer.store import BufferUnavailable
+from ingestion.management.with_examples import WithExamples
 from ingestion.selectors import STUCK_STATES, LaneState, lane_states
 
 WELL, STUCK, CANNOT_TELL = 0, 1, 3
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Print each lane: entries that wait, state, who holds it; of a lane that rests, its failed attempts, the next "
         "one and the error. Exit 0: all well. 1: a lane is full, unattended or resting. 3: Redis cannot be asked."
     )
+    examples = ("lanes", "lanes --json")
     requires_system_checks = ()
 
     @override
