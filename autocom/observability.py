@@ -24,7 +24,7 @@ from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from autocom.kernel.trace_ids import trace_id
-from autocom.scrubbing import SECRET_NAMES, first_line, scrub
+from autocom.scrubbing import SECRET_NAMES, first_line, scrub, without_secrets
 from autocom.sentry_transport import ModeTransport
 
 STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
@@ -46,7 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
-    """One event, one line: time, level, logger, event name, and the keys given as `extra`."""
+    """One event, one line: time, level, logger, event name, and the keys given as `extra`.
+
+    An error's text is somebody else's, so every secret that this process knows is taken out of it.
+    """
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -67,7 +70,8 @@ class JsonFormatter(logging.Formatter):
             line["error"] = first_line(error)  # below it PostgreSQL quotes the data that it refused
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, separators=(",", ":"))
+        text = json.dumps(line, default=str, separators=(",", ":"))
+        return without_secrets(text) if record.exc_info or record.levelno >= logging.ERROR else text
 
 
 def start_logging(argv: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.apps import apps
 from django.conf import settings
 from sentry_sdk.types import Event, Hint
 
@@ -96,6 +97,14 @@ def without_data(text: str) -> str:
     return _QUOTED.sub(REMOVED, _DATA.sub(REMOVED, first_line(text)))[:TEXT_LIMIT_CHARS]
 
 
+def without_secrets(text: str) -> str:
+    """Of a text that says nothing else that must not be seen, such as a log line."""
+    if apps.ready:  # before, no provider's secret is read, and none can be asked for
+        for secret in known_secrets():
+            text = text.replace(secret, REMOVED)
+    return text
+
+
 def known_secrets() -> list[str]:
     """Every secret in this process's memory, the longest first, so that one inside another leaves nothing behind."""
     from ingestion.provider_book import BOOK  # its models load after logging, which loads this module
@@ -106,6 +115,7 @@ def known_secrets() -> list[str]:
     values |= {header.partition("=")[2] for header in environment.otel_headers.split(",")}
     values |= {*environment.secret_key_fallbacks, *environment.provider_secrets_keys}
     values |= {urlsplit(url).password or "" for url in (environment.db_url, environment.redis_url)}
+    values |= {line for line in environment.log_signing_key.splitlines() if not line.startswith("-----")}
     values |= set(BOOK.secret_values())
     return sorted((value for value in values if len(value) >= SECRET_LENGTH_AT_LEAST), key=len, reverse=True)
 
