@@ -6,7 +6,7 @@ below it. A delivery whose events ride several lanes has a queue and a commit fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from autocom.kernel.trace_ids import span_id, trace_id
@@ -29,7 +29,7 @@ class Span:
 
 
 def spans_of(delivery: CommittedDelivery) -> Iterator[Span]:
-    place = {
+    place: dict[str, str | int] = {
         "autocom.lane": delivery.lane,
         "autocom.epoch": delivery.epoch,
         "autocom.sequence": delivery.first_sequence,
@@ -42,11 +42,15 @@ def spans_of(delivery: CommittedDelivery) -> Iterator[Span]:
         told={"autocom.request_id": str(delivery.request_id), "autocom.provider": delivery.provider},
     )
     yield _span(delivery, "queue", start_us=delivery.accepted_us, end_us=delivery.claimed_us, told=place)
-    batch = {"autocom.batch": delivery.batch, "autocom.events": delivery.event_count, "autocom.worker": delivery.worker}
+    batch: dict[str, str | int] = {
+        "autocom.batch": delivery.batch,
+        "autocom.events": delivery.event_count,
+        "autocom.worker": delivery.worker,
+    }
     yield _span(delivery, "commit", start_us=delivery.claimed_us, end_us=delivery.committed_us, told={**place, **batch})
 
 
-def _span(delivery: CommittedDelivery, name: str, *, start_us: int, end_us: int, told: dict[str, str | int]) -> Span:
+def _span(delivery: CommittedDelivery, name: str, *, start_us: int, end_us: int, told: Mapping[str, str | int]) -> Span:
     root = span_id(delivery.request_id, ROOT)
     is_root = name == ROOT
     return Span(
@@ -56,5 +60,5 @@ def _span(delivery: CommittedDelivery, name: str, *, start_us: int, end_us: int,
         parent_id=None if is_root else root,
         start_us=start_us,
         end_us=max(start_us, end_us),
-        attributes=told,
+        attributes=dict(told),
     )
