@@ -9,7 +9,8 @@ class ProjectConfig(AppConfig):
     name = "autocom"
 
     def ready(self) -> None:
-        from autocom.observability import start_logging, start_sentry
+        from autocom.observability import start_logging, start_sentry, start_traces
 
         start_logging(sys.argv)
         start_sentry()
+        start_traces(sys.argv)

@@ -53,7 +53,15 @@ class Environment:
     redis_is_local: bool
     sentry_dsn: str
     sentry_environment: str
+    sentry_release: str
     sentry_in_observer: bool
+    sentry_traces_share: float
+    otel_endpoint: str
+    otel_traces_endpoint: str
+    otel_headers: str
+    otel_share: float
+    otel_is_disabled: bool
+    otel_in_observer: bool
     app_base_url: str
     evidence_root: Path
     allow_private_destinations: bool
@@ -113,7 +121,15 @@ class Environment:
             redis_is_local=not redis_url,
             sentry_dsn=read.url("SENTRY_DSN", schemes=("http", "https")),
             sentry_environment=read.text("SENTRY_ENVIRONMENT", default="local"),
+            sentry_release=read.text("SENTRY_RELEASE", default=""),
             sentry_in_observer=read.flag("SENTRY_IN_OBSERVER", default=False),
+            sentry_traces_share=_share(read, "SENTRY_TRACES_SAMPLE_RATE", default="0"),
+            otel_endpoint=read.url("OTEL_EXPORTER_OTLP_ENDPOINT", schemes=("http", "https")),
+            otel_traces_endpoint=read.url("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", schemes=("http", "https")),
+            otel_headers=read.text("OTEL_EXPORTER_OTLP_HEADERS", default=""),
+            otel_share=_share(read, "OTEL_TRACES_SAMPLER_ARG", default="1"),
+            otel_is_disabled=read.flag("OTEL_SDK_DISABLED", default=False),
+            otel_in_observer=read.flag("OTEL_IN_OBSERVER", default=False),
             app_base_url=base_url,
             evidence_root=Path(read.text("EVIDENCE_ROOT", default=str(data_dir / "evidence"))),
             allow_private_destinations=read.flag("ALLOW_PRIVATE_DESTINATIONS", default=False),
@@ -226,6 +242,19 @@ def _secret(read: EnvReader, name: str) -> str:
     if any(value.lower().startswith(word) for word in PLACEHOLDER_WORDS):
         read.mistakes.append(f"{name} looks like a placeholder: make one with `openssl rand -hex 32`")
     return value
+
+
+def _share(read: EnvReader, name: str, *, default: str) -> float:
+    """From 0 to 1."""
+    text = read.text(name, default=default)
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        read.mistakes.append(f"{name} is {text!r}: give a share from 0 (none) to 1 (all)")
+        return 0.0
+    return share
 
 
 def _signing_key(read: EnvReader) -> str:

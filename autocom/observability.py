@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -17,11 +18,13 @@ from django.conf import settings
 from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
 
+from autocom.build import build
 from autocom.kernel.addresses import is_loopback
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.ids import new_request_id
 from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
-from autocom.scrubbing import SECRET_NAMES, first_line, scrub
+from autocom.kernel.trace_ids import trace_id
+from autocom.scrubbing import SECRET_NAMES, first_line, scrub, without_secrets
 from autocom.sentry_transport import ModeTransport
 
 STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
@@ -43,7 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
-    """One event, one line: time, level, logger, event name, and the keys given as `extra`."""
+    """One event, one line: time, level, logger, event name, and the keys given as `extra`.
+
+    An error's text is somebody else's, so every secret that this process knows is taken out of it.
+    """
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -58,12 +64,14 @@ class JsonFormatter(logging.Formatter):
             line["more"] = more
         if request_id := REQUEST_ID.get():
             line["request_id"] = str(request_id)
+            line["trace_id"] = trace_id(request_id)
         line |= {name: value for name, value in record.__dict__.items() if name not in STANDARD_ATTRIBUTES}
         if isinstance(error := line.get("error"), str):
             line["error"] = first_line(error)  # below it PostgreSQL quotes the data that it refused
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, separators=(",", ":"))
+        text = json.dumps(line, default=str, separators=(",", ":"))
+        return without_secrets(text) if record.exc_info or record.levelno >= logging.ERROR else text
 
 
 def start_logging(argv: list[str]) -> None:
@@ -116,6 +124,7 @@ def start_sentry() -> None:
         dsn=environment.sentry_dsn,
         transport=ModeTransport if is_guarded else None,
         environment=environment.sentry_environment,
+        release=environment.sentry_release or f"autocom@{build()}",
         default_integrations=not is_ingress,
         auto_enabling_integrations=not is_ingress,
         # in the ingress a log call is the only way in: errors are logged there with their request id
@@ -132,3 +141,28 @@ def start_sentry() -> None:
     )
     # the question itself logs an error where it cannot be answered: that would be the next one withheld, for ever
     ignore_logger("evidence.mode_standing")
+
+
+def start_traces(argv: list[str]) -> None:
+    """A worker tells Sentry and OpenTelemetry of what it committed, where they are asked for; nothing is loaded else.
+
+    The ingress makes no spans: what it knows rides with the events, and the worker tells it.
+    """
+    environment = settings.AUTOCOM
+    if argv[1:2] != ["worker"]:
+        return
+    from ingestion.committed import LISTENERS  # loads models
+
+    if environment.sentry_dsn:
+        from autocom.sentry_traces import CheckIns, TransactionTeller
+        from ingestion.worker import JOB_LISTENERS, PERIODIC
+
+        JOB_LISTENERS.append(CheckIns(periodic=PERIODIC))
+        if environment.sentry_traces_share:
+            LISTENERS.append(TransactionTeller(share=environment.sentry_traces_share))
+    if (environment.otel_endpoint or environment.otel_traces_endpoint) and not environment.otel_is_disabled:
+        from autocom.otlp import teller_of
+
+        teller = teller_of(environment)
+        LISTENERS.append(teller)
+        atexit.register(teller.close)

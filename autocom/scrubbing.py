@@ -1,8 +1,8 @@
 """What may leave for Sentry: names, places and sentences; never a body, a secret, a signature or a receipt.
 
-Three nets, because no single one is sure: keys that name secrets are blanked (Sentry's own scrubber, with our names),
-requests keep a short list of
-headers, and every text loses what looks like data and each secret that this process knows.
+Four nets, because no single one is sure: keys that name secrets are blanked (Sentry's own scrubber, with our names),
+requests keep a short list of headers, every text loses what looks like data and each secret that this process knows,
+and what the adapters mark as personal in the events at hand is taken out wherever it stands.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
+from uuid import UUID
 
+from django.apps import apps
 from django.conf import settings
 from sentry_sdk.types import Event, Hint
 
-from autocom.kernel.request_context import REQUEST_ID
+from autocom.kernel.request_context import PERSONAL_TEXTS, REQUEST_ID
+from autocom.kernel.trace_ids import span_id, trace_id
 
 SECRET_NAMES = [
     *(
@@ -30,6 +33,7 @@ SECRET_NAMES = [
     *("bearer", "receipt", "payload", "body", "secret", "ciphertext", "dsn", "db_url", "redis_url"),
 ]
 REMOVED = "[removed]"
+ROOT = "receive"  # the root span of a delivery, as autocom.spans has it
 HEADERS_KEPT = frozenset({"accept", "content-length", "content-type", "host", "user-agent"})
 SECRET_LENGTH_AT_LEAST = 8  # below it a value would be found in ordinary words
 TEXT_LIMIT_CHARS = 500
@@ -53,16 +57,34 @@ def scrub(event: Event, hint: Hint) -> Event:  # noqa: ARG001  (Sentry's signatu
         event["request"] = _request(request)
     extra = event.get("extra")
     named = extra.get("request_id") if isinstance(extra, dict) else None
-    if known := named or REQUEST_ID.get():
-        event["tags"] = {**(event.get("tags") or {}), "request_id": str(known)}
-    secrets = known_secrets()
-    event = cast("Event", _without(event, secrets))
+    tags = event.get("tags") or {}
+    if known := named or tags.get("request_id") or REQUEST_ID.get():
+        event["tags"] = {**tags, "request_id": str(known)}
+        if event.get("type") != "transaction":
+            _join_trace(event, str(known))
+    event = cast("Event", _without(event, [*known_secrets(), *_personal_texts()]))
     for entry in _entries(event.get("exception")):
         entry["value"] = without_data(str(entry.get("value") or ""))
     for name in ("extra", "logentry", "message"):
         if name in event:
             event[name] = _each_text(event[name])
     return event
+
+
+def _join_trace(event: Event, request_id: str) -> None:
+    """The error stands in the trace of its delivery, whose id is the request id."""
+    try:
+        request = UUID(request_id)
+    except ValueError:
+        return
+    contexts: dict[str, Any] = event.setdefault("contexts", {})
+    contexts["trace"] = {"trace_id": trace_id(request), "span_id": span_id(request, ROOT)}
+
+
+def _personal_texts() -> list[str]:
+    """What the adapters mark as personal in what is at hand, the longest first."""
+    tell = PERSONAL_TEXTS.get()
+    return [] if tell is None else sorted(set(tell()), key=len, reverse=True)
 
 
 def first_line(text: str) -> str:
@@ -75,15 +97,25 @@ def without_data(text: str) -> str:
     return _QUOTED.sub(REMOVED, _DATA.sub(REMOVED, first_line(text)))[:TEXT_LIMIT_CHARS]
 
 
+def without_secrets(text: str) -> str:
+    """Of a text that says nothing else that must not be seen, such as a log line."""
+    if apps.ready:  # before, no provider's secret is read, and none can be asked for
+        for secret in known_secrets():
+            text = text.replace(secret, REMOVED)
+    return text
+
+
 def known_secrets() -> list[str]:
     """Every secret in this process's memory, the longest first, so that one inside another leaves nothing behind."""
     from ingestion.provider_book import BOOK  # its models load after logging, which loads this module
 
     environment = settings.AUTOCOM
     values = {environment.secret_key, environment.webhook_bearer_key, environment.webhook_hmac_secret}
-    values.add(environment.evidence_endpoint_token)
+    values |= {environment.evidence_endpoint_token, environment.otel_headers}
+    values |= {header.partition("=")[2] for header in environment.otel_headers.split(",")}
     values |= {*environment.secret_key_fallbacks, *environment.provider_secrets_keys}
     values |= {urlsplit(url).password or "" for url in (environment.db_url, environment.redis_url)}
+    values |= {line for line in environment.log_signing_key.splitlines() if not line.startswith("-----")}
     values |= set(BOOK.secret_values())
     return sorted((value for value in values if len(value) >= SECRET_LENGTH_AT_LEAST), key=len, reverse=True)
 

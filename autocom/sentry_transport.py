@@ -33,7 +33,9 @@ class ModeTransport(HttpTransport):
     def _send_envelope(self, envelope: Envelope) -> None:
         if self.may_send():
             super()._send_envelope(envelope)
-        elif envelope.get_event() is not None:  # a report of the SDK about itself is not counted
+        elif (
+            envelope.get_event() is not None or envelope.get_transaction_event() is not None
+        ):  # a report of the SDK about itself is not counted
             count_withheld("sentry")
 
     def may_send(self) -> bool:

@@ -14,6 +14,7 @@ import dj_database_url
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.urls import reverse_lazy
 
+from autocom import redis_alone  # noqa: F401  (before anything else imports redis)
 from autocom.environment import environment_or_exit
 from autocom.evidence_store import storage_of
 from console.openapi import SPECTACULAR_SETTINGS  # noqa: F401  (a setting)

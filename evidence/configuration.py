@@ -20,7 +20,17 @@ from autocom.kernel.errors import AutocomError
 from evidence.audit import Act, Actor, record
 
 SHOWN_TEXTS = frozenset({"sentry_environment", "ingress_host", "second_factor"})
-SHOWN_ADDRESSES = frozenset({"db_url", "redis_url", "app_base_url", "evidence_endpoint", "evidence_store_url"})
+SHOWN_ADDRESSES = frozenset(
+    {
+        "db_url",
+        "redis_url",
+        "app_base_url",
+        "evidence_endpoint",
+        "evidence_store_url",
+        "otel_endpoint",
+        "otel_traces_endpoint",
+    }
+)
 LOCK_FILE = "requirements.txt"
 
 log = logging.getLogger(__name__)

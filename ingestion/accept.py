@@ -102,7 +102,7 @@ class Acceptance:
 
 
 def acceptance_of(
-    provider: KnownProvider, inbound: InboundDelivery, *, request_id: UUID, verified_by: str = "", trace: str = ""
+    provider: KnownProvider, inbound: InboundDelivery, *, request_id: UUID, verified_by: str = ""
 ) -> Acceptance:
     """Identifies the delivery's events and readies them for their lanes. Raises BodyInvalid, ContentTypeUnsupported."""
     adapter = provider.adapter
@@ -119,7 +119,6 @@ def acceptance_of(
             body_sha256=body_sha256,
             received_us=inbound.received_us,
             lane_count=lane_count(),
-            trace=trace,
             headers=kept if body_is_payload else None,
         )
         for position, event in enumerate(identified)

@@ -46,6 +46,7 @@ from ingestion.models import (
 )
 from ingestion.originals import Repetition, unfounded
 from ingestion.poison import storable, why_unstorable
+from ingestion.providers.adapter import SENDER_TRACE
 from ingestion.receipts import Receipt
 from ingestion.redrive.settle import Unstored, attempt_name, attempts_under_way, settle_stored, settle_unstored
 from ingestion.riding import Riding, read_doubtful_riding, read_riding
@@ -97,6 +98,7 @@ class Settled:
     repeated_count: int = 0
     set_aside: Counter[tuple[str, str]] = field(default_factory=Counter)  # provider, fate
     batch_numbers: list[int] = field(default_factory=list)
+    sender_traces: dict[UUID, str] = field(default_factory=dict)  # of deliveries whose sender told one
 
     def add(self, other: Settled) -> None:
         self.stored += other.stored
@@ -352,6 +354,11 @@ def _write(
         repeated_count=sorted_.repeated_count,
         set_aside=_set_aside_counts(sorted_),
         batch_numbers=[number] if number else [],
+        sender_traces={
+            UUID(str(row["request_id"])): trace
+            for row in sorted_.deliveries
+            if (trace := row["headers"].get(SENDER_TRACE))
+        },
     )
 
 

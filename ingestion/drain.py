@@ -10,7 +10,7 @@ import random
 import secrets
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -19,15 +19,18 @@ from django.db import Error
 
 from autocom.kernel.clock import Clock
 from autocom.kernel.ids import request_id_of
-from autocom.kernel.request_context import REQUEST_ID
+from autocom.kernel.request_context import PERSONAL_TEXTS, REQUEST_ID
 from ingestion.accept import promise_keys
 from ingestion.back_off import BackOff
 from ingestion.buffer.append import LaneEntry
 from ingestion.buffer.keys import DRAIN_QUEUE
 from ingestion.buffer.store import Claim, LaneBuffer
 from ingestion.commit import BatchContext, LanePaused, Settled, StaleFence, settle
+from ingestion.committed import tell_of_commit
 from ingestion.latency import LatencyRecorder, Stage
 from ingestion.models import Lane
+from ingestion.personal_texts import long_enough, texts_of_payload
+from ingestion.providers.registry import personal_paths
 from ingestion.riding import Riding, read_riding
 
 STOP = threading.Event()  # set by SIGTERM: a drain ends after the batch in hand
@@ -151,6 +154,7 @@ class Drainer:
         """How many entries wait behind these. None when the lease was lost: another drainer has the lane now."""
         claimed_us = self.clock.now_us()
         REQUEST_ID.set(request_id_of(read_riding(entries[0], lane=claim.lane, epoch=claim.epoch).event_id))
+        PERSONAL_TEXTS.set(partial(_personal_texts, entries, lane=claim.lane, epoch=claim.epoch))
         context = BatchContext(
             claim=claim, worker=self.worker, claimed_us=claimed_us, hop_key=promise_keys().hop, clock=self.clock
         )
@@ -161,6 +165,14 @@ class Drainer:
         )
         report.add(settled)
         self._measure(settled, claimed_us=claimed_us, committed_us=committed_us)
+        tell_of_commit(
+            settled.stored,
+            batch=settled.batch_numbers[-1] if settled.batch_numbers else 0,
+            worker=self.worker,
+            claimed_us=claimed_us,
+            committed_us=committed_us,
+            sender_traces=settled.sender_traces,
+        )
         log.info(
             "batch_committed",
             extra={
@@ -208,6 +220,14 @@ class Drainer:
             "lane_resting",
             extra={"lane": claim.lane, "attempt": attempt, "rest_ms": _us(rest) / 1_000, "error": str(error)},
         )
+
+
+def _personal_texts(entries: Sequence[LaneEntry], *, lane: int, epoch: int) -> Iterator[str]:
+    """Of all events of a batch, with what their senders chose as ids and keys, which may be addresses."""
+    for entry in entries:
+        riding = read_riding(entry, lane=lane, epoch=epoch)
+        yield from long_enough([riding.message_id, riding.ordering_key])
+        yield from texts_of_payload(riding.payload, paths=personal_paths(riding.recipe))
 
 
 def _us(span: timedelta) -> int:

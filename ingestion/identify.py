@@ -57,7 +57,6 @@ def event_to_append(
     body_sha256: bytes,
     received_us: int,
     lane_count: int,
-    trace: str,
     headers: Mapping[str, str] | None,
 ) -> EventToAppend:
     """The event as it rides its lane. `meta` is all that the commit needs besides the payload.
@@ -83,8 +82,6 @@ def event_to_append(
     }
     if headers is not None:
         meta["headers"] = headers
-    if trace:
-        meta["trace"] = trace
     return EventToAppend(
         event_id=this_id,
         lane=lane_of(provider=provider, ordering_key=ordering_key, lane_count=lane_count),

@@ -13,7 +13,7 @@ from redis import RedisError
 from rq import get_current_job
 
 from autocom.kernel.clock import SYSTEM_CLOCK
-from autocom.kernel.request_context import REQUEST_ID
+from autocom.kernel.request_context import PERSONAL_TEXTS, REQUEST_ID
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.drain import Drainer
 from ingestion.latency import RECORDER
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def drain(lane: int) -> dict[str, Any]:
+    PERSONAL_TEXTS.set(None)
     REQUEST_ID.set(None)  # the last batch of the job before is none of this one's
     # django-rq resets connections once, before the loop; one killed backend would fail every later job
     close_old_connections()
@@ -44,6 +45,7 @@ def drain(lane: int) -> dict[str, Any]:
         # the lease runs out by itself and the sweeper rings again; a failed job would help nobody
         log.warning("drain_broken_off", extra={"lane": lane, "error": str(error)})
         return {"lane": lane, "outcome": "buffer_unavailable"}
+    PERSONAL_TEXTS.set(None)  # what a job that raised had at hand is kept for its report; of this one nothing is
     return {"lane": lane, "outcome": report.outcome, "events": report.settled.stored_count}
 
 

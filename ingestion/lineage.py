@@ -25,6 +25,8 @@ from ingestion.buffer.append import LaneEntry
 from ingestion.buffer.store import BufferUnavailable, LaneBuffer
 from ingestion.identify import short
 from ingestion.models import AgedEvent, DeadLetter, Delivery, Event, QuarantinedEvent, SuppressedDuplicate
+from ingestion.proof import stored_headers
+from ingestion.providers.adapter import SENDER_TRACE
 from ingestion.riding import Riding, read_riding
 from ingestion.traces import EventTrace, Fate
 
@@ -48,7 +50,7 @@ class DeliveryTrace:
     """One POST and its events, in their order.
 
     `event_count` and `received_at` are None while only its lane knows of it, and once its body and headers have aged
-    out (`body_aged_at`).
+    out (`body_aged_at`). Its trace has the request id's 128 bits.
     """
 
     request_id: UUID
@@ -56,6 +58,7 @@ class DeliveryTrace:
     received_at: datetime | None
     event_count: int | None
     body_aged_at: datetime | None
+    sender_trace: str  # what the sender calls its own span, as a W3C traceparent; empty where it told none
     events: tuple[EventTrace, ...]
 
 
@@ -217,7 +220,7 @@ def _entries(buffer: LaneBuffer, lane: int, *, lineage: Lineage) -> Iterator[Lan
 
 def _deliveries(requests: set[UUID], found: dict[UUID, EventTrace], lineage: Lineage) -> list[DeliveryTrace]:
     try:
-        rows = {row.pk: row for row in Delivery.objects.filter(pk__in=requests).defer("body", "headers")}
+        rows = {row.pk: row for row in Delivery.objects.filter(pk__in=requests).defer("body")}
         aged = {each: body_aged_at(each) for each in requests - rows.keys()}
     except Error:
         _cannot_ask(lineage)
@@ -236,6 +239,7 @@ def _delivery(
         received_at=row.received_at if row else None,
         event_count=row.event_count if row else None,
         body_aged_at=aged_at,
+        sender_trace=stored_headers(row).get(SENDER_TRACE, "") if row else "",
         events=tuple(events.get(each) or traces.untraced(each) for each in sorted({*expected, *events})),
     )
 

@@ -47,9 +47,9 @@ class Marked:
     def texts(self, value: object) -> frozenset[str]:
         """The marked texts of a payload that name somebody wherever else they stand."""
         if self.paths is None or not isinstance(value, dict | list):
-            found: Iterator[object] = _leaves(value) if not self.is_empty else iter(())
+            found: Iterator[object] = leaves(value) if not self.is_empty else iter(())
         else:
-            found = (leaf for path in self.paths for part in _parts(value, path.split(".")) for leaf in _leaves(part))
+            found = (leaf for path in self.paths for part in parts_at(value, path.split(".")) for leaf in leaves(part))
         return frozenset(leaf for leaf in found if isinstance(leaf, str) and _is_telling(leaf))
 
     def ordering_key(self, key: str, *, texts: frozenset[str] = frozenset()) -> str:
@@ -120,20 +120,21 @@ def _without(value: object, path: Sequence[str]) -> object:
     return {**value, path[0]: mask_of(inner) if len(path) == 1 else _without(inner, path[1:])}
 
 
-def _parts(value: object, path: Sequence[str]) -> Iterator[object]:
+def parts_at(value: object, path: Sequence[str]) -> Iterator[object]:
+    """What stands at a path; a list on the way means each of its elements."""
     if isinstance(value, list):
         for each in value:
-            yield from _parts(each, path)
+            yield from parts_at(each, path)
     elif not isinstance(value, dict):
         yield value
     elif path[0] in value:
         if len(path) == 1:
             yield value[path[0]]
         else:
-            yield from _parts(value[path[0]], path[1:])
+            yield from parts_at(value[path[0]], path[1:])
 
 
-def _leaves(value: object) -> Iterator[object]:
+def leaves(value: object) -> Iterator[object]:
     pending = [value]
     while pending:
         each = pending.pop()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from autocom.kernel.clock import us_of
+from autocom.kernel.trace_ids import is_traceparent
 from ingestion.models import Delivery
 from ingestion.provider_book import KnownProvider
-from ingestion.providers.adapter import SIGNED_URL, VERIFIED_BY, InboundDelivery
+from ingestion.providers.adapter import SENDER_TRACE, SIGNED_URL, VERIFIED_BY, InboundDelivery
 
 
 def kept_headers(provider: KnownProvider, inbound: InboundDelivery, *, verified_by: str) -> dict[str, str]:
-    """The headers that the scheme signs or signs with, its URL where that is signed, and which secret it was."""
+    """The headers that the scheme signs or signs with, its URL where that is signed, which secret it was,
+    and what the sender calls its span."""
     headers = inbound.headers
     kept = {name: headers[name] for name in provider.kept_headers if name in headers}
     if SIGNED_URL in provider.kept_headers:
         kept[SIGNED_URL] = inbound.url
     kept[VERIFIED_BY] = verified_by
+    sent = headers.get("traceparent")
+    if sent is not None and is_traceparent(sent):
+        kept[SENDER_TRACE] = sent
     return kept
 
 

@@ -18,11 +18,12 @@ from rest_framework.views import APIView
 
 from autocom.kernel.clock import SYSTEM_CLOCK, Clock
 from autocom.kernel.ids import new_request_id
-from autocom.kernel.request_context import ENVIRON_KEY
+from autocom.kernel.request_context import ENVIRON_KEY, PERSONAL_TEXTS
 from ingestion.accept import Acceptance, acceptance_of
 from ingestion.buffer.memory import MEMORY
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.certificates import WANTED
+from ingestion.personal_texts import texts_of_payload
 from ingestion.problems import Problem, Reply, problem_reply
 from ingestion.provider_book import BOOK, DEFAULT, KnownProvider
 from ingestion.providers.adapter import (
@@ -163,7 +164,6 @@ class ReceiveDelivery(APIView):
                 inbound,
                 request_id=request_id,
                 verified_by=request._request.META[VERIFIED_BY],
-                trace=inbound.headers.get("sentry-trace", ""),
             )
         except ContentTypeUnsupported as error:
             raise Refusal(Problem.CONTENT_TYPE_UNSUPPORTED, detail=str(error)) from None
@@ -309,8 +309,16 @@ def refuse(error: Exception, context: Any, *, http: HttpRequest) -> HttpResponse
             return ReplyResponse(problem_reply(error.problem, request_id=request_id, **error.members))
         case MethodNotAllowed():
             return ReplyResponse(problem_reply(Problem.METHOD_NOT_ALLOWED, request_id=request_id))
-    log.error("receive_failed", exc_info=error, extra={"request_id": request_id, "path": http.path})
-    status = status_of(Problem.INTERNAL_ERROR, provider=context["kwargs"].get("provider", DEFAULT))
+    name = context["kwargs"].get("provider", DEFAULT)
+    provider = BOOK.named(name)
+    paths = provider.adapter.PERSONAL_PATHS if provider else None
+    body = getattr(http, "_body", b"")  # as far as it was read: to read it now could fail again
+    token = PERSONAL_TEXTS.set(partial(texts_of_payload, body, paths=paths))
+    try:
+        log.error("receive_failed", exc_info=error, extra={"request_id": request_id, "path": http.path})
+    finally:
+        PERSONAL_TEXTS.reset(token)
+    status = status_of(Problem.INTERNAL_ERROR, provider=name)
     return ReplyResponse(problem_reply(Problem.INTERNAL_ERROR, request_id=request_id, status=status))
 
 

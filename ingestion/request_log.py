@@ -40,6 +40,7 @@ class RequestLine:
                 "logger": "ingestion.receive",
                 "event": "request_answered",
                 "request_id": self.request_id,
+                "trace_id": self.request_id.replace("-", ""),
                 "provider": self.provider,
                 "status": self.status,
                 "code": self.code,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, override
 
@@ -42,6 +44,18 @@ PERIODIC: dict[Callable[[], object], int] = {
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """`name` is that of the function. Not done: it raised, or took longer than it may."""
+
+    name: str
+    is_done: bool
+    took_seconds: float
+
+
+JOB_LISTENERS: list[Callable[[EndedJob], None]] = []
+
+
 class DrainWorker(SimpleWorker):
     """Runs jobs in its own process.
 
@@ -56,6 +70,18 @@ class DrainWorker(SimpleWorker):
     def register_birth(self) -> None:
         super().register_birth()  # type: ignore[no-untyped-call]
         self.connection.hset(self.key, keys.BUILD_FIELD, build())  # after a release: who runs the old code still?
+
+    @override
+    def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
+        began = time.monotonic()
+        is_done: bool = super().perform_job(job, queue, execution)  # type: ignore[no-untyped-call]
+        ended = EndedJob(str(job.func_name).rpartition(".")[2], is_done, time.monotonic() - began)
+        for listener in JOB_LISTENERS:
+            try:
+                listener(ended)
+            except Exception:
+                log.exception("job_not_told")
+        return is_done
 
     @override
     def request_stop(self, signum: int, frame: Any) -> None:

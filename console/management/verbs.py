@@ -8,15 +8,16 @@ from types import ModuleType
 from typing import Any, ClassVar, override
 
 from django.core.exceptions import PermissionDenied
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
+from ingestion.management.with_examples import WithExamples
 
 FAILED, WRONG_USAGE = 1, 2
 
 
-class VerbCommand(BaseCommand):
+class VerbCommand(WithExamples):
     """`manage.py NAME VERB`. Errors of `wrong_usage` end with 2, all others of ours and PostgreSQL's with 1."""
 
     name: ClassVar[str]

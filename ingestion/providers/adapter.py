@@ -22,6 +22,7 @@ SIGNATURES_LIMIT_COUNT = 5  # a header with thousands of candidates would be fre
 
 # Two entries beside a delivery's kept headers that are no headers: no name in HTTP has a colon, so none can be sent.
 SIGNED_URL = ":url"  # in SIGNED_HEADERS: this scheme signs the URL, so it is kept too
+SENDER_TRACE = ":traceparent"  # what the sender calls its own span: a link of our trace, and no part of any proof
 VERIFIED_BY = ":verified-by"  # fingerprint of the secret that verified the delivery; empty for a key of the options
 
 _TIMESTAMP = re.compile(r"\A[0-9]{10}\Z")

@@ -21,13 +21,15 @@ from tests.console.rows import ago, publication_row
 from tests.support.workers import PROJECT, environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ELSEWHERE = "evidence.example.com"
+ELSEWHERE, COLLECTOR = "evidence.example.com", "collector.example.com"
 
 
 def watched(tmp_path: Path, *plants: str) -> dict[str, Any]:
     """What a process with every way out configured connected to."""
     outside = {
         "SENTRY_DSN": "https://key@sentry.example.com/1",
+        "SENTRY_TRACES_SAMPLE_RATE": "1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://{COLLECTOR}:4318",
         "EVIDENCE_ENDPOINT": f"https://{ELSEWHERE}/bundles",
         "EVIDENCE_TOKEN": "t" * 40,
         "EVIDENCE_ROOT": str(tmp_path),
@@ -59,8 +61,9 @@ def test_the_periodic_jobs_and_sentry_connect_to_postgresql_and_redis_alone(tmp_
     assert (told["mode"], {"publish_due", "check_guardrails", "seal_logs"} - set(told["ran"])) == ("OBSERVER", set())
     assert told["connected"], "Redis was not connected to: nothing was watched"
     assert strangers(told) == []
-    refused = AuditEntry.objects.filter(act="external_send.refused").latest("number")
-    assert refused.facts["host"] == ELSEWHERE
+    assert told["listeners"] == ["TransactionTeller", "SpanTeller"]
+    refused = AuditEntry.objects.filter(act="external_send.refused")
+    assert {each.facts["host"] for each in refused} == {ELSEWHERE, COLLECTOR}
 
 
 @pytest.mark.parametrize("planted", ["192.0.2.1", "sentry.example.com"])

@@ -87,7 +87,6 @@ def test_what_rides_the_lane_names_all_that_the_commit_needs() -> None:
         body_sha256=sha256(b"body"),
         received_us=5,
         lane_count=4,
-        trace="",
         headers=None,
     )
     meta = json.loads(appended.meta)

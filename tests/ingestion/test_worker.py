@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -183,3 +186,25 @@ def test_cron_puts_the_sweep_on_the_ops_queue_and_an_ops_worker_rings_the_lane(l
     (job,) = lanes.jobs()
     assert job.startswith("sweep-0-")
     assert FailedJobRegistry(keys.OPS_QUEUE, connection=lanes.buffer.client, serializer=JSONSerializer).count == 0
+
+
+@dataclass
+class MakesFolder:
+    """What runs when it is unpickled."""
+
+    path: str
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (self.path,)
+
+
+def test_a_pickle_on_a_queue_is_not_run(lanes: LaneKit, tmp_path: Path) -> None:
+    poison = pickle.dumps(MakesFolder(str(tmp_path / "ran")))
+    queue = Queue(keys.OPS_QUEUE, connection=lanes.buffer.client, serializer=JSONSerializer)
+    job = queue.enqueue("ingestion.jobs.sweep")
+    lanes.buffer.client.hset(job.key, "data", zlib.compress(poison))
+    drain_worker(queue=keys.OPS_QUEUE, name="ops-test").work(burst=True, logging_level="CRITICAL")
+    assert queue.count == 0
+    assert not (tmp_path / "ran").exists()
+    pickle.loads(poison)  # noqa: S301  (it is alive: whoever reads it runs it)
+    assert (tmp_path / "ran").exists()

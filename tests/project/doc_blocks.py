@@ -91,7 +91,7 @@ def mentioned() -> list[tuple[str, str]]:
 def parser_of(command: str) -> ArgumentParser:
     """Raises KeyError where there is no such command."""
     app = get_commands()[command]
-    return (load_command_class(app, command) if isinstance(app, str) else app).create_parser("manage.py", command)
+    return load_command_class(app, command).create_parser("manage.py", command)
 
 
 def verbs_of(parser: ArgumentParser) -> dict[str, ArgumentParser]:

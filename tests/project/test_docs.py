@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -11,6 +14,9 @@ import pytest
 from console.api.log.problems import STATUSES as LOG_STATUSES
 from console.api.log.problems import LogProblem
 from console.api.problems import STATUSES
+from evidence.gates import facts
+from evidence.gates.facts import facts_of
+from evidence.gates.spec import CriterionSpec, GateSpec, gate
 from evidence.guardrails.rules import shipped_rules
 from evidence.log_standing import log_standings
 from ingestion import promises
@@ -162,3 +168,25 @@ def test_a_runbook_says_the_symptom_what_to_check_what_to_do_and_how_to_verify(n
 def test_the_list_of_runbooks_has_each_of_them() -> None:
     listed = re.findall(r"\]\(([\w-]+)\.md\)", (RUNBOOKS / "README.md").read_text())
     assert sorted(listed) == sorted(runbooks_asked_for())
+
+
+CRITERION_DOC = (DOCS / "add-a-criterion.md").read_text()
+
+
+def test_the_criterion_of_the_document_is_one_that_a_specification_takes() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", CRITERION_DOC, re.DOTALL)
+    shipped = json.loads(gate("a").text)
+    spec = GateSpec.parse(json.dumps({**shipped, "criteria": [json.loads(example)]}).encode())
+    assert spec.criteria[0].metric == "order_violations"
+    fields = set(re.findall(r"^\| (?:`(\w+)`)", CRITERION_DOC.partition("| field |")[2], re.MULTILINE))
+    listed = fields | {"threshold", "unit"}  # two stand beside `operator`
+    assert listed == {field.name for field in dataclasses.fields(CriterionSpec)}
+
+
+def test_the_figures_that_the_document_offers_to_criteria_are_made() -> None:
+    groups = set(re.findall(r"^\| `(\w+)\.` \|", CRITERION_DOC, re.MULTILINE))
+    source = inspect.getsource(facts_of)
+    assert groups == set(re.findall(r'"(\w+)": _', source))
+    examples = set(re.findall(r"`(\w+)\.(\w+)`", CRITERION_DOC.partition("begins with")[2].partition("## 2")[0]))
+    made = inspect.getsource(facts)
+    assert [figure for group, figure in examples if group in groups and f'"{figure}"' not in made] == []

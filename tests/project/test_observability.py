@@ -48,6 +48,16 @@ def formatted(**given: Any) -> dict[str, Any]:
     return line
 
 
+def test_an_error_is_logged_without_any_secret_that_the_process_knows() -> None:
+    secret = settings.AUTOCOM.webhook_hmac_secret
+    try:
+        raise RuntimeError(f"cannot go on with {secret}")
+    except RuntimeError:
+        line = formatted(exc_info=sys.exc_info(), error=f"it was {secret}", deep={"deeper": [secret]})
+    assert secret not in json.dumps(line)
+    assert "cannot go on with [removed]" in line["traceback"]
+
+
 def test_a_line_has_time_level_logger_event_and_the_given_keys() -> None:
     line = formatted(created=1_795_439_432.793424, lane=3, error="down")
     assert line == {

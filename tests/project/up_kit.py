@@ -39,6 +39,7 @@ class Up:
     ingress_port: int
     output: Path
     process: subprocess.Popen[bytes] = field(init=False)
+    extra: dict[str, str] = field(default_factory=dict)  # more of its environment
     first_passwords: dict[str, str] = field(default_factory=dict)  # as the first start printed them
 
     def start(self, *, until: str = READY) -> None:
@@ -66,6 +67,7 @@ class Up:
             "INGRESS_PORT": str(self.ingress_port),
             "INGRESS_WORKERS": "1",
             "WORKERS_MIN": "1",
+            **self.extra,
         }
 
     def text(self) -> str:

@@ -107,7 +107,6 @@ def delivery(
                 body_sha256=sha256(raw),
                 received_us=now_us,
                 lane_count=LANES,
-                trace="",
                 headers=HEADERS if body_is_payload else None,
             )
             for position, each in enumerate(events)

@@ -48,10 +48,15 @@ ALLOWED = allowed()
 def main(plants: list[str]) -> None:
     import django
 
+    sys.argv = ["manage.py", "worker"]  # which tells of what it commits, where it is asked to
     django.setup()
     import sentry_sdk
 
+    from autocom.kernel.clock import SYSTEM_CLOCK
+    from autocom.kernel.ids import new_request_id
+    from autocom.otlp import SpanTeller
     from evidence.modes import current_mode
+    from ingestion.committed import LISTENERS, CommittedDelivery
     from ingestion.worker import PERIODIC
 
     sys.addaudithook(watch)
@@ -63,6 +68,25 @@ def main(plants: list[str]) -> None:
     for thread in threading.enumerate():
         if thread.name == "publisher":
             thread.join(20)
+    told = CommittedDelivery(
+        request_id=new_request_id(now_us=SYSTEM_CLOCK.now_us()),
+        provider="default",
+        lane=0,
+        epoch=1,
+        first_sequence=1,
+        event_count=1,
+        batch=1,
+        worker="watched",
+        received_us=1_795_439_432_793_424,
+        accepted_us=1_795_439_432_793_425,
+        claimed_us=1_795_439_432_793_426,
+        committed_us=1_795_439_432_793_427,
+        sender_trace="",
+    )
+    for listener in LISTENERS:
+        listener([told])
+        if isinstance(listener, SpanTeller):
+            listener.close()
     logging.getLogger("watched").error("an error that Sentry would be told of")
     sentry_sdk.capture_message("another")
     sentry_sdk.flush(timeout=2)
@@ -71,7 +95,18 @@ def main(plants: list[str]) -> None:
             socket.create_connection((address, 443), timeout=1)
         except OSError:
             continue
-    print(json.dumps({"mode": mode, "ran": ran, "connected": sorted(set(CONNECTED)), "asked": sorted(set(ASKED))}))
+    listeners = [type(listener).__name__ for listener in LISTENERS]
+    print(
+        json.dumps(
+            {
+                "mode": mode,
+                "ran": ran,
+                "listeners": listeners,
+                "connected": sorted(set(CONNECTED)),
+                "asked": sorted(set(ASKED)),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from autocom.kernel.clock import SYSTEM_CLOCK
 from autocom.kernel.memory import settle_memory
@@ -23,6 +23,7 @@ from ingestion.autoscale.decide import Decision, ScalingPolicy
 from ingestion.autoscale.scaler import Scaler, Workers, shown
 from ingestion.buffer.store import lane_buffer
 from ingestion.drain import DrainPolicy
+from ingestion.management.with_examples import WithExamples
 from ingestion.selectors import drain_workers_alive_count
 
 TICK_SECONDS = 0.5
@@ -33,11 +34,12 @@ WRONG_USAGE, CANNOT_TELL = 2, 3
 log = logging.getLogger(__name__)
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Run the drain workers: between --min and --max, the fewest that keep the commit lag below --target-ms. One of "
         "these per installation. Exit 0: stopped, or (--once) told. 2: wrong usage. 3: (--once) Redis cannot be asked."
     )
+    examples = ("autoscale --min 2 --max 4", "autoscale --once --json")
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,10 +7,14 @@ from django.db import transaction
 
 from console.actions.accounts import user_changed
 from evidence.audit import Actor
+from ingestion.management.with_examples import WithExamples
 
 
-class Command(changepassword.Command):
+class Command(WithExamples, changepassword.Command):
     """Django's own, with an audit entry."""
+
+    help = "Change a user's password, with an entry in the audit log. Exit 0: done. 1: refused, nothing changed."
+    examples = ("changepassword ann",)
 
     @override
     def handle(self, *args: Any, **options: Any) -> str | None:

@@ -2,17 +2,21 @@ import os
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
 from autocom.observability import GRANIAN_LOGS
 from evidence.configuration import record_start
+from ingestion.management.with_examples import WithExamples
 
 
-class Command(BaseCommand):
-    help = "Serve the console, its API, health and metrics on CONSOLE_PORT."
+class Command(WithExamples):
+    help = (
+        "Serve the console, its API, health and metrics on CONSOLE_PORT. Exit 0: stopped by SIGTERM or Ctrl-C. 1: it "
+        "cannot start, and why. 2: a setting is wrong."
+    )
+    examples = ("console",)
     requires_system_checks = ()
 
     def handle(self, **_: Any) -> None:

@@ -6,10 +6,16 @@ from django.db import transaction
 
 from console.actions.accounts import user_added
 from evidence.audit import Actor
+from ingestion.management.with_examples import WithExamples
 
 
-class Command(createsuperuser.Command):
+class Command(WithExamples, createsuperuser.Command):
     """Django's own, with an audit entry: the first superuser of a deployment is made here."""
+
+    help = (
+        "Make a superuser, with an entry in the audit log: the first account of a deployment. Exit 0: done. 1: refused."
+    )
+    examples = ("createsuperuser --username ann --email ann@example.com",)
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:

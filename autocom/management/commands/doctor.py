@@ -5,18 +5,20 @@ import sys
 from typing import Any, override
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from autocom.doctor.examine import examined
 from autocom.doctor.groups import GROUPS, WHILE_RUNNING, check_ids, parts_by_group
 from autocom.doctor.report import as_json, lines, verdict
+from ingestion.management.with_examples import WithExamples
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Would this installation keep its promise? Asks Redis, PostgreSQL, this machine and the processes; changes "
         "nothing. Exit 0: yes, warnings allowed. 1: something would break it, or could not be asked. 2: wrong usage."
     )
+    examples = ("doctor", "doctor --before-start --json", "doctor --only redis --accept-unknown redis.disk")
     requires_system_checks = ()
 
     @override

@@ -1,15 +1,20 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from autocom.build import build
 from autocom.ingress.server import Ingress
 from ingestion.buffer.store import BufferUnavailable, LaneCountChanged, lane_buffer
+from ingestion.management.with_examples import WithExamples
 
 
-class Command(BaseCommand):
-    help = "Serve POST /webhooks/<provider>, /healthz, /readyz and /metrics, and nothing else, on INGRESS_PORT."
+class Command(WithExamples):
+    help = (
+        "Serve POST /webhooks/<provider>, /healthz, /readyz and /metrics, and nothing else, on INGRESS_PORT. "
+        "Exit 0: stopped by SIGTERM or Ctrl-C. 1: it cannot start, and why. 2: a setting is wrong."
+    )
+    examples = ("ingress",)
     requires_system_checks = ()
 
     def handle(self, **_: Any) -> None:

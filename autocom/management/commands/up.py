@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections
 
 from autocom.local_servers.errors import LocalServerError
@@ -24,16 +24,18 @@ from console.demonstration import create_demonstration_users
 from console.roles import sync_roles
 from evidence.audit import Actor
 from evidence.configuration import record_start
+from ingestion.management.with_examples import WithExamples
 from ingestion.signed_curl import first_webhook
 
 READY_WITHIN_SECONDS = 60
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Start everything: local PostgreSQL and Valkey (unless DB_URL / REDIS_URL are set), ingress, console, workers, "
-        "cron. Ctrl-C stops it all."
+        "cron. Ctrl-C stops it all. Exit 0: stopped. 1: it cannot start, and why. 2: a setting is wrong."
     )
+    examples = ("up",)
     requires_system_checks = ()
 
     def handle(self, **_: Any) -> None:

@@ -15,6 +15,7 @@ class Command(VerbCommand):
     help = (
         "Error budgets and their ledger. Exit 0: done. 1: refused, or `show` found one that is spent. 2: wrong usage."
     )
+    examples = ("budget show", "budget show --json")
     name = "budget"
     verbs = VERBS
     wrong_usage = UsageWrong

@@ -17,6 +17,11 @@ class Command(VerbCommand):
         "List, show, retry and discard dead letters and quarantined events. "
         "Exit 0: done. 1: something was refused or not found. 2: wrong usage."
     )
+    examples = (
+        "deadletters groups",
+        "deadletters retry 01a208773e9d7985b24db2dbc3e74000",
+        'deadletters discard 01a208773e9d7985b24db2dbc3e74000 --reason "the sender sent it anew" --yes',
+    )
     name = "deadletters"
     verbs = VERBS
     wrong_usage = UsageWrong

@@ -14,6 +14,7 @@ VERBS: tuple[ModuleType, ...] = (add, list_all, enable, disable, remove)
 
 class Command(VerbCommand):
     help = "Addresses that are told of alerts or forwarded events. Exit 0: done. 1: failed. 2: wrong usage."
+    examples = ("destination add pager https://alerts.example.com/hook", "destination list")
     name = "destination"
     verbs = VERBS
     wrong_usage = DestinationInvalid

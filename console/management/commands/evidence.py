@@ -37,6 +37,11 @@ VERBS: tuple[ModuleType, ...] = (
 
 class Command(VerbCommand):
     help = "Evidence for others to check. Exit 0: done, or PASS. 1: FAIL, or refused. 2: wrong usage. 3: INCONCLUSIVE."
+    examples = (
+        "evidence export --run latest --out .",
+        "evidence receipt receipts.txt",
+        "evidence verify bundle.tar.gz",
+    )
     name = "evidence"
     verbs = VERBS
     wrong_usage = UsageWrong

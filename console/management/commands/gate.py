@@ -36,6 +36,7 @@ class Command(VerbCommand):
         "Gates: what they ask for, their runs and verdicts, who decides and what. "
         "Exit 0: done, or PASS. 1: FAIL, or refused. 2: wrong usage. 3: INCONCLUSIVE."
     )
+    examples = ("gate show a", 'gate freeze a --reason "launch of May"', "gate run a")
     name = "gate"
     verbs = VERBS
     wrong_usage = UsageWrong

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
@@ -18,6 +18,7 @@ from console.actions.operator import Operator
 from console.management.deadletters.arguments import name
 from evidence.models import AuditEntry
 from ingestion.buffer.store import BufferUnavailable
+from ingestion.management.with_examples import WithExamples
 from ingestion.selectors import STUCK_STATES, LaneState, lane_states
 
 WELL, STUCK, REFUSED, CANNOT_TELL = 0, 1, 1, 3
@@ -28,12 +29,13 @@ VERBS: dict[str, tuple[Callable[..., AuditEntry], str]] = {
 }
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Print each lane: entries that wait, state, who holds it; of a lane that rests, its failed attempts, the next "
         "one and the error. Exit 0: all well. 1: a lane is full, unattended or resting. 3: Redis cannot be asked. "
         "With a verb: pause, resume or wake a lane. Exit 0: done. 1: refused. 3: PostgreSQL or Redis cannot be asked."
     )
+    examples = ("lanes", "lanes --json")
     requires_system_checks = ()
 
     @override

@@ -14,6 +14,7 @@ VERBS: tuple[ModuleType, ...] = (show, set_mode)
 
 class Command(VerbCommand):
     help = "How far the service goes: OBSERVER, LIMITED, PRODUCTION. Exit 0: done. 1: refused. 2: wrong usage."
+    examples = ("mode show", 'mode set OBSERVER --reason "enough for today"')
     name = "mode"
     verbs = VERBS
     wrong_usage = UsageWrong

@@ -14,6 +14,7 @@ VERBS: tuple[ModuleType, ...] = (list_all, retry, release, discard)
 
 class Command(VerbCommand):
     help = "Messages to destinations that a person decides on. Exit 0: done. 1: refused. 2: wrong usage."
+    examples = ("outgoing list --state dead", 'outgoing retry 12 --reason "it answers again"')
     name = "outgoing"
     verbs = VERBS
     wrong_usage = UsageWrong

@@ -39,6 +39,11 @@ VERBS: tuple[ModuleType, ...] = (
 
 class Command(VerbCommand):
     help = "Add, show and change providers and their secrets. Exit 0: done. 1: failed, nothing changed. 2: wrong usage."
+    examples = (
+        "provider add shop --scheme shopify --secret-file -",
+        "provider rotate shop --overlap 24h",
+        "provider diagnose shop",
+    )
     name = "provider"
     verbs = VERBS
     wrong_usage = SettingRefused

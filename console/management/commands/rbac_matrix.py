@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
@@ -13,17 +13,19 @@ from console.management.provider.printing import say, say_json
 from console.models import RbacOrder
 from console.rbac.matrix import policy_csv
 from evidence.audit import Actor
+from ingestion.management.with_examples import WithExamples
 
 FAILED, INCONCLUSIVE = 1, 3
 EXIT = {"PASS": 0, "FAIL": FAILED, "INCONCLUSIVE": INCONCLUSIVE}
 SHOWN_COUNT = 50
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Send the request of every persona to every route with every method, and compare what the guards decide with "
         "the declared policy. Leaves nothing but the result. Exit 0: all match. 1: a mismatch. 3: something untested."
     )
+    examples = ("rbac_matrix", "rbac_matrix --policy")
     requires_system_checks = []
 
     @override

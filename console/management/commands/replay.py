@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
@@ -19,6 +19,7 @@ from evidence.runs.configure import generator_config, known_gate
 from evidence.runs.finish import keep_run
 from evidence.runs.folders import runs_root
 from evidence.runs.orders import settle
+from ingestion.management.with_examples import WithExamples
 from ingestion.provider_book import DEFAULT
 from ingestion.replay.config import GeneratorConfig
 from ingestion.replay.errors import ReplayError, ReplayUsageError
@@ -34,10 +35,14 @@ EXIT_USAGE = 2
 EXIT_INCONCLUSIVE = 3
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Send a planned load of signed webhooks to the service on this machine, reconcile what it promised with what "
         "PostgreSQL holds, and judge the run. Exit 0: PASS. 1: FAIL. 2: wrong usage. 3: INCONCLUSIVE."
+    )
+    examples = (
+        "replay --count 30000 --rate 1000 --gate a",
+        "replay --provider shop --input recorded.ndjson --count 200 --duplicates 0",
     )
     requires_system_checks = []
 

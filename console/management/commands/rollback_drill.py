@@ -3,23 +3,25 @@
 import sys
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error
 
 from autocom.kernel.errors import AutocomError
 from console.management.provider.printing import say, say_json
 from evidence.audit import Actor
 from evidence.guardrails.drill import DrillRefused, drill, keep
+from ingestion.management.with_examples import WithExamples
 
 FAILED, WRONG_USAGE, INCONCLUSIVE = 1, 2, 3
 EXIT = {"PASS": 0, "FAIL": FAILED, "INCONCLUSIVE": INCONCLUSIVE}
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Plant a breach that the running guardrails have to answer, and measure until the mode is OBSERVER. Takes the "
         "service back to OBSERVER. Exit 0: within 60 s. 1: later. 2: wrong usage. 3: nobody answered."
     )
+    examples = ("rollback_drill --json",)
     requires_system_checks = []
 
     @override

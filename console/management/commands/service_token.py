@@ -14,6 +14,7 @@ VERBS: tuple[ModuleType, ...] = (create, list_all, rotate, revoke)
 
 class Command(VerbCommand):
     help = "Tokens for programs that use the API. Exit 0: done. 1: failed. 2: wrong usage."
+    examples = ("service_token create ci --scope evidence:read", "service_token list")
     name = "service_token"
     verbs = VERBS
     wrong_usage = TokenSettingWrong

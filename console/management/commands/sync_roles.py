@@ -2,14 +2,14 @@
 
 from typing import override
 
-from django.core.management.base import BaseCommand
-
 from console.roles import sync_roles
 from evidence.audit import Actor
+from ingestion.management.with_examples import WithExamples
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = "Makes the roles' groups and gives each exactly its permissions. Safe to run again. Exit 0: done."
+    examples = ("sync_roles",)
 
     @override
     def handle(self, *args: object, **options: object) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error
 
 from autocom.kernel.canonical_json import NotCanonical
@@ -20,22 +20,28 @@ from evidence.audit_export import NoExport, export_lines, read_entries, read_hea
 from evidence.log.check import check_logs
 from evidence.log.findings import LogCheck
 from evidence.selectors import audit_log, audit_verification
+from ingestion.management.with_examples import WithExamples
 
 DONE, UNSOUND, WRONG_USAGE, INCONCLUSIVE = 0, 1, 2, 3
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Verify or export the audit log. verify also derives the sealed logs again: rows, files, signatures."
         " Exit 0: nothing was found. 1: something does not fit, and what. 2: wrong usage. 3: nothing to verify, or"
         " PostgreSQL cannot be asked."
+    )
+    examples = (
+        "audit verify",
+        "audit verify --kept 120:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "audit export --out audit.jsonl",
     )
     requires_system_checks = ()
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-        check = verbs.add_parser("verify", help="Check every entry, link and head, and all that is sealed.")
+        check = _verb(verbs, "verify", "Check every entry, link and head, and all that is sealed.")
         check.add_argument("--file", type=Path, help="an export, checked without a database")
         check.add_argument("--kept", type=kept_head, metavar="NUMBER:SHA256", help="a head that was kept outside")
         check.add_argument(
@@ -49,7 +55,7 @@ class Command(BaseCommand):
         check.add_argument("--chain-only", action="store_true", help="the audit log's chain alone, nothing sealed")
         check.add_argument("--no-rows", action="store_true", help="sealed lines and files, but not each event's row")
         check.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-        out = verbs.add_parser("export", help="Write the whole log as lines of JSON, with every digest.")
+        out = _verb(verbs, "export", "Write the whole log as lines of JSON, with every digest.")
         out.add_argument("--out", type=Path, required=True, help="a new file; nothing is overwritten")
 
     @override
@@ -176,6 +182,11 @@ def as_json(found: Verification, logs: LogCheck | None = None) -> str:
         "logs": None if logs is None else _log_json(logs),
     }
     return json_text.dumps(told, indent=2)
+
+
+def _verb(verbs: Any, name: str, said: str) -> CommandParser:
+    parser: CommandParser = verbs.add_parser(name, help=said, description=said)
+    return parser
 
 
 def _log_json(logs: LogCheck) -> dict[str, Any]:

@@ -7,20 +7,22 @@ import sys
 from pathlib import Path
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from evidence.status.standing import Standing, read_standing
 from evidence.status.write import as_html, as_json, as_markdown
+from ingestion.management.with_examples import WithExamples
 
 WRITERS = {"md": as_markdown, "html": as_html}
 WRONG_USAGE = 2
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Summary, mode, evidence, blockers with owners, criteria, budgets, dependencies, decisions asked for and next "
         "steps, all from what is on record now; what cannot be asked is UNKNOWN. Exit 0: written. 2: wrong usage."
     )
+    examples = ("status_report", "status_report --format html --out status.html")
     requires_system_checks = ()
 
     @override

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from autocom.kernel.trace_ids import sender_span, trace_id
 from ingestion.buffer.store import lane_buffer
 from ingestion.lineage import DeliveryTrace, IdInvalid, Lineage, lineage_of
+from ingestion.management.with_examples import WithExamples
 from ingestion.traces import NO_TRACE, EventTrace, Step, counted
 
 FOUND, NOTHING_FOUND, BAD_ID, CANNOT_TELL = 0, 1, 2, 3
@@ -43,12 +45,13 @@ class EventJson(TypedDict):
     steps: list[StepJson]
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Print the way of an event or a delivery, with a time for each step. "
         "Exit 0: found. 1: nothing found. 2: the text can be no id. "
         "3: nothing found, but not everything could be asked."
     )
+    examples = ("lineage hello-1", "lineage 01a20877-3e9d-7985-b24d-b2dbc3e74000 --json")
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -85,6 +88,10 @@ def as_text(asked: str, lineage: Lineage) -> Iterator[str]:
 
 def _delivery_text(delivery: DeliveryTrace, lineage: Lineage) -> Iterator[str]:
     yield f"request {delivery.request_id}  provider {delivery.provider}  {_state(delivery)}"
+    sender = sender_span(delivery.sender_trace)
+    yield f"  trace {trace_id(delivery.request_id)}" + (
+        f"  sender's trace {sender[0]}, span {sender[1]}" if sender else ""
+    )
     shown = [event for event in delivery.events if event.event_id in lineage.asked][:EVENTS_SHOWN_COUNT]
     for event in shown:
         yield from _event_text(event)
@@ -131,6 +138,8 @@ def lineage_json(asked: str, lineage: Lineage) -> Any:
         "deliveries": [
             {
                 "request_id": str(delivery.request_id),
+                "trace_id": trace_id(delivery.request_id),
+                "sender_traceparent": delivery.sender_trace if sender_span(delivery.sender_trace) else None,
                 "provider": delivery.provider,
                 "received_at": None if delivery.received_at is None else moment(delivery.received_at),
                 "event_count": delivery.event_count,

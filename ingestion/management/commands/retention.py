@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any, TypedDict
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
+from ingestion.management.with_examples import WithExamples
 from ingestion.pacing import Pace
 from ingestion.retention.bounds import Bounds, bounds_now
 from ingestion.retention.policy import RetentionPolicy
@@ -26,12 +27,13 @@ class RowsJson(TypedDict):
     rows: int
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Remove what is older than the RETENTION_ settings say, as the cron job does, to the end. "
         "Exit 0: done. 1: done, but batches that do not prove themselves kept their rows. "
         "3: Redis or PostgreSQL cannot be asked; what was removed until then stays removed."
     )
+    examples = ("retention --dry-run", "retention --once")
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:

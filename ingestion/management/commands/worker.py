@@ -2,13 +2,14 @@ import os
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import connection
 
 from autocom.kernel.memory import settle_memory
 from ingestion.buffer import keys
 from ingestion.housekeeping import Housekeeping
 from ingestion.latency import RECORDER, process_name
+from ingestion.management.with_examples import WithExamples
 from ingestion.worker import work_until_stopped
 
 NICENESS = (
@@ -21,11 +22,12 @@ SESSION_LIMITS = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_tr
 SESSION_OPTIONS = " ".join(f"-c {name}={limit}" for name, limit in SESSION_LIMITS.items())
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Run a worker: queue `drain` commits what waits on the lanes, queue `ops` does the periodic work. "
-        "Ends within seconds of SIGTERM."
+        "Ends within seconds of SIGTERM. Exit 0: stopped. 2: wrong usage, or a setting is wrong."
     )
+    examples = ("worker", "worker --queue ops")
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
