@@ -28,10 +28,15 @@ class PasswordWrong(DecisionRefused):
 
 def reauthenticated(username: str, password: str, *, gate: Gate) -> Any:
     """The active user of this name and password. Raises PasswordWrong, on record."""
+    with _on_record(Actor.command_line(username[:150]), gate):
+        return known_by_password(username, password)
+
+
+def known_by_password(username: str, password: str) -> Any:
+    """As `reauthenticated`; whoever calls it puts PasswordWrong on record."""
     user = authenticate(username=username, password=password)
     if user is None or not user.is_staff:
-        with _on_record(Actor.command_line(username[:150]), gate):
-            raise PasswordWrong("the password is wrong, or the user is not an active one of the console")
+        raise PasswordWrong("the password is wrong, or the user is not an active one of the console")
     return user
 
 
