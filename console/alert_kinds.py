@@ -31,7 +31,7 @@ KINDS: Mapping[str, Advice] = {
     ),
     "guardrail": Advice(
         "Guardrail",
-        "The service went back to OBSERVER by itself. Find out why before anybody decides GO again.",
+        "A breach takes the service back to OBSERVER by itself. Find out why before anybody decides GO again.",
         "docs/gates.md",
         "Mode",
         "admin:mode",

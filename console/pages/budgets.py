@@ -128,7 +128,7 @@ class BudgetsPage(GuardedPage):
             "proposals": [
                 (each, title_of(each.slo), moment(each.proposed_at), _proposal(each.pk)) for each in open_proposals()
             ],
-            "entries": entries_shown(page.object_list, user, now=now),
+            "entries": entries_shown(list(page.object_list), user, now=now),
             "page": page,
             "pages": _pages(filters, page),
             "filters": _choices(filters, now=now),
@@ -158,7 +158,7 @@ class LedgerFile(GuardedPage):
         name = "-".join(part for part in ("ledger", wanted.slo, wanted.kind.lower(), wanted.window) if part)
         answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
         answer["Cache-Control"] = "private, no-store"
-        return answer  # type: ignore[return-value]
+        return answer
 
 
 class _Echo:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -34,8 +33,8 @@ def text_of(answer: Any) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
 
 
-def page(client: Any, **query: str) -> HttpResponse:
-    answer: HttpResponse = client.get(reverse("admin:budgets"), query)
+def page(client: Any, **query: str) -> Any:
+    answer = client.get(reverse("admin:budgets"), query)
     assert answer.status_code == 200
     return answer
 

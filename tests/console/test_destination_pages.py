@@ -16,9 +16,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from console.access import Permission
+from console.actions import destinations as acts
+from console.actions.operator import Operator, RefusalRecorded
 from console.alert_kinds import KINDS
 from console.roles import PERMISSIONS_BY_ROLE, Role
 from evidence.alerts import raise_alert
+from evidence.audit import Actor
 from evidence.models import Alert, AuditEntry, Destination, Outgoing, WithheldCount
 from ingestion.secret_box import fingerprint_of, seal, unseal
 from tests.console.rows import provider_row
@@ -165,6 +168,15 @@ def test_only_platform_ops_changes_destinations_and_a_refusal_is_on_record(signe
         assert "Changing a destination takes the permission evidence.manage_destination: Platform Ops has it" in told
 
 
+def test_the_act_itself_asks_for_the_permission_whoever_calls_it() -> None:
+    nobody = Operator(actor=Actor.process("rows"), has=lambda _: False)
+    with pytest.raises(RefusalRecorded):
+        acts.add(nobody, name="on-call", address="https://hooks.example.com/x", alert_kinds=[])
+    assert not Destination.objects.exists()
+    refused = AuditEntry.objects.get(act="permission.refused")
+    assert (refused.subject, refused.facts) == ("destination on-call", {"permission": "evidence.manage_destination"})
+
+
 def test_a_destination_is_switched_and_removed_once_its_messages_are_settled(signed_in: Any) -> None:
     to = destination()
     dead = message(State.DEAD, to)
@@ -180,8 +192,8 @@ def test_a_destination_is_switched_and_removed_once_its_messages_are_settled(sig
     assert change(client, to, "enable") == "hooks is enabled."
     assert change(client, to, "remove", reason="moved") == "hooks is removed."
     assert not Destination.objects.exists()
-    acts = AuditEntry.objects.filter(act__startswith="destination.").order_by("number").values_list("act", "reason")
-    assert list(acts) == [("destination.changed", ""), ("destination.changed", ""), ("destination.removed", "moved")]
+    done = AuditEntry.objects.filter(act__startswith="destination.").order_by("number").values_list("act", "reason")
+    assert list(done) == [("destination.changed", ""), ("destination.changed", ""), ("destination.removed", "moved")]
     assert client.get(reverse("admin:destination", args=[to.pk])).status_code == 404
 
 
@@ -312,7 +324,7 @@ def test_nothing_is_done_by_get_nor_without_the_forms_token(person: Any) -> None
     row = message(State.DEAD, to)
     client = Client(enforce_csrf_checks=True)
     client.force_login(person(Role.PLATFORM_OPS), backend="django.contrib.auth.backends.ModelBackend")
-    client.get(reverse("admin:outgoing"), {"act": "discard", "reason": "x", "pick": row.pk})
+    client.get(reverse("admin:outgoing"), {"act": "discard", "reason": "x", "pick": str(row.pk)})
     client.get(reverse("admin:destination", args=[to.pk]), {"act": "disable"})
     form = {"act": "discard", "reason": "x", "pick": [row.pk]}
     assert client.post(reverse("admin:outgoing"), form).status_code == 403
