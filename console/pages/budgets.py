@@ -12,6 +12,7 @@ from typing import Any, override
 from django.contrib.admin import AdminSite
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -146,7 +147,7 @@ class LedgerFile(GuardedPage):
     permission = Permission.BUDGET_READ
 
     @override
-    def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:  # type: ignore[override]
+    def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponseBase:  # type: ignore[override]  # a stream is no HttpResponse
         now = _now()
         try:
             wanted = _filter_of(request, now=now)
