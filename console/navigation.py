@@ -79,6 +79,15 @@ SECTIONS = (
             Item("Status report", "summarize", "admin:status", Permission.GATE_READ),
             Item("Gates", "gavel", "admin:gates", Permission.GATE_READ),
             Item("Mode", "toggle_on", "admin:mode", Permission.MODE_READ),
+            Item("Alerts", "notifications", "admin:alerts", Permission.ALERT_READ),
+            Item("Error budgets", "data_usage", "admin:budgets", Permission.BUDGET_READ),
+        ),
+    ),
+    Section(
+        "To others",
+        (
+            Item("Destinations", "webhook", "admin:destinations", Permission.DESTINATION_READ),
+            Item("Outgoing", "outbox", "admin:outgoing", Permission.OUTGOING_READ),
         ),
     ),
     Section(

@@ -31,13 +31,20 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
 
     @override
     def get_urls(self) -> list[URLResolver | URLPattern]:
+        from console.pages.alerts import AlertsPage
+        from console.pages.budget_correction import CorrectionPage
+        from console.pages.budget_entry import EntryPage
+        from console.pages.budget_forms import AnnotatePage, ProposePage
+        from console.pages.budgets import BudgetsPage, LedgerFile
         from console.pages.bundles import BundleOrders, BundlePage, BundlesPage, VerifyBundlePage
+        from console.pages.destinations import AddDestinationPage, DestinationPage, DestinationsPage
         from console.pages.follow import FollowPage
         from console.pages.gates import GatePage, GatesPage
         from console.pages.latency import LatencyExport, LatencyPage
         from console.pages.latency_compare import LatencyComparePage, LatencyRunsPage
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
+        from console.pages.outgoing import OutgoingPage
         from console.pages.overview import OverviewFigures
         from console.pages.pipeline import PipelineFiguresPart, PipelinePage
         from console.pages.rbac import RbacExport, RbacPage, RbacProgress
@@ -70,6 +77,21 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
             path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),
             path("mode/", self.admin_view(ModePage.as_view(site=self)), name="mode"),
+            path("alerts/", self.admin_view(AlertsPage.as_view(site=self)), name="alerts"),
+            path("budgets/", self.admin_view(BudgetsPage.as_view(site=self)), name="budgets"),
+            path("budgets/ledger.csv", self.admin_view(LedgerFile.as_view()), name="budget_ledger"),
+            path("budgets/entries/<int:number>/", self.admin_view(EntryPage.as_view(site=self)), name="budget_entry"),
+            path("budgets/annotate/", self.admin_view(AnnotatePage.as_view(site=self)), name="budget_annotate"),
+            path("budgets/propose/", self.admin_view(ProposePage.as_view(site=self)), name="budget_propose"),
+            path(
+                "budgets/corrections/<int:number>/",
+                self.admin_view(CorrectionPage.as_view(site=self)),
+                name="budget_correction",
+            ),
+            path("destinations/", self.admin_view(DestinationsPage.as_view(site=self)), name="destinations"),
+            path("destinations/add/", self.admin_view(AddDestinationPage.as_view(site=self)), name="destination_add"),
+            path("destinations/<int:pk>/", self.admin_view(DestinationPage.as_view(site=self)), name="destination"),
+            path("outgoing/", self.admin_view(OutgoingPage.as_view(site=self)), name="outgoing"),
             path("log/", self.admin_view(LogPage.as_view(site=self)), name="log"),
             path("rbac/", self.admin_view(RbacPage.as_view(site=self)), name="rbac"),
             path("rbac/progress/", self.admin_view(RbacProgress.as_view(site=self)), name="rbac_progress"),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db import transaction
+from django.http import HttpRequest
+
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from console.access import Permission
+from console.actions.gates import PasswordWrong, SecondFactorRefused, known_again
 from console.actions.operator import Operator, check
+from evidence.audit import Act, Actor, record
 from evidence.budget import corrections, incidents
 from evidence.budget.corrections import Wanted
 from evidence.models import BudgetEntry, CorrectionProposal
@@ -36,6 +41,24 @@ def reject_correction(operator: Operator, number: int, *, reason: str) -> Correc
     """Raises RefusalRecorded, ProposalUnknown, CorrectionRefused."""
     check(operator, Permission.BUDGET_APPROVE, subject=f"budget correction {number}")
     return corrections.reject(number, actor=operator.actor, now=_now(), reason=reason)
+
+
+def decider(request: HttpRequest, *, number: int) -> Operator:
+    """Whoever decides says once more who they are. Raises PasswordWrong, SecondFactorRefused, on record."""
+    form, user = request.POST, request.user
+    try:
+        password, code = form.get("password", ""), form.get("code", "")
+        return Operator.signed_in(known_again(user.get_username(), password, code=code, request=request))
+    except (PasswordWrong, SecondFactorRefused) as error:
+        with transaction.atomic(durable=True):  # what is raised again must not take the entry with it
+            record(
+                Act.DECISION_REFUSED,
+                actor=Actor.person(user),
+                subject=f"budget correction {number}",
+                reason=str(error),
+                facts={"code": error.code},
+            )
+        raise
 
 
 def _now() -> datetime:

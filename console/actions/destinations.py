@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_slug
 from django.db import transaction
 
 from console.access import Permission
 from console.actions.operator import Operator, check
-from evidence.audit import Act, Actor, record
+from evidence.audit import Act, record
 from evidence.models import Destination, Outgoing
 from evidence.outgoing.claims import now
 from evidence.outgoing.errors import DestinationExists, DestinationInUse, DestinationNotFound
 from evidence.outgoing.forwards import start_forwarding
 from evidence.outgoing.signature import new_secret
-from evidence.sends import check_address
+from evidence.sends import DestinationInvalid, check_address
 from ingestion.secret_box import fingerprint_of, seal
+
+NAME_LIMIT_CHARS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +31,15 @@ class Forward:
     event_types: Sequence[str] = ()
 
 
-def add(*, actor: Actor, name: str, address: str, alert_kinds: Sequence[str], forward: Forward | None = None) -> str:
-    """The new signing secret, which nothing shows again. Raises DestinationInvalid and DestinationExists."""
+def add(
+    operator: Operator, *, name: str, address: str, alert_kinds: Sequence[str], forward: Forward | None = None
+) -> str:
+    """The new signing secret, which nothing shows again.
+
+    Raises RefusalRecorded, DestinationInvalid and DestinationExists.
+    """
+    check(operator, Permission.DESTINATION_MANAGE, subject=f"destination {name[:NAME_LIMIT_CHARS]}")
+    _refuse_no_name(name)
     check_address(address)
     secret = new_secret()
     with transaction.atomic():
@@ -57,7 +68,7 @@ def add(*, actor: Actor, name: str, address: str, alert_kinds: Sequence[str], fo
         }
         if forward is not None:
             facts["forward"] = {"providers": sorted(forward.providers), "event_types": sorted(forward.event_types)}
-        record(Act.DESTINATION_ADDED, actor=actor, subject=f"destination {name}", facts=facts)
+        record(Act.DESTINATION_ADDED, actor=operator.actor, subject=f"destination {name}", facts=facts)
     return secret
 
 
@@ -87,6 +98,15 @@ def remove(operator: Operator, name: str, *, reason: str) -> None:
         row.withheld.all().delete()
         row.delete()
         record(Act.DESTINATION_REMOVED, actor=operator.actor, subject=f"destination {name}", reason=reason, facts=facts)
+
+
+def _refuse_no_name(name: str) -> None:
+    try:
+        validate_slug(name)
+    except ValidationError:
+        raise DestinationInvalid("the name takes letters, digits, - and _ alone: such as on-call") from None
+    if len(name) > NAME_LIMIT_CHARS:
+        raise DestinationInvalid(f"the name has {len(name)} characters: {NAME_LIMIT_CHARS} are enough")
 
 
 def _locked(name: str) -> Destination:

@@ -45,22 +45,28 @@ class SecondFactorRefused(DecisionRefused):
 def reauthenticated(
     username: str, password: str, *, gate: Gate, code: str = "", request: HttpRequest | None = None
 ) -> Any:
+    """As `known_again`, with each refusal on record."""
+    with _on_record(Actor.command_line(username[:150]), gate):
+        return known_again(username, password, code=code, request=request)
+
+
+def known_again(username: str, password: str, *, code: str = "", request: HttpRequest | None = None) -> Any:
     """The active user of this name and password, and of this code where they enrolled a second factor.
 
-    `request`: of a page; its failures count as failed sign-ins. Raises PasswordWrong, SecondFactorRefused, on record.
+    `request`: of a page; its failures count as failed sign-ins. Raises PasswordWrong, SecondFactorRefused: whoever
+    calls it puts them on record.
     """
     user = authenticate(request, username=username, password=password)
-    with _on_record(Actor.command_line(username[:150]), gate):
-        if user is None or not user.is_staff:
-            locked = "; too many failures: try again in an hour" if was_refused(request) else ""
-            raise PasswordWrong(f"the password is wrong, or the user is not an active one of the console{locked}")
-        if factor.lacks(user):
-            raise SecondFactorRefused(FACTOR_MISSING)
-        if factor.is_on(user):
-            try:
-                prove(user, code, request=request)
-            except CodeRefused as error:
-                raise SecondFactorRefused(f"second factor: {error}") from error
+    if user is None or not user.is_staff:
+        locked = "; too many failures: try again in an hour" if was_refused(request) else ""
+        raise PasswordWrong(f"the password is wrong, or the user is not an active one of the console{locked}")
+    if factor.lacks(user):
+        raise SecondFactorRefused(FACTOR_MISSING)
+    if factor.is_on(user):
+        try:
+            prove(user, code, request=request)
+        except CodeRefused as error:
+            raise SecondFactorRefused(f"second factor: {error}") from error
     return user
 
 

@@ -14,9 +14,9 @@ from unfold.decorators import display
 
 from autocom.kernel.ids import request_id_of
 from console.admin.revealing import Revealing
+from console.offers import missing
 from console.originals import no_longer_kept
 from console.personal import Masked, masked_note
-from console.roles import PERMISSIONS_BY_ROLE
 from console.set_aside.attempts import attempts_table
 from console.set_aside.chosen import PICK
 from console.set_aside.decide import decide_page
@@ -91,12 +91,11 @@ class SetAsideAdmin(Revealing):
 
     def offered(self, verb: Verb, request: HttpRequest) -> dict[str, Any]:
         """For its button, which says what is missing to those who may not press it."""
-        holders = [role.value for role, held in PERMISSIONS_BY_ROLE.items() if verb.permission in held]
         return {
             "name": verb.name,
             "address": self.kind.address(verb.name),
             "is_permitted": request.user.has_perm(verb.permission),
-            "missing": f"{verb.name} takes the permission {verb.permission.value}: {' and '.join(holders)} have it",
+            "missing": missing(verb.permission, act=verb.name),
         }
 
     @admin.display(description="Tick")

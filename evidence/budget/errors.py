@@ -13,3 +13,15 @@ class ProposalUnknown(EvidenceError):
     """No proposal has this number."""
 
     code = "budget_proposal_unknown"
+
+
+class WindowUnknown(EvidenceError):
+    """The ledger has no such window of time."""
+
+    code = "budget_window_unknown"
+
+
+class LedgerFilterInvalid(EvidenceError):
+    """The ledger cannot be narrowed or sorted so."""
+
+    code = "budget_filter_invalid"

@@ -18,6 +18,7 @@ from evidence.models import BudgetEntry, CorrectionProposal
 from evidence.slo.objective import Slo
 from evidence.slo.shipped import objectives
 
+HOUR = timedelta(hours=1)
 Kind = BudgetEntry.Kind
 COUNTED = (Kind.BURN, Kind.CORRECTION)
 
@@ -64,7 +65,7 @@ def budget_standing(name: str, *, now: datetime | None = None) -> BudgetStanding
     read = {window: _recent(slo, window, now=now) for window in WINDOWS}
     firings = {rule: fires(rule, long=read[rule.long], short=read[rule.short], target=slo.target) for rule in RULES}
     total, begin = rolling(slo, now=now)
-    raw, _ = rolling(slo, now=now, kinds=(Kind.BURN,))
+    raw = total - _entered(slo, (Kind.CORRECTION,), since=_begin(slo, now), until=now)
     return BudgetStanding(
         slo=slo,
         window_from=begin,
@@ -76,7 +77,7 @@ def budget_standing(name: str, *, now: datetime | None = None) -> BudgetStanding
         raw_remaining_pct=arithmetic.remaining_pct(raw, target=slo.target),
         burn_rates={window: arithmetic.burn_rate(each, target=slo.target) for window, each in read.items()},
         firings=firings,
-        projected_exhaustion=projection(slo, now=now),
+        projected_exhaustion=_projected(slo, total, begin, read[HOUR], now=now),
         is_frozen=is_frozen(slo),
         state=arithmetic.state_of(
             total,
@@ -93,30 +94,39 @@ def recent(name: str, window: timedelta, *, now: datetime) -> Counts:
     return _recent(objectives().slo(name), window, now=now)
 
 
-def rolling(slo: Slo, *, now: datetime, kinds: tuple[str, ...] = COUNTED) -> tuple[Counts, datetime]:
+def rolling(slo: Slo, *, now: datetime) -> tuple[Counts, datetime]:
     """What counts in the rolling window, and when it began: no earlier than the ledger did."""
-    begin = floor_hour(now) - timedelta(days=slo.window_days)
-    entries = BudgetEntry.objects.filter(slo=slo.name, kind__in=kinds, window_from__gte=begin, window_from__lt=now)
-    sums = entries.aggregate(
-        all_valid=Coalesce(Sum("valid"), 0),
-        all_bad=Coalesce(Sum("bad"), 0),
-        all_unknown=Coalesce(Sum("unknown_seconds"), 0),
-    )
+    begin = _begin(slo, now)
+    entered = _entered(slo, COUNTED, since=begin, until=now)
     burns = BudgetEntry.objects.filter(slo=slo.name, kind=Kind.BURN, window_from__gte=begin, window_from__lt=now)
     told = burns.aggregate(first=Min("window_from"), last=Max("window_to"))
     first = told["first"] or max(floor_hour(readings.first_minute() or now), begin)
     live = readings.counts(slo, since=told["last"] or first, until=floor_minute(now) + MINUTE, now=now)
-    entered = Counts(valid=sums["all_valid"], bad=sums["all_bad"], unknown_seconds=sums["all_unknown"])
     return entered + live, first
 
 
 def projection(slo: Slo, *, now: datetime) -> datetime | None:
     """When the rolling budget is spent if the last hour goes on."""
     total, begin = rolling(slo, now=now)
-    hour = _recent(slo, timedelta(hours=1), now=now)
-    return arithmetic.projected_exhaustion(
-        total, target=slo.target, since=begin, now=now, bad=hour.bad, window=timedelta(hours=1)
+    return _projected(slo, total, begin, _recent(slo, HOUR, now=now), now=now)
+
+
+def _projected(slo: Slo, total: Counts, begin: datetime, hour: Counts, *, now: datetime) -> datetime | None:
+    return arithmetic.projected_exhaustion(total, target=slo.target, since=begin, now=now, bad=hour.bad, window=HOUR)
+
+
+def _begin(slo: Slo, now: datetime) -> datetime:
+    return floor_hour(now) - timedelta(days=slo.window_days)
+
+
+def _entered(slo: Slo, kinds: tuple[str, ...], *, since: datetime, until: datetime) -> Counts:
+    entries = BudgetEntry.objects.filter(slo=slo.name, kind__in=kinds, window_from__gte=since, window_from__lt=until)
+    sums = entries.aggregate(
+        all_valid=Coalesce(Sum("valid"), 0),
+        all_bad=Coalesce(Sum("bad"), 0),
+        all_unknown=Coalesce(Sum("unknown_seconds"), 0),
     )
+    return Counts(valid=sums["all_valid"], bad=sums["all_bad"], unknown_seconds=sums["all_unknown"])
 
 
 def is_frozen(slo: Slo) -> bool:

@@ -62,6 +62,7 @@ class Outgoing(models.Model):
                 name="outgoing_waiting",
                 condition=models.Q(state="waiting"),
             ),
+            models.Index(fields=["state", "destination", "settled_at"], name="outgoing_by_state"),
         ]
 
     def __str__(self) -> str:

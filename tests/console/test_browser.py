@@ -16,6 +16,8 @@ from console.models import ConsoleSession
 from console.pages import overview, pipeline
 from console.pages.pipeline_figures import Looks
 from console.roles import Role
+from evidence.alerts import close_alert, raise_alert
+from evidence.models import Alert, CorrectionProposal, Outgoing, WithheldCount
 from evidence.runs.folders import runs_root
 from ingestion.buffer.store import LaneBuffer
 from ingestion.certificates import import_certificate
@@ -24,6 +26,7 @@ from ingestion.models import Lane, LaneIncident, ProviderSecret, WantedCertifica
 from ingestion.pauses import paused_lanes
 from ingestion.provider_changes.add import add_provider
 from ingestion.secret_box import unseal
+from tests.console.budget_rows import SLO, burn, correction, lived_hour, signed_in_as
 from tests.console.conftest import OpenPage, faults
 from tests.console.rows import (
     ago,
@@ -46,7 +49,9 @@ from tests.console.rows import (
     token_rows,
 )
 from tests.console.runs import OTHER, RUN, UNDER_WAY, criterion, entered, folder, order_row
+from tests.console.test_destination_pages import destination, message
 from tests.support.evidence import digest, place_of, use_store
+from tests.support.gates import person as known_person
 from tests.support.latencies import flush
 from tests.support.resting import rest
 from tests.support.schemes import RSA_KEY, TOPIC, certified
@@ -166,6 +171,8 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "service_tokens": reverse("admin:service_tokens"),
         "status": reverse("admin:status"),
         "mode": reverse("admin:mode"),
+        **budget_addresses(),
+        **destination_addresses(),
         "gates": reverse("admin:gates"),
         "gate": reverse("admin:gate", args=["a"]),
         "log": reverse("admin:log"),
@@ -209,6 +216,44 @@ def replay_pages() -> dict[str, str]:
         "replay_compared": reverse("admin:replay", args=[RUN]) + f"?with={OTHER}",
         "replay_under_way": reverse("admin:replay", args=[UNDER_WAY]),
         "replay_died": reverse("admin:replay", args=["r20990105T030405-0a0b0c"]),
+    }
+
+
+def budget_addresses() -> dict[str, str]:
+    """A ledger of an hour with an unknown one after it, a correction that waits, and every page of them."""
+    at = lived_hour(provider="mail")
+    known_person("ann", Role.DRI)
+    client = signed_in_as("ann")
+    client.post(reverse("admin:budget_annotate"), correction(at))
+    client.post(reverse("admin:budget_propose"), correction(at))
+    return {
+        "budgets": reverse("admin:budgets"),
+        "budgets_found": f"{reverse('admin:budgets')}?slo={SLO}&window={at:%Y-%m}&kind=BURN&sort=worst",
+        "budget_entry": reverse("admin:budget_entry", args=[burn().number]),
+        "budget_annotate": reverse("admin:budget_annotate"),
+        "budget_propose": reverse("admin:budget_propose"),
+        "budget_correction": reverse("admin:budget_correction", args=[CorrectionProposal.objects.latest("pk").pk]),
+    }
+
+
+def destination_addresses() -> dict[str, str]:
+    """One that fails, with messages that wait for a person, and alerts, one of them told."""
+    to = destination(forwards=True, providers=["mail"], address=f"https://hooks.example.com/{'long-path/' * 20}")
+    alert = raise_alert("burn", f"{SLO} 3 d", severity=Alert.Severity.TICKET, summary="The budget burns too fast")
+    raise_alert("lag", "lag", severity=Alert.Severity.PAGE, summary="The oldest waiting event is 75 s old")
+    close_alert("lag", "lag")
+    message(Outgoing.State.DEAD, to)
+    message(Outgoing.State.WITHHELD, to)
+    message(Outgoing.State.SENT, to, alert=alert, event_id=None)
+    WithheldCount.objects.create(destination=to, hour=ago(hours=1), count=40)
+    return {
+        "destinations": reverse("admin:destinations"),
+        "destination": reverse("admin:destination", args=[to.pk]),
+        "destination_add": reverse("admin:destination_add"),
+        "outgoing": reverse("admin:outgoing"),
+        "outgoing_all": f"{reverse('admin:outgoing')}?state=all",
+        "alerts": reverse("admin:alerts"),
+        "alerts_closed": f"{reverse('admin:alerts')}?state=closed",
     }
 
 

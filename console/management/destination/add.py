@@ -3,9 +3,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from console.actions import destinations
+from console.actions.operator import Operator
 from console.management.provider.arguments import add_json
 from console.management.provider.printing import say, say_json
-from evidence.audit import Actor
 from evidence.sends import DestinationInvalid
 
 HELP = "Add an address that is told of alerts, and show its signing secret, this once."
@@ -45,7 +45,7 @@ def run(
         raise DestinationInvalid("--provider and --type choose what is forwarded: write --forward too")
     events = destinations.Forward(providers=provider, event_types=event_types) if forward else None
     secret = destinations.add(
-        actor=Actor.command_line(), name=name, address=address, alert_kinds=alerts, forward=events
+        Operator.command_line(None), name=name, address=address, alert_kinds=alerts, forward=events
     )
     if json:
         say_json({"name": name, "address": address, "secret": secret})
