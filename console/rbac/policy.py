@@ -97,7 +97,6 @@ PAGES: Mapping[str, Row] = {
     "admin/destinations/add/": page(P.DESTINATION_MANAGE, post=()),
     "admin/destinations/<int:pk>/": page(P.DESTINATION_READ, post=(P.DESTINATION_MANAGE,)),
     "admin/outgoing/": page(P.OUTGOING_READ, post=(P.OUTGOING_DECIDE,)),
-    "admin/rbac/": page(P.RBAC_READ),
     "admin/receipts/": page(P.LOG_READ, post=()),
     "admin/receipts/proof/<uuid:event_id>/": page(P.LOG_READ),
     "admin/tokens/": page(P.TOKEN_READ, post=(P.TOKEN_MANAGE,)),

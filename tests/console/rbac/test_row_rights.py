@@ -201,7 +201,7 @@ def test_an_inactive_user_holds_no_right_on_a_row(person: Callable[..., User]) -
 
 
 def test_the_migration_moves_the_right_of_a_dri_and_drops_one_whose_gate_is_gone(person: Callable[..., User]) -> None:
-    moved = import_module("console.migrations.0005_rights_on_rows").gates_rights_move
+    moved = import_module("console.migrations.0004_rights_on_rows").gates_rights_move
     user, gate = person(), gate_row("a")
     kind = ContentType.objects.get_for_model(Gate)
     decides = Stored.objects.get(codename="decide_gate")

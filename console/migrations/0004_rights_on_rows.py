@@ -22,7 +22,7 @@ def gates_rights_move(apps, schema_editor):  # noqa: ARG001
 class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("console", "0004_console_sessions"),
+        ("console", "0003_console_sessions"),
         ("evidence", "0009_bundle_view"),
         ("guardian", "0001_initial"),
         ("ingestion", "0009_delivery_headers_mac"),

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("evidence", "0008_outgoing")]
+    dependencies = [("evidence", "0010_orders")]
 
     operations = [
         migrations.AddIndex(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("console", "0005_rights_on_rows"),
+        ("console", "0004_rights_on_rows"),
     ]
 
     operations = [
