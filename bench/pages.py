@@ -114,9 +114,9 @@ def fill(count: int) -> None:
             past = apart * (batch_count - last)
             for step in STEPS:
                 text = step.replace("now()", "(now() - %(past)s)")
-                cursor.execute(
-                    text, {"first": first + 1, "last": last + 1, "size": BATCH_EVENTS, "apart": apart, "past": past}
-                )
+                given: dict[str, Any] = {"first": first + 1, "last": last + 1, "apart": apart, "past": past}
+                given["size"] = BATCH_EVENTS
+                cursor.execute(text, given)
         cursor.execute(SET_ASIDE)
         cursor.execute(DUPLICATES)
         cursor.execute("VACUUM ANALYZE")

@@ -67,13 +67,17 @@ class BundleDetailJson(BundleJson):
     trouble: str
 
 
+type OrderState = Literal["waiting", "running", "done", "failed", "cancelled", "died"]
+
+
 class OrderJson(TypedDict):
-    """`sha256` of the bundle once it is made; `why` where it failed."""
+    """`sha256` of the bundle once it is made; `step` what is done now; `why` where it was not done."""
 
     number: int
     run_id: str
     gate: str
-    state: Literal["waiting", "making", "made", "failed"]
+    state: OrderState
+    step: str
     why: str
     asked_by: str
     asked_at: Moment
@@ -260,12 +264,13 @@ def _verified(sha256: str, report: Report) -> VerifiedJson:
 
 
 def _order_json(order: BundleOrder) -> OrderJson:
-    state: Literal["waiting", "making", "made", "failed"] = order.state  # type: ignore[assignment]
+    state: OrderState = order.state  # type: ignore[assignment]
     return {
         "number": order.pk,
         "run_id": order.run_id,
         "gate": order.gate,
         "state": state,
+        "step": order.step,
         "why": order.why,
         "asked_by": order.actor,
         "asked_at": iso_of(order.asked_at),

@@ -11,12 +11,14 @@ from rest_framework.request import Request
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.ids import request_id_of
 from console.access import Permission
+from console.api.authentication import operator_of
 from console.api.v1.errors import NotHere, ProofMissing
 from console.api.v1.operation import BY_ID, Operation, paged, text
 from console.api.v1.pages import listed
 from console.api.v1.shapes import Address, EventId, Moment, Sha256
 from console.api.v1.view import ApiView, answered
 from console.management.provider.printing import iso
+from console.personal import listed_key
 from console.receipts import receipt_line
 from console.search import matched_events
 from evidence.log.proofs import event_proof
@@ -25,7 +27,7 @@ from ingestion.aged import aged_event
 from ingestion.models import Event
 
 COLUMNS = (
-    *("id", "provider", "event_type", "message_id", "ordering_key", "kind", "lane", "epoch", "sequence"),
+    *("id", "provider", "event_type", "message_id", "ordering_key", "recipe", "kind", "lane", "epoch", "sequence"),
     *("received_at", "accepted_at", "batch__committed_at"),
 )
 SEARCH = text(
@@ -102,7 +104,7 @@ class EventList(ApiView):
         rows = Event.objects.select_related("batch").only(*COLUMNS)
         if provider := self.query.get("provider"):
             rows = rows.filter(provider=provider)
-        matched = matched_events(self.query.get("q", ""), rows)
+        matched = matched_events(self.query.get("q", ""), rows, may_reveal=may_reveal(request))
         page = listed(request, rows, self.query, matched=matched, is_narrowed=bool(provider))
         told: EventPageJson = {
             "events": [event_json(row) for row in page.rows],
@@ -170,6 +172,11 @@ class EventProof(ApiView):
         return HttpResponse(proof, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 
+def may_reveal(request: Request) -> bool:
+    """Whoever may not see personal data may not ask for it by search either."""
+    return operator_of(request).has(Permission.PERSONAL_REVEAL)
+
+
 def event_json(row: Event) -> EventJson:
     return {
         "event_id": str(row.pk),
@@ -177,7 +184,7 @@ def event_json(row: Event) -> EventJson:
         "provider": row.provider,
         "event_type": row.event_type,
         "message_id": row.message_id,
-        "ordering_key": row.ordering_key,
+        "ordering_key": listed_key(row),
         "kind": row.kind,
         "lane": row.lane,
         "epoch": row.epoch,

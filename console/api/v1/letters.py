@@ -18,13 +18,14 @@ from console.admin.filters import AgeFilter
 from console.admin.quarantine import QUARANTINE_QUALIFIERS
 from console.api.authentication import operator_of
 from console.api.v1.errors import NotHere, RequestInvalid
-from console.api.v1.events import PROVIDER, SEARCH
+from console.api.v1.events import PROVIDER, SEARCH, may_reveal
 from console.api.v1.idempotency import once
 from console.api.v1.operation import BY_ID, Operation, Query, choice, paged, text
 from console.api.v1.pages import listed
 from console.api.v1.shapes import TEXT, TEXT_NOT_BLANK, Address, EventId, Moment, Sha256
 from console.api.v1.view import ApiView, answered
 from console.management.deadletters.printing import attempt_json, letter_json, planned_json
+from console.personal import Masked
 from console.search import Qualifier, matched_events
 from console.selectors import earliest_id
 from console.set_aside.kinds import KINDS, Kind
@@ -173,7 +174,7 @@ class _LetterList(_LetterView):
         rows, query = self.kind.rows, self.query
         rows, is_narrowed = _filtered(rows, query)
         qualifiers: dict[str, Qualifier] = dict(QUALIFIERS[self.place])
-        matched = matched_events(query.get("q", ""), rows, qualifiers=qualifiers)
+        matched = matched_events(query.get("q", ""), rows, qualifiers=qualifiers, may_reveal=may_reveal(request))
         page = listed(request, rows, query, matched=matched, is_narrowed=is_narrowed)
         return answered(
             {
@@ -192,7 +193,8 @@ class _LetterItem(_LetterView):
         if row is None:
             raise NotHere(f"there is no such {self.kind.noun}; GET /api/v1/lineage tells what it is")
         (planned,) = retry_plan(self.place, [row.pk]).letters
-        attempts = [_shown(attempt_json(each)) for each in attempts_of(self.place, row.pk)]
+        content = Masked.of(row)
+        attempts = [_shown(attempt_json(each, content)) for each in attempts_of(self.place, row.pk)]
         return answered({**_shown(letter_json(row)), "retry_now": planned_json(planned), "attempts": attempts})
 
 

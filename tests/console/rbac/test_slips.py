@@ -24,7 +24,8 @@ from rest_framework.viewsets import ViewSet
 
 from autocom import urls
 from console.access import Permission
-from console.api.evidence import ArtifactList, EvidenceView
+from console.api.evidence import ArtifactList
+from console.api.view import AccountView
 from console.guards import GuardedPage
 from console.rbac import checks
 from console.rbac.policy import POLICY
@@ -58,7 +59,7 @@ class Other(Read):
     permission = Permission.LANE_READ
 
 
-class Things(EvidenceView, ViewSet):
+class Things(AccountView, ViewSet):
     def list(self, _: HttpRequest) -> HttpResponse:
         return HttpResponse("anybody")
 
