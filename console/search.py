@@ -95,8 +95,6 @@ def _matched_word[Row: Model](
 ) -> Matched:
     name, colon, value = word.partition(":")
     if colon and value:
-        if meant := _meant(name, qualifiers):
-            return Matched(Q(pk__in=[]), True, (), f"“{name}:” is no qualifier.", [f"{each}:{value}" for each in meant])
         if name in ID_QUALIFIERS:
             return _matched_id(name, value)
         if name in qualifiers:
@@ -168,6 +166,10 @@ def _matched_bare[Row: Model](
             skipped = f" (not {' or '.join(tried)})" if tried else ""
             return Matched(condition, True, [f"{qualifier.name} is “{word}”{skipped}"])
         tried.append(qualifier.name)
+    name, colon, value = word.partition(":")
+    if colon and value and (meant := _meant(name, qualifiers)):
+        problem = f"“{name}:” is no qualifier, and nothing is called “{word}”."
+        return Matched(Q(pk__in=[]), True, (), problem, [_term(each, value) for each in meant])
     return _nothing(f"“{word}” is no {', no '.join(tried)}. Qualifiers: {_names(qualifiers)}")
 
 
