@@ -49,6 +49,9 @@ MUTATIONS: dict[str, tuple[Callable[[], list[tuple[Any, str]]], Callable[..., An
     "refuse_without": (lambda: everywhere(refuse_without), passes, "admin/ingestion/deadletter/groups/"),
     "check, behind a page": (lambda: everywhere(operator.check), passes, "admin/bundles/"),
     "check, behind the API": (lambda: everywhere(operator.check), passes, "evidence/<str:sha256>"),
+    "check, behind an operation of the API": (lambda: everywhere(operator.check), passes, "api/v1/events/"),
+    "check, behind an act of the API": (lambda: everywhere(operator.check), passes, "api/v1/dead-letters/retry"),
+    "check, behind the page of tokens": (lambda: everywhere(operator.check), passes, "admin/tokens/"),
     "check, behind the upload": (lambda: everywhere(operator.check), passes, "admin/evidence/artifact/upload/"),
     "check, behind an act on letters": (
         lambda: everywhere(operator.check),
