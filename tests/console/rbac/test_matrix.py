@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db.models import Model
 
-from console.models import ServiceToken
+from console.models import IdempotentCall, RateWindow, ServiceToken
 from console.rbac.matrix import matrix, policy_csv
 from console.rbac.personas import PERSONAS
 from console.rbac.policy import POLICY
@@ -29,7 +29,7 @@ from evidence.runs.environment import commit
 from tests.support.gates import own_store
 
 GOLDEN = Path(__file__).parent / "policy.csv"
-KEPT: tuple[type[Model], ...] = (User, ServiceToken, Artifact, AuditEntry)
+KEPT: tuple[type[Model], ...] = (User, ServiceToken, RateWindow, IdempotentCall, Artifact, AuditEntry)
 
 
 def named(*paths: str) -> list[Route]:
