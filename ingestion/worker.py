@@ -68,7 +68,7 @@ class DrainWorker(SimpleWorker):
     @override
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
         began = time.monotonic()
-        is_done: bool = super().perform_job(job, queue, execution)  # type: ignore[no-untyped-call]
+        is_done: bool = super().perform_job(job, queue, execution)
         ended = EndedJob(str(job.func_name).rpartition(".")[2], is_done, time.monotonic() - began)
         for listener in JOB_LISTENERS:
             try:

@@ -16,8 +16,7 @@ from django.urls import URLPattern, path
 
 from console.access import Permission
 from console.navigation import Item
-from console.rbac.policy import page
-from console.rbac.rules import Row
+from console.rbac.rules import Row, page
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "add-a-page.md").read_text()
 (MODULE,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
