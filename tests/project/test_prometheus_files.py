@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from evidence.budget.prometheus import burn_rules
-from evidence.guardrails.rules import shipped_rules
+from evidence.guardrails.rules import Rule, shipped_rules
 from ingestion.buffer.store import LaneBuffer
 from ingestion.latency import EDGES_US, Stage
 from ingestion.metrics import MetricName, TotalsCollector
@@ -122,8 +122,9 @@ def test_the_burn_rates_are_those_of_the_objectives() -> None:
     assert (FOLDER / "burn-rates.yaml").read_text() == made, "run python -m evidence.budget.prometheus"
 
 
+type Mark = Callable[[Rule], str]
 # the rules that look at the figure of a guardrail, with the number that both have
-SHARED = {
+SHARED: dict[str, tuple[str, Mark, Mark]] = {
     "ack-p95": (
         "AutocomAckSlow",
         lambda rule: f'le="{rule.threshold / 1000:g}"',

@@ -265,7 +265,7 @@ def everything_in_redis(up: Up) -> str:
         b"zset": lambda key: client.zrange(key, 0, -1),
         b"list": lambda key: client.lrange(key, 0, -1),
     }
-    found: list[tuple[bytes, Any]] = []
+    found: list[tuple[Any, Any]] = []
     for key in client.keys("*"):
         kind = client.type(key)
         assert isinstance(kind, bytes)
