@@ -201,14 +201,18 @@ def test_the_key_changes_at_the_second_step_too() -> None:
 
 
 def test_the_second_step_leads_where_the_first_wanted_and_to_no_other_site() -> None:
-    secret, codes = enrolled(person("dri", Role.DRI))
+    _, codes = enrolled(person("dri", Role.DRI))
     for wanted, led in (("/admin/gates/", "/admin/gates/"), ("https://evil.example/", "/admin/")):
         client = Client()
         form = {"username": "dri", "password": PASSWORD, "next": wanted}
         step = client.post(LOGIN, form)["Location"]
         assert step.startswith(CODE)
         assert client.post(step, {"code": codes.pop()})["Location"] == led
-    assert secret
+    direct = by_password("dri")
+    for wanted in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
+        answer = direct.post(f"{CODE}?next={wanted}", {"code": codes.pop(), "next": wanted})
+        assert answer["Location"] == "/admin/"
+        direct = by_password("dri")
 
 
 def test_removal_takes_password_and_code_and_ends_the_asking() -> None:
