@@ -14,6 +14,11 @@ VERBS: tuple[ModuleType, ...] = (grant, withdraw, list_all)
 
 class Command(VerbCommand):
     help = "Rights of users on single providers and bundles. Exit 0: done. 1: refused. 2: wrong usage."
+    examples = (
+        "access list",
+        "access grant ann --provider stripe --may change --reason 'owns its integration'",
+        "access withdraw ann --provider stripe --may change --reason 'left the team'",
+    )
     name = "access"
     verbs = VERBS
     wrong_usage = UsageWrong
