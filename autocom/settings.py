@@ -60,6 +60,16 @@ INSTALLED_APPS = [
     "console",
 ]
 
+# what people sign in to: the ingress knows nobody but providers
+CONSOLE_APPS = frozenset(
+    {
+        *("unfold.apps.BasicAppConfig", "unfold.contrib.filters", "unfold.contrib.guardian"),
+        *("console.apps.ConsoleAdminConfig", "console", "axes", "allauth", "allauth.account", "allauth.mfa"),
+        *("django.contrib.sessions", "django.contrib.messages", "csp"),
+        *("whitenoise.runserver_nostatic", "django.contrib.staticfiles"),
+    }
+)
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -78,6 +88,7 @@ ROOT_URLCONF = "autocom.urls"
 if os.environ.get("AUTOCOM_PROCESS") == "ingress":  # set by `manage.py ingress`
     MIDDLEWARE = []
     ROOT_URLCONF = "autocom.ingress_urls"
+    INSTALLED_APPS = [app for app in INSTALLED_APPS if app not in CONSOLE_APPS]
 
 TEMPLATES = [
     {
