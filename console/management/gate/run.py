@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from django.core.management import CommandError, call_command
 
+from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from console.management.errors import UsageWrong
 from console.management.gate.evaluate import EXIT, verdict_lines
 from console.management.provider.printing import say
+from console.rbac.still_true import matrix_still_true
 from evidence.audit import Actor
 from evidence.bundles.export import export
 from evidence.gates.freeze import frozen, sha256_of
@@ -28,13 +30,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--smoke-count", type=int, default=1_000, help="sends of the smoke run before it")
     parser.add_argument("--rate", type=float, default=1_000.0, help="sends a second, of both")
     parser.add_argument("--target", default="", help="address on this machine; default: the local ingress")
+    parser.add_argument("--again", action="store_true", help="probe the matrix of permissions even if it is still true")
     parser.add_argument("--by", metavar="NAME", help="whose run it is, for the audit log; default: who runs this")
 
 
-def run(*, gate: str, count: int, smoke_count: int, rate: float, target: str, by: str | None, **_: object) -> int:
+def run(
+    *,
+    gate: str,
+    count: int,
+    smoke_count: int,
+    rate: float,
+    target: str,
+    by: str | None,
+    again: bool = False,
+    **_: object,
+) -> int:
     spec = _frozen_spec(gate)
     sends = [f"--rate={rate}", *([f"--target={target}"] if target else []), *([f"--by={by}"] if by else [])]
-    for name, words in _before(spec, smoke_count, sends):
+    for name, words in _before(spec, smoke_count, sends, again=again):
         status = _done(name, *words)
         if name == "replay" and status != PASS:  # no long run after a short one that did not hold
             say(f"gate {spec.name}: the smoke run did not pass, and the run was not begun")
@@ -60,11 +73,15 @@ def _frozen_spec(name: str) -> GateSpec:
     return spec
 
 
-def _before(spec: GateSpec, smoke_count: int, sends: list[str]) -> Iterator[tuple[str, list[str]]]:
+def _before(spec: GateSpec, smoke_count: int, sends: list[str], *, again: bool) -> Iterator[tuple[str, list[str]]]:
     """What the specification asks for beside the run itself."""
     asked = {each.metric.partition(".")[0] for each in spec.criteria}
     if "rbac" in asked:
-        yield "rbac_matrix", []
+        known = None if again else matrix_still_true(now=datetime_of(us=SYSTEM_CLOCK.now_us()))
+        if known is None:
+            yield "rbac_matrix", []
+        else:
+            say(f"--- rbac_matrix: that of {known.at:%H:%M:%S} UTC is still true; --again makes another")
     if "rollback" in asked:
         yield "rollback_drill", []
     if "smoke" in asked:
