@@ -14,6 +14,11 @@ VERBS: tuple[ModuleType, ...] = (grant, withdraw, list_all)
 
 class Command(VerbCommand):
     help = "Rights of users on single providers and bundles. Exit 0: done. 1: refused. 2: wrong usage."
+    examples = (
+        'access grant anna --provider acme --may change --reason "their own webhook"',
+        'access withdraw anna --provider acme --may change --reason "left the team"',
+        "access list",
+    )
     name = "access"
     verbs = VERBS
     wrong_usage = UsageWrong

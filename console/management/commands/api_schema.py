@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from django.core.management.base import BaseCommand
 
 from console.api.v1.schema import document
+from ingestion.management.with_examples import WithExamples
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = "Print the API's OpenAPI document: manage.py api_schema > docs/openapi.yaml. Exit 0: done."
+    examples = ("api_schema",)
     requires_system_checks = ()
 
     def handle(self, **_: Any) -> None:

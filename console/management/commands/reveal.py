@@ -7,7 +7,7 @@ import sys
 from typing import Any, override
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error
 
 from autocom.kernel.ids import request_id_of
@@ -19,17 +19,19 @@ from console.management.deadletters.printing import visible
 from console.management.provider.printing import say, say_json
 from console.personal import Content
 from console.shown import masked
+from ingestion.management.with_examples import WithExamples
 from ingestion.models import DeadLetter, Delivery, Event, QuarantinedEvent
 
 DONE, NOT_FOUND, FAILED = 0, 1, 1
 MODELS = (Event, DeadLetter, QuarantinedEvent)
 
 
-class Command(BaseCommand):
+class Command(WithExamples):
     help = (
         "Print what is masked of one event, dead letter or quarantined event: ordering key, headers, payload. "
         "The audit log keeps who asked and why. Exit 0: done. 1: nothing has this id."
     )
+    examples = ('reveal 01890000-0000-7000-8000-000000000000 --reason "complaint 4711 of the recipient"',)
     requires_system_checks = ()
 
     @override

@@ -13,6 +13,7 @@ VERBS: tuple[ModuleType, ...] = (locks, lift, sessions, end_sessions, remove_fac
 
 class Command(VerbCommand):
     help = "Who is signed in and who is locked out. Exit 0: done. 1: failed. 2: wrong usage."
+    examples = ("sign_in sessions", "sign_in end-sessions anna", "sign_in locks", "sign_in lift anna")
     name = "sign_in"
     verbs = VERBS
     wrong_usage = UsageWrong
