@@ -197,10 +197,8 @@ def test_no_search_of_the_api_tells_a_program_whether_a_recipient_is_there(signe
     made = service_tokens.create(
         actor=Actor.command_line("t"), name="ci", scopes=[Scope.EVENTS_READ], life=timedelta(days=1), now=_now()
     )
-    program, marked = (
-        Client(headers={"Authorization": f"Bearer {made.text}"}),
-        {"recipe": "sendgrid/1", "provider": "m"},
-    )
+    program = Client(headers={"Authorization": f"Bearer {made.text}"})
+    marked: dict[str, Any] = {"recipe": "sendgrid/1", "provider": "mail"}
     key = f"message-1:{recipient_key('ada.lovelace@example.com')}"
     event, letter = event_row(ordering_key=key, **marked), dead_letter_row(ordering_key=key, **marked)
     for address, many, row in (("events", "events", event), ("dead-letters", "dead_letters", letter)):
