@@ -102,7 +102,6 @@ SECTIONS = (
                 on_row=(Permission.BUNDLE_READ, "evidence.Bundle"),
             ),
             Item("Replays", "replay", "admin:replays", Permission.EVIDENCE_READ),
-            Item("Bundles", "folder_zip", "admin:bundles", Permission.EVIDENCE_READ),
         ),
     ),
     Section(
