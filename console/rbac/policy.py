@@ -83,6 +83,7 @@ PAGES: Mapping[str, Row] = {
         by_method={"POST": replace(paged(P.GATE_READ), of_row=frozenset({P.GATE_DECIDE}))}
     ),
     "admin/mode/": page(P.MODE_READ, post=(P.MODE_LOWER,)),
+    "admin/mode/ act=raise": act(P.MODE_READ, P.MODE_RAISE),
     "admin/rbac/": page(P.RBAC_READ, post=(P.RBAC_RUN,)),
     "admin/rbac/progress/": page(P.RBAC_READ),
     "admin/rbac/export/": page(P.RBAC_READ),
@@ -102,6 +103,7 @@ PAGES: Mapping[str, Row] = {
     "admin/tokens/": page(P.TOKEN_READ, post=(P.TOKEN_MANAGE,)),
     "admin/status/": page(P.GATE_READ),
     "admin/bundles/": page(P.EVIDENCE_READ, post=(P.EVIDENCE_EXPORT,), on_any_row=SEES_BUNDLE),
+    "admin/bundles/ act=cancel": act(P.EVIDENCE_READ, P.EVIDENCE_EXPORT, on_any_row=SEES_BUNDLE),
     "admin/bundles/<str:sha256>/": page(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
     "admin/bundles/<str:sha256>/verify/": post_page(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
     "admin/replays/": page(P.EVIDENCE_READ),

@@ -39,11 +39,14 @@ SAMPLES: Mapping[str, str] = {
 }
 # Acts of pages that take more than one: what is posted, and what has to be there.
 ACTS: Mapping[str, tuple[tuple[str, Mapping[str, str], str], ...]] = {
+    "admin/bundles/": (("act=cancel", {"cancel": "0"}, ""),),
     "admin/gates/<slug:gate>/": (
         ("act=assign", {"act": "assign"}, "gate_rights"),
         ("act=no-go", {"act": "no-go"}, "gate_rights"),
         ("act=approve", {"act": "approve", "decision": "0"}, "gate_rights"),
     ),
+    # with a scope: that takes the right to raise the mode whatever the mode is
+    "admin/mode/": (("act=raise", {"mode": "LIMITED", "decision": "0", "share": "0.1"}, "gate_rights"),),
 }
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAMED_GROUP = re.compile(r"\(\?P<(\w+)>[^)]*\)")

@@ -144,6 +144,11 @@ def test_a_role_opens_exactly_the_pages_of_its_permissions(signed_in: Any, role:
             assert client.get(reverse(item.url_name)).status_code == expected, item.title
 
 
+def test_the_sidebar_names_each_page_once() -> None:
+    names = [item.url_name for section in SECTIONS for item in section.items]
+    assert len(names) == len(set(names))
+
+
 def test_the_sidebar_offers_nothing_that_would_be_refused(signed_in: Any) -> None:
     client = signed_in(Role.LEADERSHIP)
     drawn = client.get(reverse("admin:index")).context["sidebar_navigation"]

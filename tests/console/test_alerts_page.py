@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission as Stored
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -110,6 +112,20 @@ def test_it_says_who_was_told_and_names_no_destination_to_those_who_may_not_read
     told = text_of(signed_in(Role.LEADERSHIP).get(reverse("admin:alerts")))
     assert "a destination was told that it opened" in told
     assert "on-call" not in told
+
+
+def test_an_alert_leads_to_no_page_that_the_reader_may_not_open(person: Any) -> None:
+    for kind in KINDS:
+        raised(kind, kind)
+    user = person()
+    user.user_permissions.add(Stored.objects.get(codename="view_alert"))
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.get(reverse("admin:alerts"))
+    assert {each.address for each in answer.context["alerts"]} == {""}
+    assert not [kind for kind in KINDS if f'href="{reverse(KINDS[kind].url_name)}"' in answer.content.decode()]
+    assert "Nobody is told of alerts" in text_of(answer)
+    assert reverse("admin:destinations") not in answer.content.decode()
 
 
 def test_where_nobody_is_told_and_nothing_is_open_it_says_so(signed_in: Any) -> None:

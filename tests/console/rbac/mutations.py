@@ -40,54 +40,90 @@ BEGIN, END = "<!-- mutations: begin -->", "<!-- mutations: end -->"
 CELLS_TRIED_COUNT = 4
 BEHIND_COUNT = 4
 ASKED = ("GET", "POST", "PUT")
-DRAWN = "it draws or hides a button; the act behind it asks again"
 ACTS_HERE = (
     "actions/budget.py annotate: check BUDGET_ANNOTATE",
     "actions/budget.py propose_correction: check BUDGET_PROPOSE",
     "actions/budget.py approve_correction: check BUDGET_APPROVE",
     "actions/budget.py reject_correction: check BUDGET_APPROVE",
+    "actions/destinations.py add: check DESTINATION_MANAGE",
     "actions/destinations.py switch: check DESTINATION_MANAGE",
     "actions/destinations.py remove: check DESTINATION_MANAGE",
+    "actions/lanes.py _checked: check",
     "actions/outgoing.py _decide: check OUTGOING_DECIDE",
+    "actions/replays.py start_replay: check REPLAY_START",
+    "actions/replays.py cancel_replay: check REPLAY_START",
+    "actions/reveal_personal.py reveal_personal: check",
+    "actions/sign_in.py end_sessions: check SIGN_IN_MANAGE",
+    "actions/sign_in.py lift_lock: check SIGN_IN_MANAGE",
     "actions/verify_bundle.py verify_file: check EVIDENCE_READ",
     "actions/discard_set_aside.py discard_set_aside: check",
     "actions/retry_set_aside.py retry_set_aside: check",
     "actions/evidence_store.py download: check EVIDENCE_READ or BUNDLE_READ",
     "actions/verify_bundle.py verify_artifact: check EVIDENCE_READ or BUNDLE_READ",
 )
-# Guards that no cell shows, each with why. Where a test shows it, the test is named.
+DRAWN = "it draws or hides a link or a button; what it leads to asks again"
+ROWS = "which rows are shown, or found by a search"
+TOLD = "what is told of a row"
+# Guards that no cell shows: what each does, and the file of tests that shows it.
+SHOWN_IN: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (DRAWN, "test_alerts_page.py"): (
+        "pages/alerts.py _page: has_perm",
+        "pages/alerts.py get_context_data: has_perm DESTINATION_READ",
+    ),
+    (DRAWN, "test_budget_pages.py"): (
+        "budgets.py causes_of: has_perm",
+        "pages/budget_correction.py _why_not: has_perm BUDGET_APPROVE",
+    ),
+    (DRAWN, "test_bundle_pages.py"): ("pages/bundles.py _orders: has_perm EVIDENCE_EXPORT",),
+    (DRAWN, "test_deciding.py"): ("admin/set_aside.py offered: has_perm",),
+    (DRAWN, "test_destination_pages.py"): ("offers.py offer: has_perm",),
+    (DRAWN, "test_mode_banner.py"): ("site.py each_context: has_perm MODE_READ",),
+    (DRAWN, "test_personal_pages.py"): ("admin/revealing.py _offer: has_perm",),
+    (DRAWN, "test_publications.py"): ("publications.py publication_panel: has_perm EVIDENCE_PUBLISH",),
+    ("the list of an app asks has_view_permission too, so both hide the link", "rbac/test_drawn.py"): (
+        "admin/publications.py has_module_permission: has_perm EVIDENCE_READ",
+    ),
+    (DRAWN, "test_replay_pages.py"): ("pages/replays.py _may_start: has_perm REPLAY_START",),
+    (DRAWN, "test_access.py"): ("navigation.py is_open_to: has_perm",),
+    (DRAWN, "rbac/test_drawn.py"): (
+        "admin/artifacts.py changelist_view: has_perm EVIDENCE_UPLOAD",
+        "pages/budget_entry.py get_context_data: has_perm AUDIT_READ",
+        "pages/destinations.py get_context_data: has_perm OUTGOING_READ",
+        "pages/destinations.py get_context_data: has_perm OUTGOING_READ (2)",
+        "pages/gates.py get_context_data: has_perm DECISION_APPROVE",
+        "pages/gates.py get_context_data: has_perm DRI_ASSIGN",
+        "pages/gates.py get_context_data: has_perm GATE_FREEZE",
+        "pages/mode.py get_context_data: has_perm MODE_LOWER",
+        "pages/mode.py get_context_data: has_perm MODE_RAISE",
+        "pages/outgoing.py get_context_data: has_perm EVENT_READ",
+        "pages/pipeline.py get_context_data: has_perm",
+        "pages/service_tokens.py get_context_data: has_perm TOKEN_MANAGE",
+        "set_aside/outcome.py _entry_link: has_perm AUDIT_READ",
+    ),
+    (DRAWN, "rbac/test_orders.py"): ("pages/rbac.py get_context_data: has_perm RBAC_RUN",),
+    (DRAWN, "rbac/test_row_rights.py"): ("navigation.py is_open_to: holds_somewhere",),
+    (DRAWN, "rbac/test_escalation.py"): ("pages/status.py get_context_data: has_perm EVIDENCE_READ",),
+    (ROWS, "rbac/test_escalation.py"): (
+        "palette.py ids_found: has_perm EVENT_READ",
+        "palette.py ids_found: has_perm DEAD_LETTER_READ",
+        "palette.py ids_found: has_perm QUARANTINE_READ",
+        "api/v1/events.py may_reveal: has PERSONAL_REVEAL",
+    ),
+    (ROWS, "rbac/test_row_rights.py"): (
+        "admin/providers.py get_queryset: visible PROVIDER_READ",
+        "pages/bundles.py get_context_data: visible",
+        "pages/bundles.py get_context_data: has_perm",
+    ),
+    (ROWS, "test_personal_pages.py"): ("admin/read_only.py get_queryset: has_perm PERSONAL_REVEAL",),
+    (TOLD, "test_alerts_page.py"): ("pages/alerts.py _shown: has_perm OUTGOING_READ",),
+    ("who may has it by a role or as the DRI", "rbac/test_escalation.py"): (
+        "actions/gates.py end_dri: check DRI_ASSIGN",
+    ),
+    ("which scopes a token may be given", "rbac/test_escalation.py"): ("actions/service_tokens.py may_manage: check",),
+    ("no route leads there, or its page asks before it", "rbac/test_acts.py"): ACTS_HERE,
+}
 UNSEEN: Mapping[str, str] = {
-    **dict.fromkeys(ACTS_HERE, "no route leads there, or its page asks before it: tests/console/rbac/test_acts.py"),
-    **dict.fromkeys(
-        (
-            "admin/set_aside.py offered: has_perm",
-            "navigation.py is_open_to: has_perm",
-            "navigation.py is_open_to: holds_somewhere",
-            "publications.py publication_panel: has_perm EVIDENCE_PUBLISH",
-            "admin/publications.py has_module_permission: has_perm EVIDENCE_READ",
-            "set_aside/outcome.py _entry_link: has_perm AUDIT_READ",
-        ),
-        "it draws or hides a link or a button; what it leads to asks again",
-    ),
-    **dict.fromkeys(
-        (
-            "admin/providers.py get_queryset: visible PROVIDER_READ",
-            "pages/bundles.py get_context_data: visible",
-            "pages/bundles.py get_context_data: has_perm",
-            "row_rights.py visible: has_perm",
-        ),
-        "which rows a list shows: tests/console/rbac/test_row_rights.py",
-    ),
-    **dict.fromkeys(
-        (
-            "palette.py ids_found: has_perm EVENT_READ",
-            "palette.py ids_found: has_perm DEAD_LETTER_READ",
-            "palette.py ids_found: has_perm QUARANTINE_READ",
-            "pages/status.py get_context_data: has_perm EVIDENCE_READ",
-            "actions/gates.py end_dri: check DRI_ASSIGN",
-        ),
-        "tests/console/rbac/test_escalation.py",
-    ),
+    guard: f"{what}: tests/console/{file}" for (what, file), guards in SHOWN_IN.items() for guard in guards
 }
 
 
@@ -105,7 +141,7 @@ class Mutation:
 
     @property
     def is_explained(self) -> bool:
-        return bool(self.cell or _reason(self.guard))
+        return bool(self.cell) or self.guard in UNSEEN
 
 
 def mutations() -> list[Mutation]:
@@ -151,7 +187,7 @@ def _kind(rule: Rule, persona: Persona) -> tuple[object, ...]:
 
 def _opened(guards: Guards, ask: Ask, name: str, keys: Sequence[Key]) -> Mutation:
     """Alone in each of its cells first; then with what stands behind it."""
-    for is_alone in (True,) if _reason(name) else (True, False):
+    for is_alone in (True,) if name in UNSEEN else (True, False):
         for key in keys:
             if found := _seen(guards, ask, name, key, behind_count=0 if is_alone else BEHIND_COUNT):
                 return found
@@ -189,13 +225,8 @@ def table(found: Sequence[Mutation]) -> list[str]:
 
 def _told(each: Mutation) -> str:
     if not each.cell:
-        return f"no cell shows it: {_reason(each.guard) or 'NOBODY KNOWS WHY'}"
+        return f"no cell shows it: {UNSEEN.get(each.guard, 'NOBODY KNOWS WHY')}"
     return each.cell if not each.behind else f"refused still by {', '.join(each.behind)}; with it {each.cell}"
-
-
-def _reason(guard: str) -> str:
-    is_drawn = " get_context_data: has_perm" in guard or " changelist_view: has_perm" in guard
-    return UNSEEN.get(guard, DRAWN if is_drawn else "")
 
 
 def main() -> int:

@@ -21,13 +21,15 @@ from guardian.shortcuts import assign_perm
 
 from console.access import Permission
 from console.actions import service_tokens
+from console.models import ServiceToken
 from console.rbac.routes import bulk_actions, routes
 from console.roles import Role
-from console.service_tokens.scopes import Scope
-from evidence.audit import Actor
+from console.service_tokens.scopes import PERMISSIONS_BY_SCOPE, Scope
+from evidence.audit import Act, Actor
 from evidence.decisions import dri
-from evidence.models import DriTerm
+from evidence.models import AuditEntry, DriTerm
 from ingestion.models import Provider
+from ingestion.providers.event_keys import recipient_key
 from tests.console.rows import dead_letter_row, event_row, provider_row, quarantined_row
 from tests.support.gates import approved_go, own_store
 from tests.support.gates import person as gate_person
@@ -169,6 +171,43 @@ def test_a_token_opens_no_page_and_a_scope_is_no_other_scope(tmp_path: Path) -> 
         assert client.post("/api/v1/gates/a/decisions", {}, content_type="application/json").status_code == 403
         both = Client(headers={"Authorization": f"Bearer {made.text}, Bearer {made.text}"})
         assert both.get("/evidence/").status_code == 401
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_nobody_issues_or_rotates_a_token_that_may_what_they_may_not(person: Person, scope: Scope) -> None:
+    shell, manages = Actor.command_line("t"), {Permission.TOKEN_READ, Permission.TOKEN_MANAGE}
+    there = service_tokens.create(actor=shell, name="ci", scopes=[scope], life=timedelta(days=1), now=_now()).token
+    user, page = person(), reverse("admin:service_tokens")
+    issue = {"act": "issue", "name": "mine", "scope": scope.value, "days": "1"}
+    rotate = {"act": "rotate", "token": there.pk, "days": "1", "overlap_hours": "1"}
+    for missing in PERMISSIONS_BY_SCOPE[scope]:
+        given = (manages | PERMISSIONS_BY_SCOPE[scope]) - {missing}
+        user.user_permissions.set([held(permission.partition(".")[2]) for permission in given])
+        client = session_of(user)
+        assert [client.post(page, form).status_code for form in (issue, rotate)] == [403, 403]
+        assert list(ServiceToken.objects.values_list("name", "replaced_at")) == [("ci", None)]
+        refused = AuditEntry.objects.latest("number")
+        assert (refused.act, refused.facts) == (Act.PERMISSION_REFUSED.value, {"permission": missing.value})
+    user.user_permissions.add(*(held(permission.partition(".")[2]) for permission in PERMISSIONS_BY_SCOPE[scope]))
+    assert [session_of(user).post(page, form).status_code for form in (issue, rotate)] == [200, 200]
+
+
+def test_no_search_of_the_api_tells_a_program_whether_a_recipient_is_there(signed_in: SignedIn) -> None:
+    """It holds no scope that reveals; a person who may reveal finds the same row."""
+    made = service_tokens.create(
+        actor=Actor.command_line("t"), name="ci", scopes=[Scope.EVENTS_READ], life=timedelta(days=1), now=_now()
+    )
+    program = Client(headers={"Authorization": f"Bearer {made.text}"})
+    marked: dict[str, Any] = {"recipe": "sendgrid/1", "provider": "mail"}
+    key = f"message-1:{recipient_key('ada.lovelace@example.com')}"
+    event, letter = event_row(ordering_key=key, **marked), dead_letter_row(ordering_key=key, **marked)
+    for address, many, row in (("events", "events", event), ("dead-letters", "dead_letters", letter)):
+        found = [
+            [each["event_id"] for each in client.get(f"/api/v1/{address}/", {"q": f"key:{key}"}).json()[many]]
+            for client in (program, signed_in(Role.AUDITOR), signed_in(Role.DRI))
+        ]
+        assert found == [[], [], [str(row.pk)]]
+        User.objects.filter(username__in=("auditor", "dri")).delete()
 
 
 def test_a_session_beside_a_refused_token_is_no_way_in(signed_in: SignedIn) -> None:

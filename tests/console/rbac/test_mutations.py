@@ -51,3 +51,9 @@ def test_a_guard_is_opened_for_its_own_line_alone_and_only_while_it_is_installed
 def test_nothing_is_excused_that_is_no_guard_any_more() -> None:
     known = {site.name for site in sites()}
     assert [name for name in mutations.UNSEEN if name not in known] == []
+
+
+def test_every_reason_names_a_file_of_tests_and_no_guard_has_two() -> None:
+    folder = Path(mutations.__file__).parents[1]
+    assert [file for _, file in mutations.SHOWN_IN if not (folder / file).is_file()] == []
+    assert sum(len(guards) for guards in mutations.SHOWN_IN.values()) == len(mutations.UNSEEN)
