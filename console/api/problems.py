@@ -24,6 +24,8 @@ from console.api.authentication import REALM
 from console.api.v1 import errors as refusals
 from evidence.errors import AuditLogBusy
 from evidence.gates.spec import GateUnknown
+from evidence.orders.stop import NotUnderWay
+from evidence.runs.asked import ReplayRefused, ReplayUnderWay
 from evidence.runs.folders import RunUnknown
 from evidence.store import errors
 from ingestion.buffer.store import BufferUnavailable
@@ -49,6 +51,9 @@ STATUSES: Mapping[str, int] = {
     refusals.ProofMissing.code: 404,
     GateUnknown.code: 404,
     RunUnknown.code: 404,
+    ReplayRefused.code: 422,
+    ReplayUnderWay.code: 409,
+    NotUnderWay.code: 409,
     refusals.BundleTooLarge.code: 413,
     refusals.KeyReused.code: 422,
     refusals.KeyUnderWay.code: 409,

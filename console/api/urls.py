@@ -4,7 +4,7 @@ from django.urls import path
 
 from console.api.evidence import ArtifactItem, ArtifactList
 from console.api.v1.budgets import BudgetItem, BudgetList, Ledger
-from console.api.v1.bundles import BundleItem, BundleList, BundleVerify, OrderItem, OrderList
+from console.api.v1.bundles import BundleItem, BundleList, BundleVerify, OrderCancel, OrderItem, OrderList
 from console.api.v1.document import Document, nothing_here
 from console.api.v1.events import EventItem, EventList, EventProof
 from console.api.v1.gates import GateDecisions, GateItem, GateList, GateVerdict, GateVerdicts, ModeItem
@@ -23,7 +23,7 @@ from console.api.v1.lineage import LineageItem
 from console.api.v1.operations import AlertList, LaneList, ProviderItem, ProviderList
 from console.api.v1.receipts import ReceiptCheck
 from console.api.v1.records import AuditItem, AuditList, RbacRunItem, RbacRunList
-from console.api.v1.runs import ReplayItem, ReplayList
+from console.api.v1.runs import ReplayCancel, ReplayItem, ReplayList
 
 urlpatterns = [
     path("evidence/", ArtifactList.as_view(), name="evidence_list"),
@@ -58,9 +58,11 @@ urlpatterns = [
     path("api/v1/mode", ModeItem.as_view(), name="api_mode"),
     path("api/v1/replays/", ReplayList.as_view(), name="api_replays"),
     path("api/v1/replays/<slug:run_id>", ReplayItem.as_view(), name="api_replay"),
+    path("api/v1/replays/<slug:run_id>/cancel", ReplayCancel.as_view(), name="api_replay_cancel"),
     path("api/v1/bundles/", BundleList.as_view(), name="api_bundles"),
     path("api/v1/bundles/orders/", OrderList.as_view(), name="api_bundle_orders"),
     path("api/v1/bundles/orders/<int:number>", OrderItem.as_view(), name="api_bundle_order"),
+    path("api/v1/bundles/orders/<int:number>/cancel", OrderCancel.as_view(), name="api_bundle_order_cancel"),
     path("api/v1/bundles/<str:sha256>", BundleItem.as_view(), name="api_bundle"),
     path("api/v1/bundles/<str:sha256>/verify", BundleVerify.as_view(), name="api_bundle_verify"),
     path("api/v1/evidence/", ArtifactList.as_view(), name="api_evidence_list"),

@@ -13,6 +13,7 @@ class Scope(StrEnum):
     OPERATIONS_READ = "operations:read"
     EVENTS_READ = "events:read"
     LETTERS_WRITE = "letters:write"
+    REPLAYS_WRITE = "replays:write"
     AUDIT_READ = "audit:read"
 
 
@@ -35,6 +36,7 @@ PERMISSIONS_BY_SCOPE: Mapping[Scope, frozenset[Permission]] = {
         {Permission.EVENT_READ, Permission.DEAD_LETTER_READ, Permission.QUARANTINE_READ, Permission.LOG_READ}
     ),
     Scope.LETTERS_WRITE: frozenset({Permission.SET_ASIDE_RETRY, Permission.SET_ASIDE_DISCARD}),
+    Scope.REPLAYS_WRITE: frozenset({Permission.REPLAY_START}),
     Scope.AUDIT_READ: frozenset({Permission.AUDIT_READ, Permission.RBAC_READ}),
 }
 OPENS: Mapping[Scope, str] = {  # in words, as docs/api.md has them
@@ -44,5 +46,6 @@ OPENS: Mapping[Scope, str] = {  # in words, as docs/api.md has them
     Scope.EVIDENCE_READ: "evidence, bundles and their verification, replays, gates, mode",
     Scope.EVIDENCE_WRITE: "uploads of evidence",
     Scope.EVIDENCE_EXPORT: "orders of bundles",
+    Scope.REPLAYS_WRITE: "start and cancel of replays",
     Scope.AUDIT_READ: "audit entries, RBAC runs",
 }

@@ -4,7 +4,8 @@
     AUTOCOM_TOKEN=acst_... python3 gate.py --url https://autocom.example.com --gate a
 
 The token is a service token with the scope operations:read or evidence:read; it is read from the environment, so that
-no list of processes shows it, and nothing of it is printed.
+no list of processes shows it, and nothing of it is printed. With --start a run is made first, and its bundle, and no
+other, is what is judged; that takes the scopes replays:write, evidence:export and evidence:read.
 
 Exit 0: PASS, by a bundle that was judged by the frozen specification of the running code and is young enough. 1: FAIL.
 2: wrong usage. 3: INCONCLUSIVE, or it cannot be told: no bundle, too old, another specification, no answer. A pipeline
@@ -20,10 +21,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from datetime import datetime, timedelta, timezone
 
 PASS, FAIL, WRONG_USAGE, CANNOT_TELL = 0, 1, 2, 3
 TRIES, TIMEOUT_SECONDS, WAIT_LIMIT_SECONDS = 3, 30, 60
+POLL_SECONDS = 5
+
+
+class NotMade(Exception):
+    """There is no bundle of the run that was started; the message says why."""
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -39,13 +46,23 @@ def main() -> int:
     parser.add_argument("--gate", default="a")
     parser.add_argument("--max-age-hours", type=float, default=24.0, help="of the bundle; 24 is the default")
     parser.add_argument("--run", default="", help="the bundle must be of this run")
+    parser.add_argument("--start", metavar="WHY", default="", help="make a run first; the audit log keeps the reason")
+    parser.add_argument("--count", type=int, default=30_000, help="sends of that run")
+    parser.add_argument("--rate", type=int, default=1_000, help="its sends a second")
+    parser.add_argument(
+        "--wait-minutes", type=float, default=60.0, help="for its end and its bundle; then it is cancelled"
+    )
     asked = parser.parse_args()
     token = os.environ.get("AUTOCOM_TOKEN", "").strip()
     if not asked.url.startswith(("http://", "https://")) or not token:
         parser.error("give --url (or AUTOCOM_URL) and the environment variable AUTOCOM_TOKEN")
     base = f"{asked.url.rstrip('/')}/api/v1/gates/{asked.gate}"
     try:
-        gate, verdict = read(base, token), read(f"{base}/verdict", token)
+        if asked.start:
+            asked.run = made_run(asked, f"{asked.url.rstrip('/')}/api/v1", token)
+        gate, verdict = ask(base, token), ask(f"{base}/verdict", token)
+    except NotMade as error:
+        return say(CANNOT_TELL, f"INCONCLUSIVE: {error}")
     except OSError as error:
         return say(CANNOT_TELL, f"INCONCLUSIVE: {base} cannot be asked: {reason(error)}")
     doubt = why_it_says_nothing(asked, gate, verdict)
@@ -54,6 +71,33 @@ def main() -> int:
     if doubt or verdict["verdict"] != "PASS":
         return say(CANNOT_TELL, f"INCONCLUSIVE: {doubt or verdict['trouble'] or 'not everything is known'}", verdict)
     return say(PASS, f"PASS: run {verdict['run_id']}, bundle {verdict['sha256']}")
+
+
+def made_run(asked: argparse.Namespace, api: str, token: str) -> str:
+    """The id of a run that ended and has its bundle. Raises NotMade and OSError."""
+    until = time.monotonic() + asked.wait_minutes * 60
+    plan = {"reason": asked.start, "gate": asked.gate, "count": asked.count, "rate": asked.rate}
+    run_id = ask(f"{api}/replays/", token, plan)["run_id"]
+    sys.stdout.write(f"run {run_id} is asked for\n")
+    settled(f"{api}/replays/{run_id}", token, f"run {run_id}", until=until)
+    order = ask(f"{api}/bundles/orders/", token, {"run_id": run_id, "gate": asked.gate})
+    settled(f"{api}/bundles/orders/{order['number']}", token, f"the bundle of run {run_id}", until=until)
+    return run_id
+
+
+def settled(address: str, token: str, what: str, *, until: float) -> None:
+    """Waits. What is not done by then is cancelled: it would stand in the next pipeline's way. Raises as `made_run`."""
+    while True:
+        told = ask(address, token)
+        order = told.get("order") or told
+        if order["state"] not in ("waiting", "running"):
+            break
+        if time.monotonic() > until:
+            ask(f"{address}/cancel", token, {})
+            raise NotMade(f"{what} was {order['state']} when the time was over, and is cancelled")
+        time.sleep(POLL_SECONDS)
+    if order["state"] != "done":
+        raise NotMade(f"{what} is {order['state']}: {order['why']}")
 
 
 def why_it_says_nothing(asked: argparse.Namespace, gate: dict, verdict: dict) -> str:
@@ -71,9 +115,14 @@ def why_it_says_nothing(asked: argparse.Namespace, gate: dict, verdict: dict) ->
     return ""
 
 
-def read(address: str, token: str) -> dict:
-    """Raises OSError. A service that is busy is asked again."""
-    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})  # noqa: S310  (checked)
+def ask(address: str, token: str, body: dict | None = None) -> dict:
+    """A POST where there is a body, done once however often it is sent. Raises OSError. A service that is busy is asked
+    again."""
+    headers = {"Authorization": f"Bearer {token}"}
+    if body is not None:
+        headers.update({"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())})
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data=data, headers=headers)  # noqa: S310  (checked)
     opener = urllib.request.build_opener(NoRedirect)
     for tries_left in range(TRIES - 1, -1, -1):
         try:

@@ -24,6 +24,12 @@ class ReplayRefused(EvidenceError):
     code = "replay_refused"
 
 
+class ReplayUnderWay(ReplayRefused):
+    """Another run is: this one can be asked for when that has ended."""
+
+    code = "replay_under_way"
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A whole number of the form."""

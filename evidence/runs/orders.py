@@ -17,7 +17,7 @@ from evidence.orders import start
 from evidence.orders.life import is_dead, living
 from evidence.orders.start import Kind
 from evidence.orders.stop import Cancelled, ask_to_cancel
-from evidence.runs.asked import Asked, ReplayRefused, refuse_what_cannot_be
+from evidence.runs.asked import Asked, ReplayRefused, ReplayUnderWay, refuse_what_cannot_be
 from evidence.runs.configure import generator_config
 from evidence.runs.finish import keep_run, subject_of
 from evidence.runs.folders import runs_root
@@ -62,18 +62,18 @@ def order(asked: Asked, *, actor: Actor, reason: str) -> ReplayOrder:
                 gate=asked.gate,
             )
     except IntegrityError as error:  # two people at the same moment
-        raise ReplayRefused("another run was asked for at this moment: see how far it is") from error
+        raise ReplayUnderWay("another run was asked for at this moment: see how far it is") from error
     record(Act.REPLAY_ASKED, actor=actor, subject=subject_of(made.run_id), reason=made.reason, facts=_facts(made))
     return made
 
 
 def refuse_while_another_is_under_way() -> None:
-    """Raises ReplayRefused. One whose process died is in nobody's way."""
+    """Raises ReplayUnderWay. One whose process died is in nobody's way."""
     for other in ReplayOrder.objects.filter(IS_OPEN):
         if is_dead(other):
             start.bury_the_dead(REPLAYS)
         else:
-            raise ReplayRefused(
+            raise ReplayUnderWay(
                 f"run {other.run_id} of {other.actor} is under way: two would spoil each other's figures"
             )
 

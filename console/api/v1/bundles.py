@@ -11,7 +11,7 @@ from django.urls import reverse
 from rest_framework.request import Request
 
 from console.access import Permission
-from console.actions.bundles import ask_for_bundle
+from console.actions.bundles import ask_for_bundle, cancel_bundle
 from console.actions.verify_bundle import verify_artifact
 from console.api.authentication import operator_of
 from console.api.v1.errors import BundleTooLarge, NotHere
@@ -211,10 +211,31 @@ class OrderItem(ApiView):
     }
 
     def get(self, _: Request, number: int) -> HttpResponse:
-        order = BundleOrder.objects.select_related("bundle").filter(pk=number).first()
-        if order is None:
-            raise NotHere(f"nothing was asked for under {number}")
-        return answered(_order_json(order))
+        return answered(_order_json(_order(number)))
+
+
+class OrderCancel(ApiView):
+    """Its making ends before its next step, and no bundle is made."""
+
+    operations = {
+        "POST": Operation(
+            summary="Cancel an order",
+            permission=Permission.EVIDENCE_EXPORT,
+            answer=OrderJson,
+            status=202,
+            codes=(
+                *("not_found", "order_not_under_way", "media_type_unsupported"),
+                *("idempotency_key_reused", "idempotency_key_under_way"),
+            ),
+            is_idempotent=True,
+        )
+    }
+
+    @once
+    def post(self, request: Request, number: int) -> HttpResponse:
+        cancelled = cancel_bundle(operator_of(request), str(_order(number).pk))
+        address = reverse("api_bundle_order", args=[cancelled.pk])
+        return answered(_order_json(cancelled), status=202, location=absolute(request, address))
 
 
 def bundle_json(request: Request, row: Bundle) -> BundleJson:
@@ -242,6 +263,13 @@ def _bundle(sha256: str) -> Bundle:
     if row is None:
         raise NotHere("no bundle has this digest")
     return row
+
+
+def _order(number: int) -> BundleOrder:
+    order = BundleOrder.objects.select_related("bundle").filter(pk=number).first()
+    if order is None:
+        raise NotHere(f"nothing was asked for under {number}")
+    return order
 
 
 def _files(row: Bundle) -> tuple[list[FileJson], str]:

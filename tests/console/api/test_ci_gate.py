@@ -6,18 +6,28 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.test import override_settings
 from django.utils import timezone
 
 from console.service_tokens.scopes import Scope
-from evidence.models import Bundle
+from evidence.bundles import orders as bundle_orders
+from evidence.models import Bundle, BundleOrder, ReplayOrder
+from evidence.runs import orders as replay_orders
+from ingestion.buffer.store import LaneBuffer
 from tests.console.api.kit import token
+from tests.console.runs import order_row
 from tests.support.gates import bundle, frozen_gate, own_store
+from tests.support.ingress import running_ingress
+from tests.support.workers import database_url, running_worker, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DOCUMENT = Path(django_settings.BASE_DIR) / "docs" / "ci-gate.md"
@@ -26,9 +36,14 @@ DOCUMENT = Path(django_settings.BASE_DIR) / "docs" / "ci-gate.md"
 def the_step() -> str:
     """The code block that a reader copies; the one of the CI service runs the same line."""
     text = DOCUMENT.read_text()
-    (block,) = re.findall(r"```sh\n(.*?)\n```", text, re.DOTALL)
+    block, _ = the_blocks()
     assert f"run: {block}" in text
-    return str(block)
+    return block
+
+
+def the_blocks() -> list[str]:
+    """The step that reads a verdict, and the one that makes the run first."""
+    return re.findall(r"```sh\n(.*?)\n```", DOCUMENT.read_text(), re.DOTALL)
 
 
 @pytest.fixture
@@ -52,6 +67,25 @@ def ended(live_server: Any, tmp_path: Path) -> Any:
 
     with own_store(tmp_path):
         yield run
+
+
+@contextmanager
+def starting(url: str, more: str) -> Iterator[subprocess.Popen[str]]:
+    """The document's step that makes a run first, under way; what is given more has the last word."""
+    secret = token(Scope.REPLAYS_WRITE, Scope.EVIDENCE_EXPORT, Scope.EVIDENCE_READ, name="load-pipeline")
+    given = {"PATH": os.environ["PATH"], "AUTOCOM_URL": url, "AUTOCOM_TOKEN": secret, "COMMIT": "4711"}
+    with subprocess.Popen(
+        ["/bin/sh", "-c", f"exec {the_blocks()[1]} {more}"],
+        cwd=django_settings.BASE_DIR,
+        env=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_pass_goes_on(ended: Any) -> None:
@@ -110,3 +144,43 @@ def test_the_verdict_of_the_api_is_that_of_the_stored_bytes(ended: Any, client: 
     )
     found = json.loads(told.content)
     assert (found["verdict"], found["holds"], found["sha256"]) == ("FAIL", True, made.artifact_id)
+
+
+def test_a_run_is_made_with_its_bundle_and_that_one_is_judged(
+    live_server: Any, tmp_path: Path, buffer: LaneBuffer
+) -> None:
+    frozen_gate("smoke")
+    with (
+        own_store(tmp_path),
+        running_ingress(redis_url=django_settings.AUTOCOM.redis_url, db_url=database_url()) as ingress,
+        running_worker(),
+        override_settings(AUTOCOM=replace(django_settings.AUTOCOM, evidence_root=tmp_path, ingress_port=ingress.port)),
+        starting(live_server.url, "--gate smoke --count 100 --rate 100") as pipeline,
+    ):
+        wait_for(lambda: ReplayOrder.objects.exists(), what="the run is asked for", seconds=60)
+        run = replay_orders.settle(ReplayOrder.objects.get().pk)
+        assert (run.state, run.count, run.reason, run.actor) == ("done", 100, "commit 4711", "load-pipeline")
+        wait_for(lambda: BundleOrder.objects.exists(), what="its bundle is asked for", seconds=60)
+        bundle_orders.settle(BundleOrder.objects.get().pk)
+        said, _ = pipeline.communicate(timeout=120)
+    made = Bundle.objects.get()
+    assert (made.run_id, made.actor) == (run.run_id, "load-pipeline")
+    assert pipeline.returncode == {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}[made.verdict], said
+    assert said.splitlines()[1].startswith(made.verdict), said
+
+
+def test_a_run_that_is_not_done_in_time_is_cancelled_and_is_no_pass(live_server: Any, tmp_path: Path) -> None:
+    bundle("PASS")  # of another run
+    with own_store(tmp_path), starting(live_server.url, "--wait-minutes 0") as pipeline:
+        said, _ = pipeline.communicate(timeout=120)
+    assert (pipeline.returncode, "and is cancelled" in said) == (3, True), said
+    assert ReplayOrder.objects.get().state == "cancelled"
+
+
+def test_while_another_run_is_under_way_none_is_started(live_server: Any, tmp_path: Path) -> None:
+    with own_store(tmp_path):
+        other = order_row(state="waiting", started_at=None)
+        with starting(live_server.url, "") as pipeline:
+            said, _ = pipeline.communicate(timeout=120)
+    assert (pipeline.returncode, "replay_under_way" in said) == (3, True), said
+    assert ReplayOrder.objects.get() == other
