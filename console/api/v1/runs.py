@@ -144,9 +144,10 @@ class ReplayList(ApiView):
     @once
     def post(self, request: Request) -> HttpResponse:
         given: Mapping[str, Any] = self.body
-        numbers = {bound.name: int(given[bound.name]) for bound in BOUNDS if bound.name in given}  # JSON has 5.0 too
-        names = {name: given[name] for name in ("provider", "gate") if name in given}
-        made = start_replay(operator_of(request), Asked(**numbers, **names), reason=given["reason"])
+        # JSON has 5.0 too
+        load: dict[str, Any] = {bound.name: int(given[bound.name]) for bound in BOUNDS if bound.name in given}
+        load |= {name: given[name] for name in ("provider", "gate") if name in given}
+        made = start_replay(operator_of(request), Asked(**load), reason=given["reason"])
         return _accepted(request, made.run_id)
 
 
