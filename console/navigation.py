@@ -66,7 +66,6 @@ SECTIONS = (
                 *("Providers", "hub", "admin:ingestion_provider_changelist", Permission.PROVIDER_READ),
                 on_row=(Permission.PROVIDER_READ, "ingestion.Provider"),
             ),
-            Item("Providers", "hub", "admin:ingestion_provider_changelist", Permission.PROVIDER_READ),
             Item("Workers and lanes", "precision_manufacturing", "admin:pipeline", Permission.LANE_READ),
             Item("Lanes", "view_week", "admin:ingestion_lane_changelist", Permission.LANE_READ),
             Item("Batches", "stacks", "admin:ingestion_batch_changelist", Permission.BATCH_READ),
