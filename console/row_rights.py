@@ -17,6 +17,7 @@ from evidence.models import Bundle
 from ingestion.models import Provider
 
 GRANTS: dict[type[Model], Any] = {Provider: ProviderGrant, Bundle: BundleGrant}
+KNOWN = "_rights_on_rows"  # on the user, who is read anew for each request
 
 
 def may(user: Any, permission: Permission, row: Model | None, *, on_row: Permission | None = None) -> bool:
@@ -32,7 +33,22 @@ def _is_kept(row: Model | None) -> bool:
 
 def holds_somewhere(user: Any, on_row: Permission, model: type[Model]) -> bool:
     """A right on any row, which opens the list of those rows."""
-    return _grants(user, on_row, model).exists()
+    return on_row.value in _held(user, model)
+
+
+def _held(user: Any, model: type[Model]) -> frozenset[str]:
+    """On any row. Read once for a request, as Django reads a user's permissions: the sidebar and each check ask it."""
+    if isinstance(user, AnonymousUser) or not user.is_active:
+        return frozenset()
+    known: dict[type[Model], frozenset[str]] | None = getattr(user, KNOWN, None)
+    if known is None:
+        known = {}
+        setattr(user, KNOWN, known)
+    if model not in known:
+        held = GRANTS[model].objects.filter(user=user).order_by()
+        names = held.values_list("permission__content_type__app_label", "permission__codename").distinct()
+        known[model] = frozenset(f"{app_label}.{codename}" for app_label, codename in names)
+    return known[model]
 
 
 def visible[M: Model](

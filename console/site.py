@@ -139,6 +139,11 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         }
 
     @override
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Of one app for its page. Of all for no page, though Django makes it for each: the sidebar is our own."""
+        return [] if app_label is None else super().get_app_list(request, app_label)
+
+    @override
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from console.pages.overview import OverviewPage
 

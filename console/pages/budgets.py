@@ -28,8 +28,8 @@ from console.offers import offer
 from console.shown import age, moment
 from evidence.budget.arithmetic import AlertRule, Firing, State
 from evidence.budget.ledger import LedgerFilter, Sort, entries, ledger_filter
-from evidence.budget.selectors import BudgetStanding, budget_standing, open_proposals
-from evidence.budget.windows import ROLLING, Spending, months, spending
+from evidence.budget.selectors import BudgetStanding, budget_standings, open_proposals
+from evidence.budget.windows import ROLLING, Spending, months, spendings
 from evidence.models import BudgetEntry
 from evidence.slo.objective import Slo
 from evidence.slo.shipped import objectives
@@ -124,7 +124,7 @@ class BudgetsPage(GuardedPage):
             "read_at": moment(now, now=now),
             "wanted": wanted,
             "window": window_words(wanted.window),
-            "budgets": [_shown(slo, wanted.window, now=now) for slo in _slos(wanted)],
+            "budgets": _shown_all(_slos(wanted), wanted.window, now=now),
             "invariants": list(objectives().invariants.values()),
             "proposals": [
                 (each, title_of(each.slo), moment(each.proposed_at), _proposal(each.pk)) for each in open_proposals()
@@ -245,8 +245,14 @@ def _slos(wanted: LedgerFilter) -> Sequence[Slo]:
     return [known[wanted.slo]] if wanted.slo else list(known.values())
 
 
-def _shown(slo: Slo, window: str, *, now: datetime) -> BudgetShown:
-    standing, spent = budget_standing(slo.name, now=now), spending(slo, window, now=now)
+def _shown_all(slos: Sequence[Slo], window: str, *, now: datetime) -> Sequence[BudgetShown]:
+    standings = budget_standings([slo.name for slo in slos], now=now)
+    spent = spendings(slos, window, now=now)
+    return [_shown(*each, window=window, now=now) for each in zip(standings, spent, strict=True)]
+
+
+def _shown(standing: BudgetStanding, spent: Spending, *, window: str, now: datetime) -> BudgetShown:
+    slo = spent.slo
     left, raw_left = spent.remaining_pct, spent.raw_remaining_pct
     return BudgetShown(
         slo=slo,

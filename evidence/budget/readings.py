@@ -6,11 +6,12 @@ Figures older than two days are rolled up by the hour: a range that begins withi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet, Sum
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import BooleanField, DateTimeField, ExpressionWrapper, Func, IntegerField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 
 from evidence.budget.arithmetic import Counts
@@ -23,6 +24,7 @@ from ingestion.selectors import overlapping
 
 LATE, GOOD, SLOW = "late", "good", "slow"
 COMMITS_WITHIN = 2 * MINUTE
+TICK = timedelta(microseconds=1)  # the database's own: after a moment is from this much later on
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,24 @@ class Reading:
     bad: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A range of time of an objective: [since, until), whole minutes."""
+
+    slo: Slo
+    since: datetime
+    until: datetime
+
+
+def counts_of(asked: Sequence[Asked], *, now: datetime) -> Sequence[Counts]:
+    """Each as by itself, all by as many queries as there are sources. Raises django.db.Error."""
+    found = zip(sums_of(asked), unmeasured_of(asked, now=now), strict=True)
+    return [Counts(valid=valid, bad=bad, unknown_seconds=unknown) for (valid, bad), unknown in found]
+
+
 def counts(slo: Slo, *, since: datetime, until: datetime, now: datetime) -> Counts:
     """Raises django.db.Error."""
-    valid, bad = sums(slo, since=since, until=until)
-    return Counts(valid=valid, bad=bad, unknown_seconds=unmeasured_seconds(slo, since=since, until=until, now=now))
+    return counts_of([Asked(slo, since, until)], now=now)[0]
 
 
 def readings(slo: Slo, *, since: datetime, until: datetime) -> Iterator[Reading]:
@@ -54,13 +70,22 @@ def readings(slo: Slo, *, since: datetime, until: datetime) -> Iterator[Reading]
         yield Reading(minute, provider, LATE, 0, count)
 
 
-def unmeasured_seconds(slo: Slo, *, since: datetime, until: datetime, now: datetime) -> int:
-    """Raises django.db.Error."""
-    near = Q(minute__gte=since - LOOK_AROUND, minute__lt=until + LOOK_AROUND)
+def unmeasured_of(asked: Sequence[Asked], *, now: datetime) -> Sequence[int]:
+    """Seconds of each that nobody measured. Raises django.db.Error."""
+    if not asked:
+        return []
+    since, until = _around(asked)
+    near = Q(minute__gte=since, minute__lt=until)
     measured = set(AckOutcome.objects.filter(near).exclude(process=HOUR).values_list("minute", flat=True).distinct())
-    if slo.source is Source.END_TO_END:
-        measured -= _uncommitted_minutes(since=since - LOOK_AROUND, until=until + LOOK_AROUND, now=now)
-    return unknown_seconds(measured, since=since, until=until, now=now)
+    lags = [each for each in asked if each.slo.source is Source.END_TO_END]
+    uncommitted = _uncommitted_minutes(*_around(lags), now=now) if lags else set()
+    committed = measured - uncommitted
+    return [
+        unknown_seconds(
+            committed if each.slo.source is Source.END_TO_END else measured, since=each.since, until=each.until, now=now
+        )
+        for each in asked
+    ]
 
 
 def first_minute() -> datetime | None:
@@ -68,31 +93,63 @@ def first_minute() -> datetime | None:
     return AckOutcome.objects.order_by("minute").values_list("minute", flat=True).first()
 
 
-def is_measured_now(slo: Slo, *, now: datetime) -> bool:
-    """Whether the last minutes are known."""
-    since = now - timedelta(minutes=3)
-    if not AckOutcome.objects.filter(minute__gt=since).exclude(process=HOUR).exists():
-        return False
-    until = now.replace(second=0, microsecond=0)
-    return slo.source is not Source.END_TO_END or not unmeasured_seconds(
-        slo, since=until - 5 * MINUTE, until=until, now=now
-    )
+def is_measured_lately(*, now: datetime) -> bool:
+    """Whether anything was noted in the last minutes."""
+    return AckOutcome.objects.filter(minute__gt=now - 3 * MINUTE).exclude(process=HOUR).exists()
 
 
 def sums(slo: Slo, *, since: datetime, until: datetime) -> tuple[int, int]:
     """Valid and bad. Raises django.db.Error."""
+    return sums_of([Asked(slo, since, until)])[0]
+
+
+def sums_of(asked: Sequence[Asked]) -> Sequence[tuple[int, int]]:
+    """Valid and bad of each. Raises django.db.Error."""
+    found: dict[int, tuple[int, int]] = {}
+    slos = {each.slo.name: each.slo for each in asked}
+    for name, slo in slos.items():
+        own = {place: each for place, each in enumerate(asked) if each.slo.name == name}
+        found |= zip(own, _sums(slo, list(own.values())), strict=True)
+    return [found[place] for place in range(len(asked))]
+
+
+def _sums(slo: Slo, ranges: Sequence[Asked]) -> Sequence[tuple[int, int]]:
+    """Summed up by the database between all the moments where a range begins or ends, and added here."""
+    spans = [_Span((each.since - MINUTE + TICK, each.since - timedelta(hours=1) + TICK), each.until) for each in ranges]
+    edges = sorted({moment for span in spans for moment in (*span.begins, span.until)})
+    since, until = min(each.since for each in ranges), max(each.until for each in ranges)
+    parts = [
+        (edges[part - 1], is_hour, valid, bad)
+        for is_hour, part, valid, bad in _parts(slo, edges, since=since, until=until)
+    ]
     if slo.source is Source.ANSWERS:
-        totals = _answers(slo, since=since, until=until).aggregate(
-            valid=Coalesce(Sum("count"), 0), bad=Coalesce(Sum("count", filter=Q(code__in=slo.bad_codes)), 0)
+        parts += [(row.minute, row.is_hour, 0, row.count) for row in _late_rows(slo, since=since, until=until)]
+    return [
+        (
+            sum(valid for at, is_hour, valid, _ in parts if span.has(at, is_hour=is_hour)),
+            sum(bad for at, is_hour, _, bad in parts if span.has(at, is_hour=is_hour)),
         )
-        return totals["valid"], totals["bad"] + sum(_late(slo, since=since, until=until).values())
-    totals = _stage(slo.source.value, since=since, until=until).aggregate(
-        valid=Coalesce(Sum("count"), 0),
-        within=Coalesce(Sum("within_slo_count"), 0),
-        beyond=Coalesce(Sum("clamped_count"), 0),
+        for span in spans
+    ]
+
+
+def _parts(
+    slo: Slo, edges: Sequence[datetime], *, since: datetime, until: datetime
+) -> Iterator[tuple[bool, int, int, int]]:
+    """Whether of hours, after which of the edges (the first is 1), valid and bad."""
+    part = Func(
+        "minute", Value(edges, ArrayField(DateTimeField())), function="width_bucket", output_field=IntegerField()
     )
-    bad = totals["beyond"] if slo.within_us == HIGHEST_US else totals["valid"] - totals["within"]
-    return totals["valid"], bad
+    is_hour = ExpressionWrapper(Q(process=HOUR), output_field=BooleanField())
+    if slo.source is Source.ANSWERS:
+        answers = _answers(slo, since=since, until=until).order_by().values_list(is_hour, part)
+        bad = Coalesce(Sum("count", filter=Q(code__in=slo.bad_codes)), 0)
+        yield from answers.annotate(valid=Sum("count"), bad=bad)
+        return
+    stage = _stage(slo.source.value, since=since, until=until).order_by().values_list(is_hour, part)
+    told = stage.annotate(valid=Sum("count"), within=Sum("within_slo_count"), beyond=Sum("clamped_count"))
+    for of_hours, number, valid, within, beyond in told:
+        yield of_hours, number, valid, beyond if slo.within_us == HIGHEST_US else valid - within
 
 
 def _durations(slo: Slo, *, since: datetime, until: datetime) -> Iterator[Reading]:
@@ -106,20 +163,51 @@ def _durations(slo: Slo, *, since: datetime, until: datetime) -> Iterator[Readin
             yield Reading(minute, provider, SLOW, bad, bad)
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What figures are of a range: those of a minute from `begins[0]` on, those of an hour from `begins[1]` on."""
+
+    begins: tuple[datetime, datetime]
+    until: datetime
+
+    def has(self, at: datetime, *, is_hour: bool) -> bool:
+        return self.begins[is_hour] <= at < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    minute: datetime
+    provider: str
+    is_hour: bool
+    count: int
+
+
 def _late(slo: Slo, *, since: datetime, until: datetime) -> Counter[tuple[datetime, str]]:
-    """Answers 2xx that came too late, by minute and provider; the limit's own bucket, 0.1% wide, is late too."""
+    """By minute and provider."""
     late: Counter[tuple[datetime, str]] = Counter()
-    rows = _stage(Stage.ACK, since=since, until=until).filter(max_us__gt=slo.within_us)
-    for minute, provider, blob in rows.values_list("minute", "provider", "histogram").iterator():
-        histogram = new_histogram()
-        merge_encoded(histogram, blob)
-        for item in histogram.get_recorded_iterator():
-            if item.value_iterated_to > slo.within_us:
-                late[minute, provider] += item.count_added_in_this_iter_step
+    for row in _late_rows(slo, since=since, until=until):
+        late[row.minute, row.provider] += row.count
     return late
 
 
-def _uncommitted_minutes(*, since: datetime, until: datetime, now: datetime) -> set[datetime]:
+def _late_rows(slo: Slo, *, since: datetime, until: datetime) -> Iterator[_Late]:
+    """Answers 2xx that came too late; the limit's own bucket, 0.1% wide, is late too."""
+    rows = _stage(Stage.ACK, since=since, until=until).filter(max_us__gt=slo.within_us)
+    for minute, provider, process, blob in rows.values_list("minute", "provider", "process", "histogram").iterator():
+        histogram = new_histogram()
+        merge_encoded(histogram, blob)
+        steps = histogram.get_recorded_iterator()
+        count = sum(step.count_added_in_this_iter_step for step in steps if step.value_iterated_to > slo.within_us)
+        if count:
+            yield _Late(minute, provider, process == HOUR, count)
+
+
+def _around(asked: Sequence[Asked]) -> tuple[datetime, datetime]:
+    """All of them, and as far beside them as a row of minutes has to be looked for."""
+    return min(each.since for each in asked) - LOOK_AROUND, max(each.until for each in asked) + LOOK_AROUND
+
+
+def _uncommitted_minutes(since: datetime, until: datetime, *, now: datetime) -> set[datetime]:
     """Minutes in which events were accepted, and neither then nor soon after was any commit measured."""
     near = Q(minute__gte=since, minute__lt=until + COMMITS_WITHIN)
     accepted = AckOutcome.objects.filter(near, code="accepted", count__gt=0).exclude(process=HOUR)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from evidence.alerts import close_alert, raise_alert
 from evidence.budget.arithmetic import AlertRule, Firing
-from evidence.budget.selectors import BudgetStanding, budget_standing
+from evidence.budget.selectors import BudgetStanding, budget_standings
 from evidence.models import Alert
 from evidence.slo.shipped import objectives
 
@@ -15,7 +15,7 @@ KIND = "burn"
 
 def watch_burn(*, now: datetime) -> int:
     """How many rules fire. An alert is closed once its rule is known not to fire. Raises django.db.Error."""
-    return sum(_watch(budget_standing(name, now=now)) for name in objectives().names)
+    return sum(_watch(standing) for standing in budget_standings(objectives().names, now=now))
 
 
 def _watch(standing: BudgetStanding) -> int:

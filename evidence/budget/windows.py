@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import cast
 
+from django.db.models import Q
+
 from evidence.budget import arithmetic, readings
 from evidence.budget.arithmetic import Counts
 from evidence.budget.entries import MONTH, account_of
 from evidence.budget.errors import WindowUnknown
+from evidence.budget.readings import Asked
 from evidence.budget.selectors import COUNTED
 from evidence.budget.unknown import MINUTE, floor_hour, floor_minute
 from evidence.models import BudgetEntry
@@ -110,23 +113,68 @@ def months(*, now: datetime) -> Sequence[str]:
 
 def spending(slo: Slo, window: str, *, now: datetime) -> Spending:
     """What is in the ledger, and what was measured since its newest hour. Raises WindowUnknown, django.db.Error."""
-    begin, end = bounds(window, days=slo.window_days, now=now)
-    entries = BudgetEntry.objects.filter(slo=slo.name, kind__in=COUNTED, window_from__gte=begin, window_from__lt=end)
-    fields = entries.values_list("kind", "window_from", "window_to", "valid", "bad", "unknown_seconds")
-    rows = list(fields.order_by("window_from", "number"))
-    burns = [row for row in rows if row[0] == Kind.BURN]
-    first = burns[0][1] if burns else min(max(floor_hour(readings.first_minute() or now), begin), end)
-    last = max((row[2] for row in burns), default=first)
-    parts = [
-        Part(at=max(at, first), counts=Counts(valid=valid, bad=bad, unknown_seconds=unknown), is_raw=kind == Kind.BURN)
-        for kind, at, _, valid, bad, unknown in rows
+    return spendings([slo], window, now=now)[0]
+
+
+def spendings(slos: Sequence[Slo], window: str, *, now: datetime) -> Sequence[Spending]:
+    """In their order, all by about as many queries as one. Raises WindowUnknown, django.db.Error."""
+    ledgers = _ledgers(slos, window, now=now)
+    asked = [
+        Asked(each.slo, max(since, each.last), until)
+        for each in ledgers
+        for since, until in each.steps
+        if until > each.last
     ]
-    edges = list(_edges(first, end))
-    for since, until in edges:
-        if until > last:
-            live = readings.counts(slo, since=max(since, last), until=until, now=now)
-            parts.append(Part(at=max(since, last), counts=live))
-    return Spending(slo=slo, window_from=first, window_to=end, steps=[_step(*each, parts) for each in edges])
+    lives = list(zip(asked, readings.counts_of(asked, now=now), strict=True))
+    return [
+        each.spending([Part(at=range_.since, counts=live) for range_, live in lives if range_.slo is each.slo])
+        for each in ledgers
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ledger:
+    """What the ledger has of an objective in a window, whose beginning it tells; hours are in it up to `last`."""
+
+    slo: Slo
+    first: datetime
+    last: datetime
+    end: datetime
+    parts: Sequence[Part]
+
+    @property
+    def steps(self) -> Sequence[tuple[datetime, datetime]]:
+        return list(_edges(self.first, self.end))
+
+    def spending(self, live: Sequence[Part]) -> Spending:
+        steps = [_step(*each, [*self.parts, *live]) for each in self.steps]
+        return Spending(slo=self.slo, window_from=self.first, window_to=self.end, steps=steps)
+
+
+def _ledgers(slos: Sequence[Slo], window: str, *, now: datetime) -> Sequence[_Ledger]:
+    windows = {slo.name: bounds(window, days=slo.window_days, now=now) for slo in slos}
+    in_window = Q(pk__in=[])
+    for name, (begin, end) in windows.items():
+        in_window |= Q(slo=name, window_from__gte=begin, window_from__lt=end)
+    entries = BudgetEntry.objects.filter(in_window, kind__in=COUNTED).order_by("window_from", "number")
+    rows: dict[str, list[BudgetEntry]] = {name: [] for name in windows}
+    for entry in entries.only("slo", "kind", "window_from", "window_to", "valid", "bad", "unknown_seconds"):
+        rows[entry.slo].append(entry)
+    burns = {name: [row for row in found if row.kind == Kind.BURN] for name, found in rows.items()}
+    began = now if all(burns.values()) else readings.first_minute() or now
+    ledgers = []
+    for slo in slos:
+        (begin, end), own = windows[slo.name], burns[slo.name]
+        first = own[0].window_from if own else min(max(floor_hour(began), begin), end)
+        last = max((row.window_to for row in own), default=first)
+        parts = [_part(row, first=first) for row in rows[slo.name]]
+        ledgers.append(_Ledger(slo=slo, first=first, last=last, end=end, parts=parts))
+    return ledgers
+
+
+def _part(row: BudgetEntry, *, first: datetime) -> Part:
+    counts = Counts(valid=row.valid, bad=row.bad, unknown_seconds=row.unknown_seconds)
+    return Part(at=max(row.window_from, first), counts=counts, is_raw=row.kind == Kind.BURN)
 
 
 def account_counts(slo: str, account: str) -> tuple[Counts, Counts] | None:

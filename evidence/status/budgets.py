@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evidence.budget.selectors import budget_standing
+from evidence.budget.selectors import BudgetStanding, budget_standings
 from evidence.slo.shipped import objectives
 
 
@@ -23,14 +23,13 @@ class Budget:
 
 def budgets() -> list[Budget]:
     """Of every objective. Raises django.db.Error."""
-    return [_budget(name) for name in objectives().slos]
+    return [_budget(standing) for standing in budget_standings(objectives().names)]
 
 
-def _budget(name: str) -> Budget:
-    standing = budget_standing(name)
+def _budget(standing: BudgetStanding) -> Budget:
     remaining = standing.remaining_pct
     return Budget(
-        name=name,
+        name=standing.slo.name,
         valid=standing.valid,
         bad=standing.bad,
         remaining_pct=None if remaining is None else float(remaining),

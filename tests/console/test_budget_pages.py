@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from console.access import Permission
+from console.mode_banner import SHOWN
 from console.roles import PERMISSIONS_BY_ROLE, Role
 from evidence.audit import Actor
 from evidence.budget.entries import account_of
@@ -370,11 +371,12 @@ def test_the_page_asks_the_database_as_often_for_many_entries_as_for_few(signed_
                 actor=Actor.process("t"),
                 now=at + 2 * HOUR,
             )
+        SHOWN.forget()  # else the banner's query falls into the count or not, as the clock has it
         with CaptureQueriesContext(connection) as queries:
             assert page(client).context["page"].paginator.count >= more
         counts.append(len(queries))
     assert counts[0] == counts[1]
-    assert counts[1] <= 130
+    assert counts[1] <= 30
 
 
 def test_the_rolling_window_of_the_page_is_the_one_that_is_judged(signed_in: Any) -> None:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from console.mode_banner import SHOWN
 from console.roles import Role
 from console.shown import TEXT_LIMIT_COUNT
 from ingestion.models import LaneIncident
@@ -115,7 +116,7 @@ def test_an_event_that_does_not_exist_is_no_server_error(signed_in: Any) -> None
         ("/admin/ingestion/quarantinedevent/", 7),
         ("/admin/ingestion/batch/", 6),
         ("/admin/ingestion/laneincident/", 6),
-        ("/admin/ingestion/provider/", 9),
+        ("/admin/ingestion/provider/", 10),
         ("/admin/", 20),
     ],
 )
@@ -136,6 +137,7 @@ def test_a_page_takes_as_many_queries_for_many_rows_as_for_few(signed_in: Any, a
         from console.pages import overview
 
         overview.SNAPSHOTS._snapshots.clear()
+        SHOWN.forget()
         with CaptureQueriesContext(connection) as queries:
             assert client.get(address).status_code == 200
         taken.append(len(queries))

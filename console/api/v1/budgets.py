@@ -18,7 +18,7 @@ from console.api.v1.view import ApiView, answered
 from console.management.budget.show import asked_json, budget_json
 from console.management.provider.printing import iso
 from evidence.budget.arithmetic import State
-from evidence.budget.selectors import budget_standing, open_proposals
+from evidence.budget.selectors import budget_standing, budget_standings, open_proposals
 from evidence.models import BudgetEntry
 from evidence.slo.shipped import objectives
 
@@ -108,7 +108,7 @@ class BudgetList(ApiView):
     operations = {"GET": Operation(summary="Error budgets", permission=Permission.BUDGET_READ, answer=BudgetListJson)}
 
     def get(self, _: Request) -> HttpResponse:
-        budgets = [budget_json(budget_standing(name)) for name in objectives().names]
+        budgets = [budget_json(standing) for standing in budget_standings(objectives().names)]
         return answered({"budgets": budgets, "corrections": [asked_json(each) for each in open_proposals()]})
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from console.management.provider.printing import iso, say, say_json, told
 from evidence.budget.arithmetic import State
-from evidence.budget.selectors import BudgetStanding, budget_standing, open_proposals
+from evidence.budget.selectors import BudgetStanding, budget_standings, open_proposals
 from evidence.models import CorrectionProposal
 from evidence.slo.shipped import objectives
 
@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(*, json: bool, **_: object) -> int:
-    standings = [budget_standing(name) for name in objectives().names]
+    standings = budget_standings(objectives().names)
     proposals = open_proposals()
     if json:
         say_json(
