@@ -594,7 +594,7 @@ def test_a_file_is_uploaded_verified_and_saved_by_hand(
     assert download.value.suggested_filename == "page.svg"
     assert Path(download.value.path()).read_bytes() == file.read_bytes()
     page.get_by_role("link", name="Verify now").click()
-    expect(page.get_by_text("PASS")).to_be_visible()
+    expect(page.get_by_text("PASS:")).to_be_visible()
     place_of(tmp_path / "evidence", digest(file.read_bytes())).write_bytes(b"<svg/>")
     page.reload()
     expect(page.get_by_text("FAIL: changed")).to_be_visible()
