@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, Min, OuterRef, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 
 from autocom.kernel.clock import us_of
 from autocom.kernel.signed_note import Checkpoint, NoteInvalid, open_note
@@ -77,7 +77,8 @@ def _waiting_batches(state: SealerState | None) -> tuple[int, datetime | None]:
     sealed = SealedBatch.objects.filter(batch_number=OuterRef("pk"))
     floor = state.sealed_below if state else 0
     waiting = Batch.objects.filter(~Exists(sealed), number__gt=floor)
-    return waiting.count(), waiting.aggregate(oldest=Min("committed_at"))["oldest"]
+    found = waiting.aggregate(count=Count("pk"), oldest=Min("committed_at"))
+    return found["count"], found["oldest"]
 
 
 def _waiting_entries(incarnation: LogIncarnation | None, seal: Seal | None) -> tuple[int, datetime | None]:

@@ -22,6 +22,7 @@ from ingestion.models import DeadLetter
 
 FREEZE, APPROVE, ASSIGN = "freeze_gate", "approve_decision", "assign_dri"
 RAISE, LOWER, RETRY = "raise_mode", "lower_mode", "retry_set_aside"
+ASKED = (FREEZE, APPROVE, ASSIGN, RAISE, LOWER, RETRY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +67,8 @@ def read_standing(*, now: datetime | None = None) -> Standing:
 
 
 def _roles() -> Mapping[str, str]:
-    return {each: _holders(each) for each in (FREEZE, APPROVE, ASSIGN, RAISE, LOWER, RETRY)}
-
-
-def _holders(codename: str) -> str:
-    names = Group.objects.filter(permissions__codename=codename).order_by("name").values_list("name", flat=True)
-    return " or ".join(names.distinct())
+    held = Group.objects.filter(permissions__codename__in=ASKED).order_by("name")
+    names: dict[str, list[str]] = {codename: [] for codename in ASKED}
+    for codename, name in held.values_list("permissions__codename", "name").distinct():
+        names[codename].append(name)
+    return {codename: " or ".join(each) for codename, each in names.items()}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from console.mode_banner import SHOWN
 from console.roles import Role
+from evidence.models import Alert
 from tests.console.conftest import OpenPage, faults
+from tests.console.rows import dead_letter_row
 from tests.support.gates import approved_go, own_store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,6 +31,29 @@ def store(tmp_path: Path) -> Any:
 def test_every_role_may_read_it_and_nobody_else(signed_in: Any, role: Role) -> None:
     assert signed_in(role).get(reverse("admin:status")).status_code == 200
     assert signed_in(None).get(reverse("admin:status")).status_code == 403
+
+
+def test_the_report_asks_the_database_as_often_for_many_rows_as_for_few(signed_in: Any) -> None:
+    client, now = signed_in(Role.DRI), datetime.now(UTC)
+    client.get(reverse("admin:status"))
+    taken = []
+    for more in (1, 30):
+        for number in range(more):
+            Alert.objects.create(
+                kind="lag",
+                subject=f"lane {more}-{number}",
+                severity="page",
+                summary="waits",
+                opened_at=now,
+                last_seen_at=now,
+            )
+            dead_letter_row()
+        SHOWN.forget()  # else the banner's query falls into the count or not, as the clock has it
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(reverse("admin:status")).status_code == 200
+        taken.append(len(queries))
+    assert taken[0] == taken[1]
+    assert taken[1] <= 40, taken
 
 
 def test_the_bundle_is_linked_for_those_who_may_open_it(signed_in: Any) -> None:
