@@ -38,7 +38,7 @@ class Shown:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--count", type=int, default=30_000, help="sends of Gate A's run (default: 30000)")
+    parser.add_argument("--count", type=int, default=30_000, help="sends of Gate A's run, 0: none (default: 30000)")
     parser.add_argument("--rate", type=int, default=500, help="sends in a second (default: 500)")
     parser.add_argument("--all", action="store_true", help="light and dark at 1440 and 390 px, not two of the four")
     given = parser.parse_args(arguments)
@@ -63,7 +63,8 @@ def stock(up: Up, *, count: int, rate: int) -> None:
     said(up, "replay", "--count=3000", "--rate=300", "--duplicates=0.05", "--poison=0.002", "--conflicts=0.002")
     said(up, "gate", "freeze", "a", "--reason=the launch", "--by=ops")
     said(up, "gate", "assign", "a", WHO, "--reason=owns the launch", "--by=leadership")
-    said(up, "gate", "run", "a", f"--count={count}", f"--rate={rate}")
+    if count:
+        said(up, "gate", "run", "a", f"--count={count}", f"--rate={rate}")
 
 
 def said(up: Up, *words: str) -> None:

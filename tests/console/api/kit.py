@@ -66,7 +66,7 @@ def stocked() -> dict[str, Any]:
     """Something of everything that the API reads. Returns the rows by name."""
     provider_row("mail", scheme="ses")
     event = event_row()
-    delivery_row(event, **{"x-webhook-signature": "sha256=feed"})
+    delivery_row(event, **{"x-webhook-signature": "sha256=by-nobody"})
     latencies(Stage.ACK, [4.0] * 500 + [150.0])
     Lane.objects.create(number=0, epoch=1, cursor=7, fence=1)
     raise_alert("lag", "lane 0", severity=Alert.Severity.TICKET, summary="it lags", facts={"lane": 0})
