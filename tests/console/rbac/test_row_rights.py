@@ -138,6 +138,8 @@ def test_a_right_to_see_one_bundle_opens_its_page_its_check_and_its_download_and
     text = client.get(reverse("admin:bundles")).content.decode()
     assert mine.run_id in text
     assert "another-run" not in text
+    assert "You see the bundles that you hold a right on, and no runs" in text
+    assert 'name="run"' not in text
     assert {client.get(reverse(name, args=[mine.artifact_id])).status_code for name in pages} <= {200, 500}
     assert {client.get(reverse(name, args=[other.artifact_id])).status_code for name in pages} == {403}
     assert client.post(reverse("admin:bundle_verify", args=[mine.artifact_id])).status_code == 200
