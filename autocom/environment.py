@@ -20,6 +20,7 @@ from autocom.kernel.signed_note import NoteInvalid, SigningKeyInvalid
 from autocom.kernel.signing_keys import signers_of
 from autocom.local_servers import addresses
 from autocom.local_servers.limits import VALKEY_MEMORY_BYTES
+from autocom.mail_server import mail_server_of
 from ingestion.buffer.memory import FREE_SHARE
 from ingestion.providers.registry import ADAPTERS
 
@@ -65,6 +66,7 @@ class Environment:
     app_base_url: str
     evidence_root: Path
     allow_private_destinations: bool
+    email_url: str
     evidence_endpoint: str
     evidence_endpoint_token: str
     evidence_limit_bytes: int
@@ -133,6 +135,7 @@ class Environment:
             app_base_url=base_url,
             evidence_root=Path(read.text("EVIDENCE_ROOT", default=str(data_dir / "evidence"))),
             allow_private_destinations=read.flag("ALLOW_PRIVATE_DESTINATIONS", default=False),
+            email_url=_email_url(read, base_url=base_url),
             evidence_endpoint=read.url("EVIDENCE_ENDPOINT", schemes=("http", "https")),
             evidence_endpoint_token=read.text("EVIDENCE_ENDPOINT_TOKEN", default=""),
             evidence_limit_bytes=read.integer(
@@ -307,6 +310,16 @@ def _store_url(read: EnvReader) -> str:
             storage_of(value)
         except (ConfigurationError, ValueError) as error:
             read.mistakes.append(f"EVIDENCE_STORE_URL: {error if isinstance(error, ConfigurationError) else 'no URL'}")
+    return value
+
+
+def _email_url(read: EnvReader, *, base_url: str) -> str:
+    value = read.text("EMAIL_URL", default="")
+    if value:
+        try:
+            mail_server_of(value, base_url=base_url)
+        except ConfigurationError as error:
+            read.mistakes.append(f"EMAIL_URL: {error}")
     return value
 
 

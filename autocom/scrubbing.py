@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from django.apps import apps
@@ -115,6 +115,8 @@ def known_secrets() -> list[str]:
     values |= {header.partition("=")[2] for header in environment.otel_headers.split(",")}
     values |= {*environment.secret_key_fallbacks, *environment.provider_secrets_keys}
     values |= {urlsplit(url).password or "" for url in (environment.db_url, environment.redis_url)}
+    written = urlsplit(environment.email_url).password or ""
+    values |= {written, unquote(written)}
     values |= {line for line in environment.log_signing_key.splitlines() if not line.startswith("-----")}
     values |= set(BOOK.secret_values())
     return sorted((value for value in values if len(value) >= SECRET_LENGTH_AT_LEAST), key=len, reverse=True)

@@ -17,6 +17,7 @@ from django.urls import reverse_lazy
 from autocom import redis_alone  # noqa: F401  (before anything else imports redis)
 from autocom.environment import environment_or_exit
 from autocom.evidence_store import storage_of
+from autocom.mail_server import mail_server_of
 from console.openapi import SPECTACULAR_SETTINGS  # noqa: F401  (a setting)
 from console.theme import UNFOLD  # noqa: F401  (a setting)
 
@@ -195,6 +196,14 @@ STORAGES: dict[str, Any] = {
 }
 if AUTOCOM.evidence_store_url:  # else artifacts stay below EVIDENCE_ROOT
     STORAGES["evidence"] = storage_of(AUTOCOM.evidence_store_url)
+
+EMAIL_TIMEOUT = 10  # seconds, of each step: all of them end within an attempt's lease
+if AUTOCOM.email_url:
+    MAIL_SERVER = mail_server_of(AUTOCOM.email_url, base_url=AUTOCOM.app_base_url)
+    EMAIL_HOST, EMAIL_PORT = MAIL_SERVER.host, MAIL_SERVER.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_SERVER.user, MAIL_SERVER.password
+    EMAIL_USE_SSL, EMAIL_USE_TLS = MAIL_SERVER.is_tls, MAIL_SERVER.starts_tls
+    DEFAULT_FROM_EMAIL = MAIL_SERVER.sender
 
 SECURE_SSL_REDIRECT = BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None

@@ -25,6 +25,7 @@ SHOWN_ADDRESSES = frozenset(
         "db_url",
         "redis_url",
         "app_base_url",
+        "email_url",
         "evidence_endpoint",
         "evidence_store_url",
         "otel_endpoint",

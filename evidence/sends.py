@@ -76,8 +76,19 @@ def guard_external_send(url: str, *, purpose: str, actor: Actor) -> None:
     A refusal is an audit entry of its own, at once: the caller has no transaction open. Once an hour for the same
     purpose and host, however often it is tried; the log has a line for each.
     """
-    host, mode = _host(_parts(url)), current_mode()
-    if mode is not Mode.OBSERVER or is_loopback(host):
+    host = _host(_parts(url))
+    if not is_loopback(host):
+        _refuse_in_observer(host, purpose=purpose, actor=actor)
+
+
+def guard_external_mail(recipient: str, *, purpose: str, actor: Actor) -> None:
+    """As guard_external_send, of mail: a mail server on this machine would pass it on, so no host is excepted."""
+    _refuse_in_observer(recipient.rpartition("@")[2], purpose=purpose, actor=actor)
+
+
+def _refuse_in_observer(host: str, *, purpose: str, actor: Actor) -> None:
+    mode = current_mode()
+    if mode is not Mode.OBSERVER:
         return
     log.warning("external_send_refused", extra={"purpose": purpose, "host": host, "mode": mode.value})
     _record_refusal(purpose=purpose, host=host, mode=mode, actor=actor)

@@ -16,6 +16,7 @@ from evidence.models import Destination, Outgoing
 from evidence.outgoing.claims import now
 from evidence.outgoing.errors import DestinationExists, DestinationInUse, DestinationNotFound
 from evidence.outgoing.forwards import start_forwarding
+from evidence.outgoing.mail import check_mail_destination, is_mail
 from evidence.outgoing.signature import new_secret
 from evidence.sends import DestinationInvalid, check_address
 from ingestion.secret_box import fingerprint_of, seal
@@ -34,21 +35,25 @@ class Forward:
 def add(
     operator: Operator, *, name: str, address: str, alert_kinds: Sequence[str], forward: Forward | None = None
 ) -> str:
-    """The new signing secret, which nothing shows again.
+    """The new signing secret, which nothing shows again; of mail, which is not signed, an empty text.
 
     Raises RefusalRecorded, DestinationInvalid and DestinationExists.
     """
     check(operator, Permission.DESTINATION_MANAGE, subject=f"destination {name[:NAME_LIMIT_CHARS]}")
     _refuse_no_name(name)
-    check_address(address)
-    secret = new_secret()
+    if is_mail(address):
+        check_mail_destination(address, forwards=forward is not None)
+    else:
+        check_address(address)
+    secret = "" if is_mail(address) else new_secret()
+    fingerprint = fingerprint_of(secret) if secret else ""
     with transaction.atomic():
         row, is_new = Destination.objects.get_or_create(
             name=name,
             defaults={
                 "address": address,
                 "secret_ciphertext": seal(secret),
-                "secret_fingerprint": fingerprint_of(secret),
+                "secret_fingerprint": fingerprint,
                 "alert_kinds": sorted(set(alert_kinds)),
                 "tells_alerts": forward is None or bool(alert_kinds),
                 "forwards": forward is not None,
@@ -64,7 +69,7 @@ def add(
         facts: dict[str, object] = {
             "address": address,
             "alert_kinds": sorted(set(alert_kinds)),
-            "secret": fingerprint_of(secret),
+            "secret": fingerprint,
         }
         if forward is not None:
             facts["forward"] = {"providers": sorted(forward.providers), "event_types": sorted(forward.event_types)}

@@ -123,7 +123,8 @@ class DestinationForm(forms.Form):
     address = forms.CharField(
         max_length=2_000,
         widget=forms.TextInput(attrs={**BOX, "inputmode": "url"}),
-        help_text="https://host/path, on the internet: private addresses are refused when a message is sent.",
+        help_text="https://host/path, on the internet: private addresses are refused when a message is sent. "
+        "Or mailto:ops@example.com: alerts by mail, by the server of EMAIL_URL.",
     )
     tells_alerts = forms.BooleanField(
         label="Tell it of alerts",
@@ -204,9 +205,11 @@ class AddDestinationPage(GuardedPage):
             except AutocomError as error:
                 form.add_error(None, str(error))
             else:
-                answer = self.render_to_response(
-                    self.get_context_data(form=None, secret=secret, name=form.cleaned_data["name"])
-                )
+                name = form.cleaned_data["name"]
+                if not secret:  # mail is not signed
+                    messages.success(request, f"{name} is added.")
+                    return HttpResponseRedirect(reverse("admin:destinations"))
+                answer = self.render_to_response(self.get_context_data(form=None, secret=secret, name=name))
                 answer["Cache-Control"] = "no-store"
                 answer["Referrer-Policy"] = "no-referrer"
                 return answer
@@ -220,7 +223,7 @@ def _site(page: DestinationsPage | DestinationPage | AddDestinationPage) -> Admi
 
 
 def _added(operator: Operator, given: Mapping[str, Any]) -> str:
-    """Its signing secret. Raises RefusalRecorded, AutocomError."""
+    """Its signing secret, empty for mail. Raises RefusalRecorded, AutocomError."""
     forward = (
         acts.Forward(providers=given["providers"], event_types=given["event_types"]) if given["forwards"] else None
     )

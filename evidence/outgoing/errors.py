@@ -24,6 +24,19 @@ class DestinationGone(EvidenceError):
     code = "destination_gone"
 
 
+class MailNotTaken(EvidenceError):
+    """The mail server was away, asked for patience, or did not let us in; it is tried again."""
+
+    code = "mail_not_taken"
+    retryable: ClassVar[bool] = True
+
+
+class MailRefused(EvidenceError):
+    """The mail server will never take this message."""
+
+    code = "mail_refused"
+
+
 class EventGone(EvidenceError):
     """The event's payload aged out before the destination had it."""
 

@@ -9,9 +9,10 @@ from evidence.outgoing.addresses import resolve_public
 from evidence.outgoing.bodies import event_body
 from evidence.outgoing.claims import Claim
 from evidence.outgoing.errors import DestinationGone, DestinationRefused, OutsideCanary
+from evidence.outgoing.mail import is_mail, recipient_of, send_mail
 from evidence.outgoing.signature import signed_headers
 from evidence.publishing.exchange import Limits, exchange
-from evidence.sends import guard_external_send
+from evidence.sends import guard_external_mail, guard_external_send
 from ingestion.secret_box import unseal
 
 NOTIFIER = Actor.process("notifier")
@@ -21,7 +22,11 @@ GONE = 410
 
 
 def send(claim: Claim) -> None:
-    """The destination said 2xx. Raises EvidenceError otherwise, ExternalSendForbidden before any look-up."""
+    """The destination took it. Raises EvidenceError otherwise, ExternalSendForbidden before any look-up."""
+    if is_mail(claim.address):
+        guard_external_mail(recipient_of(claim.address), purpose=PURPOSE, actor=NOTIFIER)
+        send_mail(claim)
+        return
     guard_external_send(claim.address, purpose=PURPOSE, actor=NOTIFIER)
     body = _body(claim)
     destination = resolve_public(claim.address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -120,6 +121,18 @@ def test_an_added_destination_shows_its_secret_this_once_and_is_on_record_withou
     assert secret.removeprefix("whsec_") not in json.dumps(entry.facts)
     for address in (reverse("admin:destinations"), reverse("admin:destination", args=[row.pk])):
         assert secret not in client.get(address).content.decode()
+
+
+def test_a_mail_address_is_added_without_a_secret_where_there_is_a_mail_server(signed_in: Any, settings: Any) -> None:
+    client = signed_in(Role.PLATFORM_OPS)
+    assert "EMAIL_URL is not set" in text_of(add(client, address="mailto:ops@example.com"))
+    assert not Destination.objects.exists()
+    settings.AUTOCOM = replace(settings.AUTOCOM, email_url="smtp://127.0.0.1:25?from=autocom@example.com")
+    assert "mail takes alerts alone" in text_of(add(client, address="mailto:ops@example.com", forwards="on"))
+    answer = add(client, address="mailto:ops@example.com")
+    assert answer["Location"] == reverse("admin:destinations")
+    told = text_of(client.get(reverse("admin:destination", args=[Destination.objects.get().pk])))
+    assert "none: mail is not signed" in told
 
 
 def test_one_that_is_told_everything_and_forwarded_to_takes_every_kind_of_alert(signed_in: Any) -> None:

@@ -16,6 +16,7 @@ from autocom.kernel.errors import ConfigurationError
 from autocom.kernel.signed_note import NoteKey
 from autocom.kernel.signing_keys import new_signing_key
 from autocom.local_servers import addresses
+from autocom.mail_server import MailServer, mail_server_of
 
 SIGNING_KEY = new_signing_key().strip()
 WITNESS = WitnessKey("auditor.example.com/w1", bytes(range(32))).vkey
@@ -76,6 +77,11 @@ GIVEN = {
     "OTEL_SDK_DISABLED": ("true", "otel_is_disabled", True),
     "OTEL_IN_OBSERVER": ("1", "otel_in_observer", True),
     "APP_BASE_URL": ("https://autocom.example.com", "app_base_url", "https://autocom.example.com"),
+    "EMAIL_URL": (
+        "smtps://autocom:p%40ss@mail.example.com?from=autocom@example.com",
+        "email_url",
+        "smtps://autocom:p%40ss@mail.example.com?from=autocom@example.com",
+    ),
     "EVIDENCE_ROOT": ("/srv/evidence", "evidence_root", Path("/srv/evidence")),
     "EVIDENCE_ENDPOINT_TOKEN": ("acst_1_a9a9a9a9", "evidence_endpoint_token", "acst_1_a9a9a9a9"),
     "SENTRY_IN_OBSERVER": ("yes", "sentry_in_observer", True),
@@ -152,6 +158,16 @@ WRONG = [
     ("APP_BASE_URL", "autocom.example.com", "https://"),
     ("APP_BASE_URL", "https://", "no host"),
     ("EVIDENCE_ENDPOINT", "ftp://evidence", "https://"),
+    ("EMAIL_URL", "hunter2hunter2", "smtp://USER"),
+    ("EMAIL_URL", "http://u:hunter2hunter2@mail.example.com?from=a@example.com", "smtp://USER"),
+    ("EMAIL_URL", "smtp://u:hunter2hunter2@mail.example.com:port?from=a@example.com", "smtp://USER"),
+    ("EMAIL_URL", "smtp://u:hunter2hunter2@mail.example.com/x?from=a@example.com", "smtp://USER"),
+    ("EMAIL_URL", "smtp://:hunter2hunter2@mail.example.com?from=a@example.com", "give both"),
+    ("EMAIL_URL", "smtp://u:hunter2hunter2%0a@mail.example.com?from=a@example.com", "copy it anew"),
+    ("EMAIL_URL", "smtp://u:hunter2hunter2@mail.example.com", "add ?from="),
+    ("EMAIL_URL", "smtp://u:p@mail.example.com?tls=hunter2hunter2", "from=ADDRESS alone"),
+    ("EMAIL_URL", "smtp://u:p@mail.example.com?from=hunter2hunter2", "no address of mail"),
+    ("EMAIL_URL", "smtp://u:p@mail.example.com?from=a%0aTo:%20b@example.com", "no address of mail"),
     ("EVIDENCE_LIMIT_BYTES", "1048575", "from 1048576"),
     ("EVIDENCE_STORE_URL", "https://hunter2hunter2.example.com", "s3://bucket"),
     ("EVIDENCE_STORE_URL", "s3://", "s3://bucket"),
@@ -212,6 +228,20 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_what_is_right(
     assert name in lines[0]
     assert hint in lines[0]
     assert "hunter2hunter2" not in lines[0]
+
+
+def test_mail_goes_over_tls_or_stays_on_this_machine_and_is_from_the_console_s_host() -> None:
+    def server(url: str) -> MailServer:
+        return mail_server_of(url, base_url="https://autocom.example.com")
+
+    away = server("smtp://anna:p%40ss@mail.example.com")
+    assert (away.port, away.is_tls, away.starts_tls, away.password) == (587, False, True, "p@ss")
+    assert away.sender == "autocom@autocom.example.com"
+    assert "p@ss" not in repr(away)
+    sealed = server("smtps://mail.example.com?from=ops+autocom@example.com")
+    assert (sealed.port, sealed.is_tls, sealed.starts_tls, sealed.user) == (465, True, False, "")
+    assert sealed.sender == "ops+autocom@example.com"
+    assert not server("smtp://127.0.0.1:25").starts_tls
 
 
 def test_a_token_goes_over_tls_or_stays_on_this_machine(base: dict[str, str]) -> None:

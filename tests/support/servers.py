@@ -19,6 +19,7 @@ OUTSIDE = (
     "REDIS_URL",
     "SENTRY_DSN",
     "APP_BASE_URL",
+    "EMAIL_URL",
     "DEBUG",
     "AUTOCOM_PROCESS",
     "AUTOCOM_SUPERVISED",

@@ -66,7 +66,7 @@ def main(plants: list[str]) -> None:
         job()
         ran.append(getattr(job, "__name__", str(job)))
     for thread in threading.enumerate():
-        if thread.name == "publisher":
+        if thread.name in ("publisher", "notifier"):
             thread.join(20)
     told = CommittedDelivery(
         request_id=new_request_id(now_us=SYSTEM_CLOCK.now_us()),

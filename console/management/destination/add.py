@@ -8,12 +8,12 @@ from console.management.provider.arguments import add_json
 from console.management.provider.printing import say, say_json
 from evidence.sends import DestinationInvalid
 
-HELP = "Add an address that is told of alerts, and show its signing secret, this once."
+HELP = "Add an address that is told of alerts, and show its signing secret, this once; mail has none."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", help="such as on-call")
-    parser.add_argument("address", help="https://host/path")
+    parser.add_argument("address", help="https://host/path, or mailto:ops@example.com for alerts by mail")
     parser.add_argument(
         "--alerts", action="append", default=[], metavar="KIND", help="only this kind, such as lag; may be repeated"
     )
@@ -49,6 +49,9 @@ def run(
     )
     if json:
         say_json({"name": name, "address": address, "secret": secret})
+        return 0
+    if not secret:
+        say(f"{name}: {address}", "mail is not signed: it has no secret")
         return 0
     say(f"{name}: {address}", "this is the only time that its signing secret is shown:", secret)
     return 0
