@@ -49,7 +49,9 @@ def test_band_and_title_of_every_page_name_the_mode_and_follow_its_change_at_onc
 
 
 def test_whoever_is_not_signed_in_is_not_told() -> None:
-    assert "console-mode" not in html(Client(), "admin:login")
+    page = html(Client(), "admin:login")
+    assert "console-mode" not in page
+    assert "OBSERVER" not in page, "the tab's title tells it too"
 
 
 def test_a_role_that_may_not_read_the_mode_is_told_it_without_a_link(signed_in: Any) -> None:

@@ -377,6 +377,8 @@ def test_a_budget_that_nobody_measured_is_unknown_and_never_whole() -> None:
     unmeasured = replace(BUDGET, valid=0, bad=0, remaining_pct=None, state="UNKNOWN")
     figures = content(gates=lambda: GatesRead(at=NOW, gates=[], budgets=[unmeasured], alert_count=0))
     assert card(figures, "budget").figure == "UNKNOWN"
+    beside = content(gates=lambda: GatesRead(at=NOW, gates=[], budgets=[unmeasured, BUDGET], alert_count=0))
+    assert card(beside, "budget").figure == "99.5 %", "of what was measured the least"
 
 
 def test_gates_that_cannot_be_asked_are_unknown_and_asked_again_at_once() -> None:
@@ -411,8 +413,9 @@ def test_gates_are_read_again_after_half_a_minute_and_not_with_each_poll() -> No
     assert len(asked) == 2
 
 
-def test_who_may_not_read_gates_gets_no_criteria_and_no_link() -> None:
-    cache = SnapshotCache(sources=sources(), now=lambda: NOW)
+def test_who_may_not_read_gates_gets_no_criteria_and_no_link(transactional_db: None) -> None:
+    cache = SnapshotCache(sources=sources(gates=gates_read), now=lambda: NOW)
+    assert figures_of(cache.snapshot(Window.MINUTES), may_see=lambda _: True).gates
     figures = figures_of(cache.snapshot(Window.MINUTES), may_see=lambda permission: permission != Permission.GATE_READ)
     assert figures.gates == []
-    assert card(figures, "budget").link == ""
+    assert card(figures, "gate_a").link == card(figures, "budget").link == ""
