@@ -91,22 +91,50 @@ def main() -> int:
     return 1 if late else 0
 
 
+def latencies_of_days() -> None:
+    """As `roll_up` leaves them: by the hour, the last two days by the minute, the last ten minutes by the second."""
+    from datetime import UTC, datetime, timedelta
+
+    from ingestion.latency import Stage, StageCounts
+    from ingestion.latency_store import encoded
+    from ingestion.models import HOUR, MINUTE, LatencyFlush
+
+    taken = StageCounts()
+    for us in range(2_000, 130_000, 64):
+        taken.histogram.record_value(us)
+    given = {"count": 2_000, "within_slo_count": 1_844, "sum_us": 132_000_000, "max_us": 129_936}
+    given |= {"histogram": encoded(taken.histogram)}
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    edge = (now - timedelta(days=2)).replace(minute=0)
+    spans = [(edge - timedelta(hours=n), HOUR, 1) for n in range(1, 24 * (DAYS - 2))]
+    spans += [(edge + timedelta(minutes=n), MINUTE, 1) for n in range((now - edge) // timedelta(minutes=1) - 10)]
+    spans += [(now - timedelta(minutes=n), "ingress-1", 60) for n in range(10)]
+    LatencyFlush.objects.bulk_create(
+        [
+            LatencyFlush(minute=minute, stage=stage, provider=provider, process=process, flush_number=number, **given)
+            for minute, process, flushes in spans
+            for stage in Stage
+            for provider in ("default", "mailgun")
+            for number in range(flushes)
+        ],
+        batch_size=5_000,
+    )
+
+
 def fill(count: int) -> None:
     from datetime import timedelta
 
     from django.db import connection
 
-    from ingestion.latency import Stage
     from ingestion.models import Lane
-    from tests.console.rows import audit_row, bundle_row, latencies, provider_row
+    from tests.console.rows import audit_row, bundle_row, provider_row
 
     begin, batch_count = time.monotonic(), count // BATCH_EVENTS
     apart = timedelta(days=DAYS) / batch_count
     Lane.objects.bulk_create([Lane(number=n, epoch=1, cursor=count // 4, fence=1) for n in range(4)])
     provider_row("default")
     provider_row("mailgun", scheme="mailgun")
-    latencies(Stage.ACK, [4.0] * 500 + [150.0])
-    latencies(Stage.END_TO_END, [30.0] * 500)
+    latencies_of_days()
     audit_row()
     bundle_row()
     with connection.cursor() as cursor:
