@@ -2156,9 +2156,25 @@ def _smoke_facts(bag: Bag) -> dict[str, Any]:
 
 def _fault_facts(bag: Bag) -> dict[str, Any]:
     told = bag.json("data/faults/faults.json")
-    outcomes, caught = [one["outcome"] for one in told["cells"]], [one["is_caught"] for one in told["planted_bugs"]]
-    passed, missed = outcomes.count("PASS"), sum(one is not True for one in caught)
-    return {"passed": passed, "not_passed": len(outcomes) - passed, "bugs_missed": missed, "at": told["started_at"]}
+    caught = [one["is_caught"] is True for one in told["planted_bugs"]]
+    seeds_of: dict[str, set[int]] = {}
+    events, failed = [], 0
+    for cell in told["cells"]:
+        if cell["outcome"] != "PASS":
+            failed += 1
+            continue
+        events.append(cell["planned_count"])
+        seeds_of.setdefault(cell["fault"], set()).add(cell["seed"])
+    return {
+        "passed": len(events),
+        "not_passed": failed,
+        "kinds": len(seeds_of),
+        "fewest_seeds": min(map(len, seeds_of.values()), default=0),
+        "fewest_events": min(events, default=0),
+        "bugs_missed": caught.count(False),
+        "bugs_caught": caught.count(True),
+        "at": told["started_at"],
+    }
 
 
 def _rbac_facts(bag: Bag) -> dict[str, Any]:

@@ -52,12 +52,17 @@ def _smoke(bag: Path) -> Mapping[str, Any]:
 
 
 def _faults(bag: Path) -> Mapping[str, Any]:
+    """`fewest`: of the fault that passed under the fewest seeds, of the trial with the fewest events."""
     told = _json(bag / FAULTS)
-    cells = Counter(str(each["outcome"]) for each in told["cells"])
+    passed = [each for each in told["cells"] if each["outcome"] == "PASS"]
+    seeds = Counter(fault for fault, _ in {(str(each["fault"]), int(each["seed"])) for each in passed})
     missed = sum(each["is_caught"] is not True for each in told["planted_bugs"])
     return {
-        "passed": cells["PASS"],
-        "not_passed": cells.total() - cells["PASS"],
+        "passed": len(passed),
+        "not_passed": len(told["cells"]) - len(passed),
+        "kinds": len(seeds),
+        "fewest_seeds": min(seeds.values(), default=0),
+        "fewest_events": min((int(each["planned_count"]) for each in passed), default=0),
         "bugs_missed": missed,
         "bugs_caught": len(told["planted_bugs"]) - missed,
         "at": told["started_at"],

@@ -71,7 +71,7 @@ def test_every_gate_is_shown_with_what_is_known_of_it() -> None:
     gate("freeze", "a", "--reason", "first")
     status, out, _ = gate("show", "a", "--json")
     (told,) = json.loads(out)["gates"]
-    assert (told["frozen"]["version"], told["grants"]) == (2, ["LIMITED", "PRODUCTION"])
+    assert (told["frozen"]["version"], told["grants"]) == (3, ["LIMITED", "PRODUCTION"])
     assert "frozen" in gate("show", "a")[1]
 
 

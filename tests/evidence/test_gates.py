@@ -14,6 +14,9 @@ from evidence.gates.confidence import Confidence
 from evidence.gates.evaluate import RECONCILED, GateVerdict, evaluate
 from evidence.gates.spec import GateUnknown, gate, gate_names
 from ingestion.replay.verdict import ACCEPTED_RATIO_AT_LEAST, ACK_P95_AT_MOST_MS, Outcome
+from tests.faults.bugs import BUGS
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.trial import Load
 
 ENDED_AT = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AT = (ENDED_AT - timedelta(hours=2)).isoformat()
@@ -41,7 +44,15 @@ GOOD: dict[str, Any] = {
     "smoke": {"planned": 1_000, "accepted_ratio": 1.0, "ack_ms": {"p95": 30.0}, "at": AT},
     "rbac": {"cells": 900, "mismatches": 0, "untested": 0, "at": AT},
     "audit": {"findings": 0},
-    "faults": {"passed": 12, "not_passed": 0, "bugs_missed": 0, "at": AT},
+    "faults": {
+        "kinds": len(SCENARIOS),
+        "fewest_seeds": 3,
+        "fewest_events": Load().count,
+        "not_passed": 0,
+        "bugs_missed": 0,
+        "bugs_caught": len(BUGS),
+        "at": AT,
+    },
     "rollback": {"seconds": 3.0, "at": AT},
     "freeze": {"entry": 7, "at": AT},
 }
@@ -183,6 +194,13 @@ def test_the_generators_own_lateness_is_never_blamed_on_the_service(
 def test_the_spec_of_gate_a_has_the_limits_that_the_replay_judges_by() -> None:
     limits = {each.metric: each.threshold for each in gate("a").criteria}
     assert (limits["accepted_ratio"], limits["ack_ms.p95"]) == (ACCEPTED_RATIO_AT_LEAST, ACK_P95_AT_MOST_MS)
+
+
+@pytest.mark.parametrize("metric", ["kinds", "fewest_seeds", "fewest_events", "bugs_caught"])
+def test_gate_a_asks_for_the_whole_fault_suite(metric: str) -> None:
+    whole = GOOD["faults"][metric]
+    assert judged().outcome is Outcome.PASS
+    assert judged(faults=GOOD["faults"] | {metric: whole - 1}).outcome is Outcome.FAIL
 
 
 def test_every_gate_can_be_read_and_an_unknown_one_names_them() -> None:

@@ -35,7 +35,7 @@ def test_the_verdict_judged_from_the_sealed_bundle_alone_is_the_one_in_it(bundle
 
 def test_the_command_judges_an_archive_or_the_newest_of_the_store(bundles: Bundles) -> None:
     status, out, _ = gate("evaluate", str(bundles.made.archive))
-    assert (status, out.splitlines()[-1]) == (1, f"Gate A, version 2, run {bundles.whole.run_id}: FAIL")
+    assert (status, out.splitlines()[-1]) == (1, f"Gate A, version 3, run {bundles.whole.run_id}: FAIL")
     assert out.splitlines()[0].startswith("  FAIL          size of the run")
     export(bundles.refused, actor=Actor.process("test"))
     status, out, _ = gate("evaluate", "--json")

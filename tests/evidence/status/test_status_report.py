@@ -56,7 +56,7 @@ def test_nothing_on_record_is_unknown_and_never_green() -> None:
 
 def test_each_step_from_the_freeze_to_the_mode_is_asked_of_whoever_can_take_it() -> None:
     ann, bob = person("ann", Role.DRI), person("bob", Role.LEADERSHIP)
-    assert next_of_a() == ("freeze version 2 of its specification", "DRI or Platform Ops")
+    assert next_of_a() == ("freeze version 3 of its specification", "DRI or Platform Ops")
     gate = frozen_gate()
     assert next_of_a()[1] == "nobody: a has no DRI (Leadership can name one)"
     dri.assign(gate, username="ann", actor=Actor.person(bob), reason="owns the launch")

@@ -75,6 +75,10 @@ GATE = {
             ("rbac.cells", ">=", 1, "cells", "data/rbac/matrix.csv", 24),
             ("audit.findings", "==", 0, "findings", "data/audit/entries.jsonl", None),
             ("faults.not_passed", "==", 0, "trials", "data/faults/faults.json", None),
+            ("faults.kinds", ">=", 2, "faults", "data/faults/faults.json", None),
+            ("faults.fewest_seeds", ">=", 2, "seeds", "data/faults/faults.json", None),
+            ("faults.fewest_events", ">=", 5_000, "events", "data/faults/faults.json", None),
+            ("faults.bugs_caught", ">=", 1, "bugs", "data/faults/faults.json", None),
             ("rollback.seconds", "<=", 60.0, "s", "data/rollback/drill.json", 24),
         )
     ],
@@ -219,8 +223,13 @@ def _write_left(sample: Sample) -> None:
     sample.write("data/rbac/matrix.csv", cells)
     sample.write("data/rbac/summary.json", json.dumps({"at": TWO_HOURS_BEFORE}))
     sample.write("data/rollback/drill.json", json.dumps({"at": TWO_HOURS_BEFORE, "seconds": 2.5}))
-    cells_passed = [{"fault": "redis-killed", "seed": 1, "outcome": "PASS"}]
-    faults = {"cells": cells_passed, "planted_bugs": [], "started_at": TWO_HOURS_BEFORE}
+    cells_passed = [
+        {"fault": fault, "seed": seed, "planned_count": 5_000, "outcome": "PASS"}
+        for fault in ("redis-killed", "poison")
+        for seed in (1, 2)
+    ]
+    bugs = [{"bug": "ack before append", "is_caught": True}]
+    faults = {"cells": cells_passed, "planted_bugs": bugs, "started_at": TWO_HOURS_BEFORE}
     sample.write("data/faults/faults.json", json.dumps(faults))
 
 

@@ -260,6 +260,31 @@ FORGERIES: dict[str, tuple[Callable[[Sample], object], str, str]] = {
         "recomputed",
         "faults.not_passed",
     ),
+    "a fault left out": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t.update(cells=t["cells"][:2])),
+        "recomputed",
+        "faults.kinds",
+    ),
+    "a seed left out": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t.update(cells=t["cells"][:3])),
+        "recomputed",
+        "faults.fewest_seeds",
+    ),
+    "a seed twice": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t["cells"][0].update(seed=2)),
+        "recomputed",
+        "faults.fewest_seeds",
+    ),
+    "a shorter trial": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t["cells"][0].update(planned_count=4_999)),
+        "recomputed",
+        "faults.fewest_events",
+    ),
+    "planted bugs left out": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t.update(planted_bugs=[])),
+        "recomputed",
+        "faults.bugs_caught",
+    ),
     "a smoke run's figure": (
         lambda s: edited(s, "data/smoke/summary.json", lambda t: t.update(accepted=1)),
         "recomputed",
