@@ -92,7 +92,7 @@ def main() -> int:
 
 
 def latencies_of_days() -> None:
-    """As `roll_up` leaves them: by the hour, the last two days by the minute, the last ten minutes by the second."""
+    """As `roll_up` leaves them: by the hour, the last two days by the minute, the last minutes by the second."""
     from datetime import UTC, datetime, timedelta
 
     from ingestion.latency import Stage, StageCounts
@@ -107,8 +107,8 @@ def latencies_of_days() -> None:
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     edge = (now - timedelta(days=2)).replace(minute=0)
     spans = [(edge - timedelta(hours=n), HOUR, 1) for n in range(1, 24 * (DAYS - 2))]
-    spans += [(edge + timedelta(minutes=n), MINUTE, 1) for n in range((now - edge) // timedelta(minutes=1) - 10)]
-    spans += [(now - timedelta(minutes=n), "ingress-1", 60) for n in range(10)]
+    spans += [(edge + timedelta(minutes=n), MINUTE, 1) for n in range((now - edge) // timedelta(minutes=1) - 3)]
+    spans += [(now - timedelta(minutes=n), "ingress-1", 60) for n in range(3)]
     LatencyFlush.objects.bulk_create(
         [
             LatencyFlush(minute=minute, stage=stage, provider=provider, process=process, flush_number=number, **given)

@@ -17,6 +17,7 @@ from autocom.kernel.request_context import PERSONAL_TEXTS, REQUEST_ID
 from ingestion.buffer.store import BufferUnavailable, lane_buffer
 from ingestion.drain import Drainer
 from ingestion.latency import RECORDER
+from ingestion.latency_merges import make_merges
 from ingestion.latency_store import add_aged
 from ingestion.pacing import Outcome, Pace
 from ingestion.pauses import note_pauses
@@ -87,6 +88,12 @@ def roll_up_by_hour() -> int:
     """How many rows went into roll-ups by the hour."""
     close_old_connections()
     return _rolled(roll_up_hours)
+
+
+def merge_latencies() -> int:
+    """How many rows of latencies went into merges for the pages of long ranges."""
+    close_old_connections()
+    return _rolled(make_merges)
 
 
 def _rolled(roll: Callable[..., Sequence[Outcome]]) -> int:

@@ -1,33 +1,34 @@
 """Measured latencies of a range of time, in cells of one length: what the console's charts are made of.
 
 Every figure of a cell or of the whole range is read off merged histograms and exact counters, never off other figures.
-Two queries whatever the range, one of them for histograms that this process has not merged before: a row is never
-changed, so what was merged of the same rows is the same for ever. The number of rows is bounded; beyond it a person is
-told to ask for less, as a part of the rows would be a wrong answer.
+What this process has not merged before is put together of `latency_merges` and, where there is none, of the rows: a row
+is never changed, so what was merged of the same rows is the same for ever. How much is merged for one page is bounded;
+beyond it a person is told to ask for less, as a part of the rows would be a wrong answer.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain, groupby
 from typing import Any
 
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, DateTimeField, F, Func, Max, Q, QuerySet, Sum, Value
+from django.db.models import Count, Q, QuerySet, Sum
 
 from ingestion.latency import Stage
 from ingestion.latency_distribution import Distribution, logarithmic_edges_us
+from ingestion.latency_merges import COUNTERS, EPOCH, SPANS, beginning, key_of, known_merges, pieces_of
 from ingestion.latency_store import encoded, merged
 from ingestion.models import HOUR, LatencyFlush
 from ingestion.replay.percentiles import P50, P95, P99
 from ingestion.roll_up import HOURS_AFTER
 
-ROWS_AT_MOST = 20_000  # of one provider: a month of all four stages
+MERGED_AT_MOST = 20_000  # rows and merges for one page, 0.1 ms each
+ROWS_AT_MOST = 200_000  # whose counters are added up; no histogram is read for that
+FEW_ROWS = 200  # are merged sooner than looked up
 CELLS_AT_MOST = 100
 MINUTE_LONG, HOUR_LONG = timedelta(minutes=1), timedelta(hours=1)
 STEPS = (
@@ -35,7 +36,6 @@ STEPS = (
     *(timedelta(hours=6), timedelta(days=1), timedelta(days=7)),
 )
 FLUSHED_WITHIN = timedelta(seconds=5)  # a minute that has just begun is no gap
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LINES = (P50, P95, P99)  # of each cell
 BAND_EDGES_US = logarithmic_edges_us(steps_per_decade=6)
 MERGED_CELLS_KEPT = 2_000  # some kilobytes each
@@ -43,7 +43,7 @@ ATTEMPTS = 3
 
 
 class TooManyRows(Exception):
-    """The range holds more rows of histograms than are read for one page."""
+    """The range holds more than is merged for one page."""
 
 
 class RolledUpMeanwhile(Exception):
@@ -131,7 +131,7 @@ def stage_series(
         raise TooManyRows
     for _ in range(ATTEMPTS):
         sums = _sums(rows, grid)
-        if _merge_missing(rows, sums, shapes_of=charted):
+        if _merge_missing(sums, step=grid.step, shapes_of=charted):
             return {stage: _series(stage, grid, sums, is_charted=stage in charted) for stage in stages}
     raise RolledUpMeanwhile
 
@@ -187,32 +187,26 @@ class _Sum:
     row_ids: Sequence[int]
     key: bytes
     merged: _Merged | None = None
+    parts: list[bytes] = field(default_factory=list)  # merges of some of the rows, made before
+    parts_rows_count: int = 0
 
 
 def _sums(rows: QuerySet[LatencyFlush], grid: Grid) -> list[_Sum]:
-    cell = Func(Value(grid.step), F("minute"), Value(EPOCH), function="date_bin", output_field=DateTimeField())
     found = (
         rows.order_by()
-        .annotate(cell=cell)
+        .annotate(cell=beginning(grid.step))
         .values("stage", "cell")
         .annotate(
-            all_count=Sum("count"),
-            within=Sum("within_slo_count"),
-            sum_all_us=Sum("sum_us"),
-            longest_us=Max("max_us"),
+            **COUNTERS,
             clamped=Sum("clamped_count"),
             minutes=Count("minute", distinct=True, filter=~Q(process=HOUR)),
             hours=Count("pk", filter=Q(process=HOUR)),
-            row_ids=ArrayAgg("pk"),
         )
     )
     return [_sum(row) for row in found]
 
 
 def _sum(row: Mapping[str, Any]) -> _Sum:
-    row_ids = sorted(row["row_ids"])
-    # ids alone would do, as long as nobody restores a backup below a running console
-    told = (row["stage"], row["all_count"], row["within"], int(row["sum_all_us"]), row["longest_us"], *row_ids)
     return _Sum(
         stage=Stage(row["stage"]),
         cell=row["cell"],
@@ -221,28 +215,59 @@ def _sum(row: Mapping[str, Any]) -> _Sum:
         max_us=row["longest_us"],
         clamped_count=int(row["clamped"]),
         minute_count=None if row["hours"] else row["minutes"],
-        row_ids=row_ids,
-        key=hashlib.sha256(repr(told).encode()).digest(),
+        row_ids=row["row_ids"],
+        key=key_of(row),
     )
 
 
-def _merge_missing(rows: QuerySet[LatencyFlush], sums: Sequence[_Sum], *, shapes_of: Sequence[Stage]) -> bool:
-    """Gives each sum its merged histogram. False: rows are gone, so the sums are those of an earlier moment."""
+def _merge_missing(sums: Sequence[_Sum], *, step: timedelta, shapes_of: Sequence[Stage]) -> bool:
+    """Gives each sum its merged histogram. False: rows are gone, so the sums are those of an earlier moment.
+
+    Raises TooManyRows.
+    """
     for each in sums:
         each.merged = MERGED.get(each.key)
-    sum_of = {pk: each for each in sums if each.merged is None for pk in each.row_ids}
-    found = rows.filter(pk__in=list(sum_of)).order_by("stage", "minute").values_list("pk", "histogram")
+    missing = [each for each in sums if each.merged is None]
+    left = _take_merges(missing, step=step)
+    if len(left) + sum(len(each.parts) for each in missing) > MERGED_AT_MOST:
+        raise TooManyRows
+    for each in missing:
+        if each.parts_rows_count == len(each.row_ids):
+            _keep(each, iter(each.parts))
+    found = LatencyFlush.objects.filter(pk__in=list(left)).order_by("stage", "minute").values_list("pk", "histogram")
     # one histogram of 140 kB at a time: rows of a stage's cell follow each other
-    for _, group in groupby(found.iterator(), key=lambda row: sum_of[row[0]].key):
+    for _, group in groupby(found.iterator(), key=lambda row: left[row[0]].key):
         cell_rows = list(group)
-        each = sum_of[cell_rows[0][0]]
-        if len(cell_rows) == len(each.row_ids):
-            each.merged = _Merged(encoded(merged(bytes(blob) for _, blob in cell_rows)))
-            MERGED.keep(each.key, each.merged)
+        each = left[cell_rows[0][0]]
+        if len(cell_rows) + each.parts_rows_count == len(each.row_ids):
+            _keep(each, chain(each.parts, (bytes(blob) for _, blob in cell_rows)))
     for each in sums:
         if each.merged is not None and each.merged.shape is None and each.stage in shapes_of:
             each.merged.shape = _shape(each, each.merged.histogram)
     return all(each.merged is not None for each in sums)
+
+
+def _take_merges(missing: Sequence[_Sum], *, step: timedelta) -> dict[int, _Sum]:
+    """Gives each sum what was merged of its rows before, the longest spans first; the rows that are left, by id."""
+    left = {pk: each for each in missing for pk in each.row_ids}
+    for span in SPANS:
+        if step % span or len(left) <= FEW_ROWS:
+            continue
+        pieces = pieces_of(LatencyFlush.objects.filter(pk__in=list(left)), span=span)
+        known = known_merges(pieces)
+        for piece in pieces:
+            if piece.key in known:
+                each = left[piece.row_ids[0]]
+                each.parts.append(known[piece.key])
+                each.parts_rows_count += len(piece.row_ids)
+                for pk in piece.row_ids:
+                    del left[pk]
+    return left
+
+
+def _keep(each: _Sum, blobs: Iterator[bytes]) -> None:
+    each.merged = _Merged(encoded(merged(blobs)))
+    MERGED.keep(each.key, each.merged)
 
 
 def _shape(each: _Sum, histogram: bytes) -> Shape:

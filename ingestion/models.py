@@ -435,6 +435,21 @@ class LatencyFlush(models.Model):
         return f"{self.stage} {self.minute:%H:%M} {self.count}"
 
 
+class LatencyMerge(models.Model):
+    """What the rows of `LatencyFlush` that `key` names come to together (`latency_merges`). May be deleted any time."""
+
+    key = models.BinaryField(primary_key=True, max_length=32)
+    span = models.DurationField()
+    begin = models.DateTimeField()
+    histogram = models.BinaryField(help_text="As in LatencyFlush")
+
+    class Meta:
+        indexes = [models.Index(fields=["span", "begin"], name="latency_merge_begin")]
+
+    def __str__(self) -> str:
+        return f"{self.begin:%Y-%m-%d %H:%M} {self.span}"
+
+
 class FlushMark(models.Model):
     """The newest flush of a process that was rolled up: one that comes again is refused, it is counted already."""
 

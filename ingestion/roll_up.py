@@ -21,7 +21,7 @@ from ingestion.latency_store import encoded, merged
 from ingestion.models import HOUR, MINUTE, NOT_ROLLED_UP, AckOutcome, FlushMark, LatencyFlush, RefusalCount
 from ingestion.pacing import Outcome, Pace, in_steps
 
-MINUTES_AFTER = timedelta(minutes=10)  # rates are read off single flushes, over a minute at most
+MINUTES_AFTER = timedelta(minutes=3)  # rates are read off single flushes, over a minute at most
 HOURS_AFTER = timedelta(days=2)  # until then a range may begin at any minute
 LOCK = 0x0A07_0C0D  # of PostgreSQL's advisory locks: one roll-up at a time
 

@@ -32,12 +32,14 @@ SWEEP_EVERY_SECONDS = 2
 ROLL_UP_EVERY_SECONDS = 20
 RETENTION_EVERY_SECONDS = 20
 ROLL_UP_BY_HOUR_EVERY_SECONDS = 600
+MERGE_LATENCIES_EVERY_SECONDS = 60
 NEXT_LIFE_SECONDS = 1.0
 # what cron puts on the ops queue, and how often; the apps above add theirs when they start
 PERIODIC: dict[Callable[[], object], int] = {
     jobs.sweep: SWEEP_EVERY_SECONDS,
     jobs.roll_up: ROLL_UP_EVERY_SECONDS,
     jobs.roll_up_by_hour: ROLL_UP_BY_HOUR_EVERY_SECONDS,
+    jobs.merge_latencies: MERGE_LATENCIES_EVERY_SECONDS,
     jobs.retention: RETENTION_EVERY_SECONDS,
 }
 

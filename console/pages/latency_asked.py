@@ -11,7 +11,7 @@ from console.pages.overview_figures import STAGE_TITLES
 from console.time_range import RangeInvalid, TimeRange
 from ingestion.latency import Stage
 from ingestion.latency_series import (
-    ROWS_AT_MOST,
+    MERGED_AT_MOST,
     Grid,
     RolledUpMeanwhile,
     StageSeries,
@@ -85,7 +85,7 @@ def read_series(
         return grid, stage_series(grid=grid, stages=asked.stages, charted=charted, provider=asked.provider)
     except TooManyRows as error:
         raise Unreadable(
-            f"This range holds more than {ROWS_AT_MOST:,} rows of figures, too many for one page:"
+            f"This range holds more than {MERGED_AT_MOST:,} rows of figures, too many for one page:"
             " choose a provider, a stage or a shorter range."
         ) from error
     except RolledUpMeanwhile as error:

@@ -15,6 +15,7 @@ from ingestion.models import (
     FlushMark,
     LaneIncident,
     LatencyFlush,
+    LatencyMerge,
     RefusalCount,
     RefusalSample,
     SuppressedDuplicate,
@@ -61,6 +62,7 @@ def others(policy: RetentionPolicy, *, now: datetime) -> Iterator[Others]:
         yield Others(name="identities", due=AgedEvent.objects.filter(pk__lt=earliest_id(identities)).order_by("pk"))
     figures = now - timedelta(days=policy.figures_days)
     yield Others(name="latencies", due=LatencyFlush.objects.filter(minute__lt=figures).order_by("minute"))
+    yield Others(name="latency merges", due=LatencyMerge.objects.filter(begin__lt=figures).order_by("begin"))
     yield Others(name="answers", due=AckOutcome.objects.filter(minute__lt=figures).order_by("minute"))
     yield Others(name="refusals", due=RefusalCount.objects.filter(minute__lt=figures).order_by("minute"))
     yield Others(name="flush marks", due=FlushMark.objects.filter(rolled_at__lt=figures))

@@ -213,7 +213,7 @@ def test_the_three_kinds_of_empty_say_what_to_do(signed_in: Any) -> None:
 
 
 def test_too_many_rows_say_what_to_choose_and_show_no_part(signed_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency_series, "ROWS_AT_MOST", 1)
+    monkeypatch.setattr(latency_series, "MERGED_AT_MOST", 1)
     flush(back(5), {5_000: 30})
     flush(back(4), {5_000: 30}, stage="commit")
     client = signed_in(Role.DRI)
@@ -247,7 +247,8 @@ def test_the_number_of_queries_does_not_grow_with_rows(signed_in: Any) -> None:
                 connection,
             ) as captured:
                 client.get(reverse(f"admin:{name}"), {"from": "now-2h", "vs_from": "now-5h", "vs_to": "now-3h"})
-            found.append(len(captured))
+            # now and then a look moves the session's end
+            found.append(sum("UPDATE" not in query["sql"] for query in captured.captured_queries))
     assert all(few == many for few, many in counts.values()), counts
     assert max(many for _, many in counts.values()) <= 15, counts
 

@@ -221,7 +221,7 @@ def test_a_cell_first_merged_without_a_shape_gets_one_when_it_is_charted() -> No
 def test_more_rows_than_are_read_for_one_page_are_refused_and_never_a_part_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(latency_series, "ROWS_AT_MOST", 4)
+    monkeypatch.setattr(latency_series, "MERGED_AT_MOST", 4)
     for minutes in range(1, 5):
         flush(NOW - timedelta(minutes=minutes), [1_000])
     assert ack().count == 4

@@ -125,4 +125,10 @@ def test_samples_and_wanted_certificates_go_too() -> None:
 
 
 def test_the_cron_rings_retention_and_roll_ups() -> None:
-    assert {job.name for job in cron()._cron_jobs} >= {"sweep", "roll_up", "roll_up_by_hour", "retention"}
+    assert {job.name for job in cron()._cron_jobs} >= {
+        "sweep",
+        "roll_up",
+        "roll_up_by_hour",
+        "merge_latencies",
+        "retention",
+    }

@@ -106,9 +106,9 @@ def test_every_reader_says_the_same_before_and_after_for_any_range(seed: int) ->
 
 def test_young_minutes_and_hours_are_left_as_they_are() -> None:
     flush(1)
-    roll_up_minutes(pace=PACE, clock=at(NOON + timedelta(minutes=10, seconds=59)))
+    roll_up_minutes(pace=PACE, clock=at(NOON + timedelta(minutes=3, seconds=59)))
     assert LatencyFlush.objects.get().process == "p1"
-    roll_up_minutes(pace=PACE, clock=at(NOON + timedelta(minutes=12)))
+    roll_up_minutes(pace=PACE, clock=at(NOON + timedelta(minutes=5)))
     roll_up_hours(pace=PACE, clock=at(NOON + timedelta(days=2, minutes=59)))
     assert LatencyFlush.objects.get().process == MINUTE
     roll_up_hours(pace=PACE, clock=at(NOON + timedelta(days=2, hours=1)))
@@ -152,7 +152,7 @@ def test_of_a_flush_over_two_minutes_that_comes_again_the_rolled_up_half_is_not_
     for counts in taken.stages.values():
         counts.add(5_000)
     store(taken, process="p1")
-    roll_up_minutes(pace=PACE, clock=at(NOON + timedelta(minutes=11, seconds=30)))
+    roll_up_minutes(pace=PACE, clock=at(NOON + timedelta(minutes=4, seconds=30)))
     assert sorted(LatencyFlush.objects.values_list("process", flat=True)) == [MINUTE, "p1"]
     store(taken, process="p1")
     assert totals()[0] == 2
