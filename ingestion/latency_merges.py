@@ -8,7 +8,7 @@ One for each stage and provider of a quarter of an hour, an hour and a day, wher
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -17,9 +17,11 @@ from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, DateTimeField, F, Func, Max, QuerySet, Sum, Value
+from hdrh.histogram import HdrHistogram
 
 from autocom.kernel.clock import Clock, datetime_of
-from ingestion.latency_store import encoded, merged
+from ingestion.latency import new_histogram
+from ingestion.latency_store import encoded, merge_encoded, merged
 from ingestion.models import LatencyFlush, LatencyMerge
 from ingestion.pacing import Outcome, Pace, in_steps
 from ingestion.roll_up import HOURS_AFTER, MINUTES_AFTER
@@ -27,6 +29,7 @@ from ingestion.roll_up import HOURS_AFTER, MINUTES_AFTER
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUARTER, HOUR_LONG, DAY_LONG = timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
 SPANS = (DAY_LONG, HOUR_LONG, QUARTER)
+FEW_ROWS = 200  # are merged sooner than looked up
 CHANGES_FOR = HOURS_AFTER + 2 * DAY_LONG  # until then minutes become hours, and a flush may be late
 SETTLED_AFTER = 2 * MINUTES_AFTER  # a quarter whose seconds are not rolled up yet would be made twice
 
@@ -78,6 +81,52 @@ def known_merges(pieces: Iterable[Piece]) -> dict[bytes, bytes]:
     """Histograms by key. Raises django.db.Error."""
     found = LatencyMerge.objects.filter(key__in=[piece.key for piece in pieces]).values_list("key", "histogram")
     return {bytes(key): bytes(histogram) for key, histogram in found}
+
+
+def take_merges(row_ids: Iterable[int], *, spans: Iterable[timedelta]) -> Iterator[tuple[Piece, bytes]]:
+    """What was merged of these rows before, the longest spans first; no row twice. Raises django.db.Error."""
+    left = set(row_ids)
+    for span in spans:
+        if len(left) <= FEW_ROWS:
+            return
+        pieces = pieces_of(LatencyFlush.objects.filter(pk__in=list(left)), span=span)
+        known = known_merges(pieces)
+        for piece in pieces:
+            if piece.key in known:
+                left.difference_update(piece.row_ids)
+                yield piece, known[piece.key]
+
+
+type Merged = tuple[HdrHistogram, int, int]  # how many were within 120 ms, and the longest
+
+
+def merged_of(rows: QuerySet[LatencyFlush]) -> Merged:
+    """Raises django.db.Error."""
+    histogram = new_histogram()
+    within_slo_count = max_us = 0
+    for blob, within, longest_us in rows.values_list("histogram", "within_slo_count", "max_us").iterator():
+        merge_encoded(histogram, blob)
+        within_slo_count += within
+        max_us = max(max_us, longest_us)
+    return histogram, within_slo_count, max_us
+
+
+def merged_before(rows: QuerySet[LatencyFlush]) -> Merged | None:
+    """The same, by merges where there are some. None: rows were rolled up meanwhile. Raises django.db.Error."""
+    counters = {pk: (within, max_us) for pk, within, max_us in rows.values_list("pk", "within_slo_count", "max_us")}
+    histogram, left = new_histogram(), set(counters)
+    for piece, blob in take_merges(counters, spans=SPANS):
+        left.difference_update(piece.row_ids)
+        merge_encoded(histogram, blob)
+    blobs = LatencyFlush.objects.filter(pk__in=list(left)).values_list("histogram", flat=True)
+    read_count = 0
+    for blob in blobs.iterator():
+        merge_encoded(histogram, blob)
+        read_count += 1
+    if read_count != len(left):
+        return None
+    longest_us = max((max_us for _, max_us in counters.values()), default=0)
+    return histogram, sum(within for within, _ in counters.values()), longest_us
 
 
 def make_merges(*, pace: Pace, clock: Clock) -> Sequence[Outcome]:

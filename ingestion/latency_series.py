@@ -20,7 +20,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from ingestion.latency import Stage
 from ingestion.latency_distribution import Distribution, logarithmic_edges_us
-from ingestion.latency_merges import COUNTERS, EPOCH, SPANS, beginning, key_of, known_merges, pieces_of
+from ingestion.latency_merges import COUNTERS, EPOCH, SPANS, beginning, key_of, take_merges
 from ingestion.latency_store import encoded, merged
 from ingestion.models import HOUR, LatencyFlush
 from ingestion.replay.percentiles import P50, P95, P99
@@ -28,7 +28,6 @@ from ingestion.roll_up import HOURS_AFTER
 
 MERGED_AT_MOST = 20_000  # rows and merges for one page, 0.1 ms each
 ROWS_AT_MOST = 200_000  # whose counters are added up; no histogram is read for that
-FEW_ROWS = 200  # are merged sooner than looked up
 CELLS_AT_MOST = 100
 MINUTE_LONG, HOUR_LONG = timedelta(minutes=1), timedelta(hours=1)
 STEPS = (
@@ -248,20 +247,14 @@ def _merge_missing(sums: Sequence[_Sum], *, step: timedelta, shapes_of: Sequence
 
 
 def _take_merges(missing: Sequence[_Sum], *, step: timedelta) -> dict[int, _Sum]:
-    """Gives each sum what was merged of its rows before, the longest spans first; the rows that are left, by id."""
+    """Gives each sum what was merged of its rows before; the rows that are left, by id."""
     left = {pk: each for each in missing for pk in each.row_ids}
-    for span in SPANS:
-        if step % span or len(left) <= FEW_ROWS:
-            continue
-        pieces = pieces_of(LatencyFlush.objects.filter(pk__in=list(left)), span=span)
-        known = known_merges(pieces)
-        for piece in pieces:
-            if piece.key in known:
-                each = left[piece.row_ids[0]]
-                each.parts.append(known[piece.key])
-                each.parts_rows_count += len(piece.row_ids)
-                for pk in piece.row_ids:
-                    del left[pk]
+    for piece, histogram in take_merges(left, spans=[span for span in SPANS if not step % span]):
+        each = left[piece.row_ids[0]]
+        each.parts.append(histogram)
+        each.parts_rows_count += len(piece.row_ids)
+        for pk in piece.row_ids:
+            del left[pk]
     return left
 
 

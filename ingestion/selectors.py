@@ -21,8 +21,9 @@ from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from ingestion.autoscale.standing import Standing, standing_of
 from ingestion.buffer.keys import BUILD_FIELD, DRAIN_QUEUE, OPS_QUEUE
 from ingestion.buffer.store import BufferUnavailable, LanePeek, lane_buffer
-from ingestion.latency import EDGES_US, Stage, nearest_rank_us, new_histogram
-from ingestion.latency_store import counts_by_edge, merge_encoded
+from ingestion.latency import EDGES_US, Stage, nearest_rank_us
+from ingestion.latency_merges import DAY_LONG, merged_before, merged_of
+from ingestion.latency_store import counts_by_edge
 from ingestion.models import HOUR, AckOutcome, Event, LatencyFlush, Provider, ProviderCertificate, WantedCertificate
 from ingestion.providers.sns_envelope import MessageType
 
@@ -98,7 +99,7 @@ def stage_latencies(*, since: datetime, until: datetime, provider: str | None = 
     rows = LatencyFlush.objects.filter(overlapping(since=since), minute__lt=until)
     if provider is not None:
         rows = rows.filter(provider=provider)
-    return [_stage_latency(stage, rows.filter(stage=stage)) for stage in Stage]
+    return [_stage_latency(stage, rows.filter(stage=stage), is_long=until - since > DAY_LONG / 4) for stage in Stage]
 
 
 def overlapping(*, since: datetime) -> Q:
@@ -107,13 +108,8 @@ def overlapping(*, since: datetime) -> Q:
     return Q(minute__gt=since - timedelta(minutes=1)) | hours
 
 
-def _stage_latency(stage: Stage, rows: QuerySet[LatencyFlush]) -> StageLatency:
-    histogram = new_histogram()
-    within_slo_count = max_us = 0
-    for blob, within, longest_us in rows.values_list("histogram", "within_slo_count", "max_us").iterator():
-        merge_encoded(histogram, blob)
-        within_slo_count += within
-        max_us = max(max_us, longest_us)
+def _stage_latency(stage: Stage, rows: QuerySet[LatencyFlush], *, is_long: bool) -> StageLatency:
+    histogram, within_slo_count, max_us = (merged_before(rows) if is_long else None) or merged_of(rows)
     count = histogram.total_count
 
     def percentile_ms(share: float) -> float | None:

@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autocom.kernel.clock import Clock, ManualClock, us_of
-from ingestion import latency_series
+from ingestion import latency_merges, latency_series
 from ingestion.latency import Stage
 from ingestion.latency_merges import CHANGES_FOR, SPANS, make_merges
 from ingestion.latency_series import Grid, StageSeries, TooManyRows, floor, stage_series
 from ingestion.models import LatencyFlush, LatencyMerge
 from ingestion.pacing import Pace
 from ingestion.roll_up import roll_up_hours, roll_up_minutes
+from ingestion.selectors import stage_latencies
 from tests.support.ageing import age
 from tests.support.latencies import flush
 
@@ -31,7 +32,7 @@ PACE = Pace(pause=timedelta(0), budget=timedelta(minutes=5))
 
 @pytest.fixture(autouse=True)
 def every_merge_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency_series, "FEW_ROWS", 0)
+    monkeypatch.setattr(latency_merges, "FEW_ROWS", 0)
 
 
 def fresh(step: timedelta, **options: Any) -> dict[Stage, StageSeries]:
@@ -182,6 +183,32 @@ def test_what_was_too_much_for_one_page_is_shown_once_it_is_merged(monkeypatch: 
         fresh(DAY)
     make()
     assert fresh(DAY)[Stage.ACK].count == 180
+
+
+def test_the_summary_of_a_long_range_is_the_same_with_merges_and_reads_no_row_of_theirs() -> None:
+    since = NOW - timedelta(days=3)
+    for hours in (5, 6, 30, 50):
+        busy(NOW - timedelta(hours=hours))
+    told = stage_latencies(since=since, until=NOW)
+    make()
+    assert stage_latencies(since=since, until=NOW) == told
+    spoil()
+    assert stage_latencies(since=since, until=NOW) == told
+    assert (told[0].count, told[0].within_slo_count) == (240, 240)
+
+
+def test_rows_that_go_between_two_queries_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(NOW - timedelta(hours=5))
+    rows = LatencyFlush.objects.filter(stage="ack")
+
+    def rolled_up_meanwhile(*_: Any, **__: Any) -> list[Any]:
+        roll_up_hours(pace=PACE, clock=ManualClock(wall_us=us_of(NOW + timedelta(days=9))))
+        return []
+
+    roll_up_minutes(pace=PACE, clock=CLOCK)
+    monkeypatch.setattr(latency_merges, "take_merges", rolled_up_meanwhile)
+    assert latency_merges.merged_before(rows) is None
+    assert latency_merges.merged_of(rows)[0].total_count == 60
 
 
 def test_more_rows_than_can_be_counted_for_one_page_are_refused_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
