@@ -102,8 +102,8 @@ def latencies_of_days() -> None:
     taken = StageCounts()
     for us in range(2_000, 130_000, 64):
         taken.histogram.record_value(us)
-    given = {"count": 2_000, "within_slo_count": 1_844, "sum_us": 132_000_000, "max_us": 129_936}
-    given |= {"histogram": encoded(taken.histogram)}
+    given: dict[str, Any] = {"count": 2_000, "within_slo_count": 1_844, "sum_us": 132_000_000, "max_us": 129_936}
+    given["histogram"] = encoded(taken.histogram)
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     edge = (now - timedelta(days=2)).replace(minute=0)
     spans = [(edge - timedelta(hours=n), HOUR, 1) for n in range(1, 24 * (DAYS - 2))]

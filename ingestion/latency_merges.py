@@ -45,7 +45,7 @@ class Piece:
 
 def pieces_of(rows: QuerySet[LatencyFlush], *, span: timedelta) -> list[Piece]:
     """The rows by span, stage and provider, where these are more than one; in order of time."""
-    found = (
+    found: Any = (
         rows.order_by()
         .annotate(begin=beginning(span))
         .values("begin", "stage", "provider")
@@ -120,8 +120,8 @@ def merged_before(rows: QuerySet[LatencyFlush]) -> Merged | None:
         merge_encoded(histogram, blob)
     blobs = LatencyFlush.objects.filter(pk__in=list(left)).values_list("histogram", flat=True)
     read_count = 0
-    for blob in blobs.iterator():
-        merge_encoded(histogram, blob)
+    for histogram_of_row in blobs.iterator():
+        merge_encoded(histogram, histogram_of_row)
         read_count += 1
     if read_count != len(left):
         return None
