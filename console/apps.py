@@ -2,6 +2,7 @@ from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps  # the class by name would become a candidate for the app "console"
 
 START_PROBE_EVERY_SECONDS = 3
+START_LETTERS_EVERY_SECONDS = 2
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):
@@ -21,4 +22,5 @@ class ConsoleConfig(AppConfig):
         from ingestion.worker import PERIODIC
 
         sessions.connect()
+        PERIODIC[jobs.start_letters] = START_LETTERS_EVERY_SECONDS
         PERIODIC[jobs.start_probe] = START_PROBE_EVERY_SECONDS

@@ -20,8 +20,9 @@ from console.access import Permission
 from console.actions.bundles import ask_for_bundle, cancel_bundle
 from console.actions.operator import Operator
 from console.actions.verify_bundle import verify_artifact
-from console.guards import STOP_POLLING, GuardedPage
-from console.replays import DIED, STATES, StateShown
+from console.guards import GuardedPage
+from console.orders import POLL_SECONDS, StateShown, shown_state
+from console.pages.orders import NO_STORE, answer_to_poll
 from console.row_rights import holds_somewhere, visible
 from console.shown import moment, size, whole_id
 from evidence.bundles.bag import SUMS
@@ -36,10 +37,7 @@ from evidence.store.errors import StoreError
 
 SHOWN_COUNT = 50
 ORDERS_SHOWN_COUNT = 10
-POLL_SECONDS = 2
-ORDER_STATES = {**STATES, "done": StateShown("check", "made"), "failed": StateShown("error", "failed", "bad")} | {
-    "cancelled": StateShown("block", "cancelled")
-}
+MADE = StateShown("check", "made")
 VERIFIED_LIMIT_BYTES = 32 * 2**20  # some seconds; a page must not take longer
 
 
@@ -119,8 +117,7 @@ class BundleOrders(GuardedPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         context = self.get_context_data(**_orders(request))
-        status = 200 if context["is_live"] else STOP_POLLING
-        return self.render_to_response(context, status=status, headers={"Cache-Control": "no-store"})
+        return self.render_to_response(context, status=answer_to_poll(context["is_live"]), headers=NO_STORE)
 
 
 class OneBundle(GuardedPage):
@@ -230,13 +227,14 @@ def _orders(request: HttpRequest) -> dict[str, Any]:
         "is_live": any(row.is_live for row in rows),
         "may_export": request.user.has_perm(Permission.EVIDENCE_EXPORT),
         "poll_seconds": POLL_SECONDS,
+        "poll_address": reverse("admin:bundle_orders"),
         "read_at": datetime_of(us=SYSTEM_CLOCK.now_us()),
     }
 
 
 def _order_row(order: BundleOrder) -> OrderRow:
     is_gone = is_dead(order)
-    state = DIED if is_gone else ORDER_STATES[order.state]
+    state = MADE if order.state == BundleOrder.State.DONE else shown_state(order)
     words = DIED_WHY if is_gone else (order.step or order.why)
     if order.is_open and order.cancel_asked_at is not None and not is_gone:
         words = f"{order.cancel_asked_by} cancelled it: it ends after this step, {order.step}"

@@ -155,6 +155,12 @@ SET_ASIDE: Mapping[str, Row] = {
         f"{prefix}retry/": any_method(read, P.SET_ASIDE_RETRY),
         f"{prefix}discard/": any_method(read, P.SET_ASIDE_DISCARD),
         f"{prefix}outcome/<int:number>/": any_method(read),
+        f"{prefix}orders/<int:number>/": page(read),
+        f"{prefix}orders/<int:number>/progress/": page(read),
+        f"{prefix}retry/orders/<int:number>/cancel/": post_page(P.SET_ASIDE_RETRY),
+        f"{prefix}retry/orders/<int:number>/rest/": post_page(P.SET_ASIDE_RETRY),
+        f"{prefix}discard/orders/<int:number>/cancel/": post_page(P.SET_ASIDE_DISCARD),
+        f"{prefix}discard/orders/<int:number>/rest/": post_page(P.SET_ASIDE_DISCARD),
         f"{prefix}<uuid:event_id>/reveal/": only("POST", of=(read, P.PERSONAL_REVEAL)),
     }.items()
 }
