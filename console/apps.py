@@ -3,6 +3,7 @@ from django.contrib.admin import apps as admin_apps  # the class by name would b
 
 START_PROBE_EVERY_SECONDS = 3
 START_LETTERS_EVERY_SECONDS = 2
+START_VERIFICATION_EVERY_SECONDS = 3
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):
@@ -23,4 +24,5 @@ class ConsoleConfig(AppConfig):
 
         sessions.connect()
         PERIODIC[jobs.start_letters] = START_LETTERS_EVERY_SECONDS
+        PERIODIC[jobs.start_verification] = START_VERIFICATION_EVERY_SECONDS
         PERIODIC[jobs.start_probe] = START_PROBE_EVERY_SECONDS

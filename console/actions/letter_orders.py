@@ -18,12 +18,24 @@ from ingestion.redrive.place import SetAside
 
 
 def order_letters(
-    operator: Operator, *, place: SetAside, verb: Verb, event_ids: Sequence[UUID], reason: str, chosen: str
+    operator: Operator,
+    *,
+    place: SetAside,
+    verb: Verb,
+    event_ids: Sequence[UUID],
+    reason: str,
+    chosen: str,
+    is_begun: bool = False,
 ) -> SetAsideOrder:
-    """The order waits for the ops worker, on record. Raises RefusalRecorded, TooMany, AuditLogBusy, ValueError."""
+    """The order waits for the ops worker, unless this process begins it itself. On record.
+
+    Raises RefusalRecorded, TooMany, AuditLogBusy, ValueError.
+    """
     check(operator, verb.permission, subject=f"{verb.name} {len(event_ids)} letters")
     with transaction.atomic(durable=True):
-        return orders.order(place, verb, event_ids, actor=operator.actor, reason=reason, chosen=chosen)
+        return orders.order(
+            place, verb, event_ids, actor=operator.actor, reason=reason, chosen=chosen, is_begun=is_begun
+        )
 
 
 def cancel_letters(operator: Operator, number: int, *, place: SetAside, verb: Verb) -> SetAsideOrder:

@@ -78,6 +78,12 @@ def orders_of(place: SetAside) -> QuerySet[SetAsideOrder]:
     return SetAsideOrder.objects.filter(place=place.value).defer("event_ids")
 
 
+def under_way_for(place: SetAside, verb: Verb, ids_sha256: str) -> SetAsideOrder | None:
+    """The same verb over the same letters, waiting or with a process that lives."""
+    same = SetAsideOrder.objects.filter(IS_OPEN, place=place.value, verb=verb.name, ids_sha256=ids_sha256)
+    return next((each for each in same if not is_dead(each)), None)
+
+
 def order(
     place: SetAside,
     verb: Verb,
@@ -87,9 +93,10 @@ def order(
     reason: str,
     chosen: str,
     rest_of: SetAsideOrder | None = None,
+    is_begun: bool = False,
 ) -> SetAsideOrder:
-    """Waits from the caller's COMMIT on, on record. One that is under way for the same is given back. Raises TooMany,
-    and ValueError where the verb needs a reason and there is none.
+    """Waits from the caller's COMMIT on, on record. One that is under way for the same is given back. `is_begun`:
+    this very process carries it out. Raises TooMany, and ValueError where the verb needs a reason and there is none.
     """
     ids = packed(event_ids)
     count, digest = len(ids) // ID_BYTES, sha256(ids).hex()
@@ -97,10 +104,9 @@ def order(
         raise TooMany(f"{count:,} letters are no order: 1 to {ORDER_LIMIT_COUNT:,}")
     if verb.needs_reason and not reason.strip():
         raise ValueError("a discard needs a reason")
-    same = SetAsideOrder.objects.filter(IS_OPEN, place=place.value, verb=verb.name, ids_sha256=digest)
-    for other in same:
-        if not is_dead(other):
-            return other
+    if (same := under_way_for(place, verb, digest)) is not None:
+        return same
+    now = datetime_of(us=SYSTEM_CLOCK.now_us())
     made = SetAsideOrder.objects.create(
         place=place.value,
         verb=verb.name,
@@ -112,7 +118,8 @@ def order(
         rest_of=rest_of,
         actor_kind=actor.kind.value,
         actor=actor.name,
-        asked_at=datetime_of(us=SYSTEM_CLOCK.now_us()),
+        asked_at=now,
+        **({"state": SetAsideOrder.State.RUNNING, "started_at": now} if is_begun else {}),
     )
     facts = {"order": made.pk, "verb": verb.name, "count": count, "chosen": chosen, "ids_sha256": digest}
     facts |= {} if rest_of is None else {"rest_of": rest_of.pk}
