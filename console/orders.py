@@ -97,7 +97,9 @@ def count_shown(value: float | None) -> str:
 def under_way(order: WorkOrder, *, cancelled: str) -> str:
     """The sentence of one that is open. `cancelled`: what it still does after somebody cancelled it."""
     if order.state == State.WAITING:
-        return WAITS
+        others = type(order)._default_manager.filter(state=State.RUNNING).only("state", "started_at")
+        before = next((each for each in others if not is_dead(each)), None)
+        return WAITS if before is None else f"Waits until order {before.pk} has ended: one is carried out at a time."
     if order.cancel_asked_at is not None:
         return f"{order.cancel_asked_by} cancelled it: {cancelled}."
     return f"Under way: {order.step}."

@@ -101,7 +101,7 @@ class AuditEntryAdmin(KeysetAdmin):
         is_too_long = newest_number() > VERIFIED_LIMIT_COUNT
         context = {
             **self.admin_site.each_context(request),
-            "title": "Audit log verified",
+            "title": "Audit log: verify" if is_too_long else "Audit log verified",
             "opts": self.opts,
             "found": None if is_too_long else audit_verification(),
             "limit": f"{VERIFIED_LIMIT_COUNT:,}",

@@ -27,7 +27,7 @@ from console.orders import (
     shown_state,
     under_way,
 )
-from console.pages.orders import Offered, OrderProgress, WholePage, parts_of
+from console.pages.orders import Offered, OrderProgress, parts_of
 from console.set_aside.kinds import Kind
 from console.set_aside.orders import orders_of
 from console.set_aside.verbs import DISCARD, RETRY, VERB_BY_NAME, Verb
@@ -97,9 +97,10 @@ class LetterOrderProgress(OrderProgress):
         return f"{reverse('admin:evidence_auditentry_changelist')}?{query}"
 
 
-class LetterOrderPage(WholePage, LetterOrderProgress):
+class LetterOrderPage(LetterOrderProgress):
     """Complete without JavaScript; safe to reload."""
 
+    is_part = False
     template_name = "console/letter_order.html"
 
     @override

@@ -28,27 +28,24 @@ class Offered:
 
 
 class OrderProgress(GuardedPage):
-    """How far it is, for its page to poll. Each part names the element that it replaces."""
+    """How far it is, for its page to poll. Each part names the element that it replaces.
 
+    A subclass with `is_part = False` and a template of its own is the whole page, complete without JavaScript.
+    """
+
+    is_part: ClassVar[bool] = True
     template_name = "console/order_progress.html"
     result_template: ClassVar[str]
     site: AdminSite | None = None
 
     def get(self, _: HttpRequest, **address: Any) -> HttpResponse:
         context = self.get_context_data(**address)
-        return self.render_to_response(context, status=answer_to_poll(context["is_live"]), headers=NO_STORE)
+        status = answer_to_poll(context["is_live"]) if self.is_part else None
+        return self.render_to_response(context, status=status, headers=NO_STORE)
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {**super().get_context_data(**kwargs), "result_template": self.result_template}
-
-
-class WholePage:
-    """Beside the part: the whole page, complete without JavaScript."""
-
-    def get(self: Any, _: HttpRequest, **address: Any) -> HttpResponse:
-        answer: HttpResponse = self.render_to_response(self.get_context_data(**address), headers=NO_STORE)
-        return answer
 
 
 def parts_of(

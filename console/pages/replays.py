@@ -18,7 +18,7 @@ from console.actions.operator import Operator
 from console.actions.replays import cancel_replay, start_replay
 from console.guards import GuardedPage
 from console.orders import is_live
-from console.pages.orders import Offered, OrderProgress, WholePage, parts_of
+from console.pages.orders import Offered, OrderProgress, parts_of
 from console.pages.overview_figures import ChartPart
 from console.replays import (
     chart_of,
@@ -152,9 +152,10 @@ class ReplayProgress(OrderProgress):
         }
 
 
-class ReplayPage(WholePage, ReplayProgress):
+class ReplayPage(ReplayProgress):
     """`?with=` another run puts the figures beside each other."""
 
+    is_part = False
     template_name = "console/replay.html"
 
     @override

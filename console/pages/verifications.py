@@ -18,7 +18,7 @@ from console.actions.operator import Operator
 from console.actions.verifications import cancel_verification, order_verification
 from console.guards import GuardedPage
 from console.orders import FigureShown, Progress, StateShown, elapsed_of, is_live, shown_state, under_way
-from console.pages.orders import Offered, OrderProgress, WholePage, parts_of
+from console.pages.orders import Offered, OrderProgress, parts_of
 from console.replays import NO_VERDICT, VERDICTS
 from console.shown import moment, size
 from console.verifications import verifications_of
@@ -82,7 +82,8 @@ class _Progress(OrderProgress):
         }
 
 
-class _Page(WholePage, _Progress):
+class _Page(_Progress):
+    is_part = False
     template_name = "console/verification.html"
 
     @override
@@ -196,14 +197,17 @@ def sentence_of(order: VerificationOrder) -> str:
     if order.state != VerificationOrder.State.DONE:
         return f"Not verified: {order.why}. {so_far(order).capitalize()} had been read."
     if order.outcome == "FAIL":
-        return f"{order.finding_count or 0:,} finding{'' if order.finding_count == 1 else 's'} in {so_far(order)}."
+        return f"{order.finding_count or 0:,} finding{'' if order.finding_count == 1 else 's'} in {_whole(order)}."
     if order.outcome == "PASS":
-        return f"All of {so_far(order)} is as it was written." if order.bundle_id else f"{_entries(order)} as written."
+        own = (
+            "is as it was signed, and every figure follows" if order.bundle_id else "is as written and follows the last"
+        )
+        return f"Each of {_whole(order)} {own}."
     return "Nothing is wrong, and something could not be checked." if order.bundle_id else "The audit log is empty."
 
 
-def _entries(order: VerificationOrder) -> str:
-    return f"Each of {order.checked_count:,} entries follows the one before, and is"
+def _whole(order: VerificationOrder) -> str:
+    return f"{order.checked_count:,} {'bytes' if order.bundle_id else 'entries'}"
 
 
 def so_far(order: VerificationOrder) -> str:

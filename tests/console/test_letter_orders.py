@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,7 +12,9 @@ from typing import Any
 import psutil
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission as StoredPermission
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client, override_settings
 from playwright.sync_api import expect
 from rq import Queue
@@ -19,6 +22,7 @@ from rq.serializers import JSONSerializer
 
 from console.access import Permission
 from console.jobs import start_letters
+from console.management.deadletters import acting
 from console.pages import orders as order_pages
 from console.roles import PERMISSIONS_BY_ROLE, Role
 from console.set_aside import chosen, decide, decide_order, orders
@@ -30,8 +34,9 @@ from ingestion.buffer.store import LaneBuffer
 from ingestion.drain import Drainer
 from ingestion.models import DeadLetter, Event, SetAsideAttempt, SetAsideState
 from ingestion.worker import rq_client
-from tests.console.conftest import OpenPage, faults
+from tests.console.conftest import MODEL_BACKEND, OpenPage, faults
 from tests.console.letters import DEAD, QUARANTINE, freed, many, mended, text_of
+from tests.console.rows import provider_row
 from tests.support.lanes import LANES
 from tests.support.workers import environment, running_worker, wait_for
 
@@ -271,11 +276,29 @@ def test_two_orders_over_the_same_letters_do_each_letter_once(signed_in: Callabl
     client = signed_in(Role.DRI)
     discard = ask(client, TO_BE_DISCARDED, reason="test data")
     retry = ask(client, TO_BE_RETRIED)
+    with living(discard):
+        SetAsideOrder.objects.filter(pk=discard.pk).update(state=State.RUNNING)
+        assert f"Waits until order {discard.pk} has ended" in page_of(client, retry)
+        assert start_letters() is None
     orders.settle(discard.pk)
     orders.settle(retry.pk)
     assert (at(retry).state, retry.done_count, retry.refused_count) == (State.DONE, 0, 4)
     assert (in_state("discarded"), SetAsideAttempt.objects.count()) == (4, 0)
     assert "0 sent back to their lanes, 4 left as they were." in page_of(client, retry)
+
+
+@pytest.mark.usefixtures("by_threes")
+def test_the_way_to_the_audit_log_is_shown_to_who_may_read_it(
+    signed_in: Callable[..., Client], person: Callable[..., User]
+) -> None:
+    many(4)
+    client = signed_in(Role.DRI)
+    address = f"{DEAD}orders/{ask(client, TO_BE_RETRIED).pk}/"
+    assert "its entries in the audit log" in text_of(client.get(address))
+    stranger = person()
+    stranger.user_permissions.add(StoredPermission.objects.get(codename="view_deadletter"))
+    client.force_login(stranger, backend=MODEL_BACKEND)
+    assert "its entries in the audit log" not in text_of(client.get(address))
 
 
 @pytest.mark.usefixtures("by_threes")
@@ -304,6 +327,40 @@ def test_who_may_cancel_an_order_and_ask_for_its_rest(signed_in: Callable[..., C
     assert (at(order).state == State.CANCELLED) == may
     assert client.post(f"{DEAD}retry/orders/{order.pk}/rest/").status_code == (302 if may else 403)
     assert SetAsideOrder.objects.count() == 1 + may
+
+
+@pytest.mark.usefixtures("by_threes")
+def test_the_command_line_carries_out_lists_cancels_and_asks_again(
+    signed_in: Callable[..., Client], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            call_command("deadletters", *words)
+        told = capsys.readouterr()
+        return int(str(ended.value.code)), told.out + told.err
+
+    monkeypatch.setattr(acting, "ACT_LIMIT_COUNT", 3)
+    letters = many(5)
+    provider_row("default")
+    waits = ask(signed_in(Role.DRI), TO_BE_DISCARDED, reason="test data")
+    words = ("discard", "--provider", "default", "--reason", "test data", "--limit", "100000", "--yes")
+    assert run(*words) == (
+        2,
+        f"deadletters discard: order {waits.pk} is under way for the same letters: "
+        "deadletters orders says how far it is\n",
+    )
+    assert run("cancel", str(waits.pk)) == (0, f"order {waits.pk} is cancelled: 0 of 5 letters have had their turn\n")
+    DeadLetter.objects.filter(pk=letters[0].pk).update(state=SetAsideState.RETRIED)
+    status, told = run(*words, "--json")
+    assert (status, json.loads(told)["done_count"], in_state("discarded")) == (0, 4, 4)
+    status, told = run("rest", str(waits.pk))
+    assert (status, "over 5 letters waits for the ops worker" in told) == (0, True)
+    assert orders.settle(SetAsideOrder.objects.latest("pk").pk).state == State.DONE
+    listed = run("orders")[1]
+    assert f"order {waits.pk}  dead_letter discard  cancelled  0 of 5 had their turn" in listed
+    assert "done       5 of 5 had their turn, 0 done, 5 left as they were" in listed
+    assert run("cancel", "999999")[0] == 2
+    assert run("carry-out", "--order", "999999")[0] == 2
 
 
 def test_a_killed_process_is_shown_as_died_at_once_and_the_rest_is_retried_once(

@@ -15,6 +15,8 @@ from django.test import Client, override_settings
 from django.urls import reverse
 
 from console import verifications
+from console.actions.operator import Operator, RefusalRecorded
+from console.actions.verifications import cancel_verification, order_verification
 from console.jobs import start_verification
 from console.roles import Role
 from evidence import selectors
@@ -75,7 +77,7 @@ def test_a_log_too_long_for_a_page_is_verified_by_a_process_of_its_own_and_the_o
     head = AuditEntry.objects.get(number=order.checked_count)
     assert (order.state, order.outcome, order.finding_count) == (State.DONE, "PASS", 0)
     text = page_of(client, order)
-    assert f"Each of {order.checked_count:,} entries follows the one before" in text
+    assert f"Each of {order.checked_count:,} entries is as written and follows the last" in text
     assert f"{head.number}:{bytes(head.entry_sha256).hex()}" in text
     for page in ("admin:evidence_auditentry_verify", "admin:evidence_auditentry_changelist"):
         listed = text_of(client.get(reverse(page)))
@@ -160,7 +162,7 @@ def test_a_bundle_above_the_pages_limit_is_verified_by_order_byte_by_byte(signed
     assert order.checked_count == order.total_count == row.artifact.size_bytes  # it cannot be unpacked
     address = reverse("admin:bundle_verification", args=[row.artifact_id, order.pk])
     text = text_of(client.get(address))
-    assert f"{order.finding_count} findings in" in text
+    assert "1 finding in" in text
     assert order.findings[0] in text
     for page in (
         reverse("admin:bundle", args=[row.artifact_id]),
@@ -186,6 +188,24 @@ def test_an_archive_that_left_the_store_is_not_verified_and_says_why(
     text = text_of(client.get(reverse("admin:bundle_verification", args=[row.artifact_id, order.pk])))
     assert "Not verified:" in text
     assert "PASS" not in text
+
+
+@pytest.mark.parametrize("is_of_bundle", [False, True])
+def test_who_may_not_read_it_may_not_have_it_verified_nor_cancel_that(
+    signed_in: Callable[..., Client], *, is_of_bundle: bool
+) -> None:
+    nobody, bundle = (
+        Operator(actor=Actor.process("nobody"), has=lambda *_: False),
+        bundle_row() if is_of_bundle else None,
+    )
+    order = order_verification(Operator.command_line("somebody"), bundle)
+    for act in (
+        lambda: order_verification(nobody, bundle),
+        lambda: cancel_verification(nobody, order.pk, bundle),
+    ):
+        with pytest.raises(RefusalRecorded):
+            act()
+    assert (VerificationOrder.objects.count(), at(order).cancel_asked_at) == (1, None)
 
 
 def test_whoever_may_no_longer_read_has_nothing_verified(signed_in: Callable[..., Client]) -> None:
