@@ -6,7 +6,7 @@ The pages of replays, bundles, letters and verifications share these and the tem
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from console.shown import UNKNOWN, age
@@ -52,19 +52,7 @@ class Progress:
     done: int
     total: int
     words: str
-    figures: Sequence[FigureShown] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class OrderShown:
-    """What the parts of a page show. `is_live`: a process is at it, or it waits for one."""
-
-    order: WorkOrder
-    state: StateShown
-    sentence: str
-    is_live: bool
-    progress: Progress
-    silence: str
+    figures: Sequence[FigureShown]
 
 
 def is_live(order: WorkOrder) -> bool:

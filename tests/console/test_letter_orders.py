@@ -38,7 +38,7 @@ from tests.console.conftest import MODEL_BACKEND, OpenPage, faults
 from tests.console.letters import DEAD, QUARANTINE, freed, many, mended, text_of
 from tests.console.rows import provider_row
 from tests.support.lanes import LANES
-from tests.support.workers import environment, running_worker, wait_for
+from tests.support.workers import environment, process_of, running_worker, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = SetAsideOrder.State
@@ -377,7 +377,7 @@ def test_a_killed_process_is_shown_as_died_at_once_and_the_rest_is_retried_once(
     assert (in_state("retrying"), in_state("open")) == (500, 120), "no more are on the lanes than of one act"
     assert client.get(f"{DEAD}orders/{order.pk}/progress/").status_code == 200
     assert "500 of 620" in client.get(f"{DEAD}orders/{order.pk}/").content.decode()
-    killed = process_of(order)
+    killed = process_of("carry-out", "--order", str(order.pk))
     killed.kill()
     wait_for(lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE, what="it is gone")
     assert at(order).state == State.RUNNING  # nobody has written it down yet
@@ -395,19 +395,6 @@ def test_a_killed_process_is_shown_as_died_at_once_and_the_rest_is_retried_once(
     assert (in_state("retried"), Event.objects.filter(redriven_at__isnull=False).count()) == (620, 620)
     assert SetAsideAttempt.objects.filter(number=2).count() == 620
     assert not SetAsideAttempt.objects.filter(number__gt=2).exists(), "nothing was retried twice"
-
-
-def process_of(order: SetAsideOrder) -> psutil.Process:
-    ours = ["carry-out", "--order", str(order.pk)]
-    return next(each for each in psutil.process_iter() if _words(each)[-3:] == ours)
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        words: list[str] = process.cmdline()
-    except psutil.Error:
-        return []
-    return words
 
 
 def drained(drainer: Drainer) -> None:
