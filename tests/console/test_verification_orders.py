@@ -140,7 +140,7 @@ def test_a_verification_whose_process_is_gone_is_shown_as_died_and_nothing_is_kn
     order = ask_for_log(client)
     begun = order.asked_at - timedelta(minutes=2)  # and its lock is free
     VerificationOrder.objects.filter(pk=order.pk).update(state=State.RUNNING, started_at=begun, checked_count=1)
-    assert "Its process died after 1 of" in page_of(client, order)
+    assert "report died Its process died after 1 of" in page_of(client, order)
     assert client.get(reverse("admin:log_verification_progress", args=[order.pk])).status_code == 286
     again = ask_for_log(client)
     assert again != order
