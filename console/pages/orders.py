@@ -38,8 +38,9 @@ class OrderProgress(GuardedPage):
     result_template: ClassVar[str]
     site: AdminSite | None = None
 
-    def get(self, _: HttpRequest, **address: Any) -> HttpResponse:
-        context = self.get_context_data(**address)
+    @override
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        context = self.get_context_data(**kwargs)
         status = answer_to_poll(context["is_live"]) if self.is_part else None
         return self.render_to_response(context, status=status, headers=NO_STORE)
 
