@@ -11,24 +11,23 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from console.charts.histogram import Histogram, histogram
+from console.orders import (
+    FigureShown,
+    Progress,
+    StateShown,
+    count_shown,
+    elapsed_of,
+    shown_state,
+    under_way,
+)
 from console.shown import UNKNOWN, age, milliseconds, moment
 from evidence.models import ReplayOrder
 from evidence.orders.life import is_dead
 from evidence.runs.results import KnownRun, ack_buckets
 
 OBJECTIVE_MS = 120.0
-SILENT_AFTER = timedelta(seconds=10)
 State = ReplayOrder.State
 NO_FILES = "its files are not below EVIDENCE_ROOT"
-
-
-@dataclass(frozen=True, slots=True)
-class StateShown:
-    """`tone` is good, bad or none: only a PASS is good."""
-
-    icon: str
-    word: str
-    tone: str = ""
 
 
 VERDICTS: Mapping[str, StateShown] = {
@@ -37,13 +36,8 @@ VERDICTS: Mapping[str, StateShown] = {
     "INCONCLUSIVE": StateShown("help", "INCONCLUSIVE"),
 }
 NO_VERDICT = StateShown("help", UNKNOWN)
-DIED = StateShown("report", "died", "bad")
-STATES: Mapping[str, StateShown] = {
-    State.WAITING: StateShown("schedule", "waiting"),
-    State.RUNNING: StateShown("play_circle", "running"),
-    State.FAILED: StateShown("error", "not run", "bad"),
-    State.DIED: DIED,
-}
+NOT_RUN = StateShown("error", "not run", "bad")
+WITHOUT_VERDICT = (State.WAITING, State.RUNNING, State.DIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +51,6 @@ class RunShown:
     told: Mapping[str, str]
     figures: Sequence[str]
     bundle_address: str
-
-
-@dataclass(frozen=True, slots=True)
-class FigureShown:
-    title: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +147,10 @@ def _load(run: KnownRun) -> dict[str, str]:
 def state_of(run: KnownRun) -> StateShown:
     """A process that is gone is never shown as running."""
     order = run.order
-    if order is not None and is_dead(order):
-        return DIED
-    if order is not None and order.state in STATES:
-        return STATES[order.state]
+    if order is not None and (order.state in WITHOUT_VERDICT or is_dead(order)):
+        return shown_state(order)
+    if order is not None and order.state == State.FAILED:
+        return NOT_RUN
     verdict = VERDICTS.get(run.verdict, NO_VERDICT)
     if order is not None and order.state == State.CANCELLED:
         return StateShown(verdict.icon, f"cancelled, {verdict.word if run.verdict else 'nothing sent'}", verdict.tone)
@@ -175,7 +163,7 @@ def sentence_of(run: KnownRun) -> str:
     if order is not None and is_dead(order):
         return _died(order)
     if order is not None and order.is_open:
-        return _under_way(order)
+        return under_way(order, cancelled="it sends nothing more and reconciles what was acknowledged")
     if order is not None and order.state == State.DIED:
         return _died(order)
     if order is not None and order.state == State.FAILED:
@@ -187,16 +175,6 @@ def sentence_of(run: KnownRun) -> str:
     if run.entry is not None:
         return f"As the audit log says; {NO_FILES}, so no more is known."
     return "No result yet: it is under way where it was started, or its process died there."
-
-
-def _under_way(order: ReplayOrder) -> str:
-    if order.state == State.WAITING:
-        return (
-            "Waits for the ops worker, which looks every two seconds; without one, start manage.py worker --queue ops."
-        )
-    if order.cancel_asked_at is not None:
-        return f"{order.cancel_asked_by} cancelled it: it sends nothing more and reconciles what was acknowledged."
-    return f"Under way: {order.step}."
 
 
 def _died(order: ReplayOrder) -> str:
@@ -221,19 +199,19 @@ def _told(told: Mapping[str, Any]) -> str:
     return "; ".join(parts) + "."
 
 
-def progress_of(order: ReplayOrder, *, now: datetime) -> list[FigureShown]:
+def progress_of(order: ReplayOrder, *, now: datetime) -> Progress:
     """As its process told last. Nothing here is guessed but the time left."""
-    elapsed = (order.settled_at or now) - order.started_at if order.started_at else None
-    return [
+    figures = [
         FigureShown("Planned", f"{order.count:,}"),
         FigureShown("Sent", f"{order.sent_count:,}"),
         FigureShown("Acknowledged", f"{order.acked_count:,}"),
         FigureShown("Rejected", f"{order.rejected_count:,}"),
         FigureShown("Committed", count_shown(order.committed_count)),
         FigureShown("Ack P95 so far", milliseconds(None if order.p95_us is None else order.p95_us / 1_000)),
-        FigureShown("Elapsed", age(elapsed) if elapsed is not None else "not begun"),
+        elapsed_of(order, now=now),
         FigureShown("Sending left", _left(order)),
     ]
+    return Progress(order.sent_count, order.count, "Sent of planned", figures)
 
 
 def _left(order: ReplayOrder) -> str:
@@ -243,14 +221,6 @@ def _left(order: ReplayOrder) -> str:
         return UNKNOWN
     unsent = order.count - order.sent_count
     return f"about {age(timedelta(seconds=unsent / order.rate))}"
-
-
-def silence_of(order: ReplayOrder, *, now: datetime) -> str:
-    """Empty while its process has been heard lately."""
-    seen_at = order.seen_at or order.started_at
-    if order.state != State.RUNNING or seen_at is None or now - seen_at < SILENT_AFTER:
-        return ""
-    return f"No word from its process for {age(now - seen_at)}: these figures are that old."
 
 
 def result_of(run: KnownRun) -> list[FigureShown]:
@@ -314,10 +284,6 @@ def chart_of(run: KnownRun) -> Histogram | None:
         buckets=buckets,
         objective_ms=OBJECTIVE_MS,
     )
-
-
-def count_shown(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,}"
 
 
 def _shown(value: float | None, unit: str) -> str:

@@ -55,6 +55,15 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.sessions import MySessionsPage, SignInsPage
         from console.pages.sign_in import CodePage
         from console.pages.status import StatusPage
+        from console.pages.verifications import (
+            BundleVerificationPage,
+            BundleVerificationProgress,
+            CancelBundleVerification,
+            CancelLogVerification,
+            LogVerificationPage,
+            LogVerificationProgress,
+            VerifyLog,
+        )
 
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
@@ -121,6 +130,34 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
                 "bundles/<str:sha256>/verify/",
                 self.admin_view(VerifyBundlePage.as_view(site=self)),
                 name="bundle_verify",
+            ),
+            *(
+                path(address, self.admin_view(view.as_view(site=self)), name=name)
+                for address, view, name in (
+                    ("bundles/<str:sha256>/verifications/<int:number>/", BundleVerificationPage, "bundle_verification"),
+                    (
+                        "bundles/<str:sha256>/verifications/<int:number>/progress/",
+                        BundleVerificationProgress,
+                        "bundle_verification_progress",
+                    ),
+                    (
+                        "bundles/<str:sha256>/verifications/<int:number>/cancel/",
+                        CancelBundleVerification,
+                        "bundle_verification_cancel",
+                    ),
+                    ("audit-log/verifications/", VerifyLog, "log_verify"),
+                    ("audit-log/verifications/<int:number>/", LogVerificationPage, "log_verification"),
+                    (
+                        "audit-log/verifications/<int:number>/progress/",
+                        LogVerificationProgress,
+                        "log_verification_progress",
+                    ),
+                    (
+                        "audit-log/verifications/<int:number>/cancel/",
+                        CancelLogVerification,
+                        "log_verification_cancel",
+                    ),
+                )
             ),
         ]
         return [*ours, *super().get_urls()]

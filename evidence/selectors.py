@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from itertools import chain
 from typing import Any, cast
@@ -37,10 +37,21 @@ def newest_number() -> int:
     return AuditHead.objects.order_by().values_list("number", flat=True).get()
 
 
-def audit_verification(*, kept: ChainHead | None = None) -> Verification:
-    """The whole log, verified now. `kept`: a head that was kept outside, which the log must still lead to."""
+def audit_verification(
+    *, kept: ChainHead | None = None, tell: Callable[[int, int], None] | None = None
+) -> Verification:
+    """The whole log, verified now. `kept`: a head that was kept outside, which the log must still lead to. `tell`: is
+    told how many entries were read, and of how many, now and then.
+    """
     with audit_log() as (head, entries):
-        return verify(entries, head=head, kept=kept)
+        return verify(entries if tell is None else _told(entries, head.number, tell), head=head, kept=kept)
+
+
+def _told(entries: Iterator[ChainEntry], total: int, tell: Callable[[int, int], None]) -> Iterator[ChainEntry]:
+    for number, entry in enumerate(entries, start=1):
+        yield entry
+        if number % READ_AT_ONCE_COUNT == 0 or number == total:
+            tell(number, total)
 
 
 def chained(row: AuditEntry) -> ChainEntry:

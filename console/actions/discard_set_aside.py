@@ -9,7 +9,7 @@ from django.db import transaction
 
 from console.access import Permission
 from console.actions.operator import Operator, check
-from console.actions.set_aside import DISCARDED, bounded, facts_of, subject_of
+from console.actions.set_aside import DISCARDED, Part, bounded, facts_of, subject_of
 from evidence.audit import record
 from evidence.models import AuditEntry
 from ingestion.redrive.discard import discard
@@ -18,20 +18,24 @@ from ingestion.redrive.place import SetAside
 PERMISSION = Permission.SET_ASIDE_DISCARD
 
 
-def discard_set_aside(operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str) -> AuditEntry:
+def discard_set_aside(
+    operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str, part: Part | None = None
+) -> AuditEntry:
     """What was open is DISCARDED with the reason, and on record with what was refused.
 
     Raises RefusalRecorded, TooMany, and ValueError for an empty reason; then nothing changed.
     """
     wanted = bounded(event_ids)
-    subject = subject_of(place, wanted)
+    subject = subject_of(place, wanted, part)
     check(operator, PERMISSION, subject=f"discard {subject}")
     with transaction.atomic(durable=True):
         result = discard(place, wanted, reason=reason.strip())
+        if part is not None:
+            part.counted(len(result.discarded), len(result.refused))
         return record(
             DISCARDED[place],
             actor=operator.actor,
             subject=subject,
             reason=reason.strip(),
-            facts=facts_of(result.discarded, result.refused),
+            facts=facts_of(result.discarded, result.refused, part),
         )

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model
 
 from console.access import Permission
 from console.service_tokens.check import ServiceAccount
-from evidence.audit import Act, Actor, record
+from evidence.audit import Act, Actor, ActorKind, record
 
 
 class RefusalRecorded(PermissionDenied):
@@ -29,6 +30,15 @@ class Operator:
     @classmethod
     def signed_in(cls, user: Any) -> Self:
         return cls(actor=Actor.person(user), has=user.has_perm)
+
+    @classmethod
+    def as_now(cls, actor: Actor) -> Self:
+        """Whoever asked for long work, with the rights that they hold by now: none once they are gone."""
+        if actor.kind is ActorKind.PERSON and actor.name.startswith("os:"):
+            return cls.command_line(actor.name.removeprefix("os:"))
+        is_person = actor.kind is ActorKind.PERSON
+        user = User.objects.filter(username=actor.name, is_active=True, is_staff=True).first() if is_person else None
+        return cls(actor=actor, has=user.has_perm if user is not None else lambda *_: False)
 
     @classmethod
     def service(cls, account: ServiceAccount) -> Self:

@@ -13,7 +13,7 @@ from django.db import transaction
 from console.access import Permission
 from console.actions.operator import Operator, check
 from evidence.audit import Act, record
-from evidence.bundles.verify import Key, Report, verify_path
+from evidence.bundles.verify import Key, Report, Tell, silent, verify_path
 from evidence.log.keys import known_keys
 from evidence.models import Artifact, Bundle
 from evidence.store import open_artifact
@@ -43,17 +43,28 @@ def verify_artifact(
     keys: Sequence[Key] = (),
     kept: Sequence[str] = (),
     bundle: Bundle | None = None,
+    tell: Tell = silent,
 ) -> Report:
-    """As `verify_file`, of an archive in the store. Raises ArtifactMissing, ArtifactChanged, StoreUnavailable too."""
+    """As `verify_file`, of an archive in the store. `tell` counts the archive's bytes first, then those of its files.
+
+    Raises ArtifactMissing, ArtifactChanged, StoreUnavailable too.
+    """
     subject = f"verify artifact {artifact.sha256}"
     check(operator, Permission.EVIDENCE_READ, subject=subject, row=bundle, on_row=Permission.BUNDLE_READ)
     with tempfile.TemporaryDirectory(prefix="autocom-artifact-") as scratch:
         path = Path(scratch) / f"{artifact.sha256}.tar.gz"
         with path.open("xb") as file:
-            file.writelines(checked_chunks(open_artifact(artifact.sha256), artifact.sha256))
-        report = verify_path(path, keys=keys or own_keys(), kept=kept)
+            for chunk in checked_chunks(open_artifact(artifact.sha256), artifact.sha256):
+                file.write(chunk)
+                tell("reading the archive", file.tell(), artifact.size_bytes)
+        report = verify_path(path, keys=keys or own_keys(), kept=kept, tell=_after(artifact.size_bytes, tell))
     _record(operator, report, subject=f"artifact {artifact.sha256}")
     return report
+
+
+def _after(size_bytes: int, tell: Tell) -> Tell:
+    """For the bytes that follow those of the archive."""
+    return lambda step, done, total: tell(step, size_bytes + done, size_bytes + total)
 
 
 def _record(operator: Operator, report: Report, *, subject: str) -> None:

@@ -22,6 +22,7 @@ from console.admin.read_only import ReadOnlyAdmin
 from console.downloads import download_response, file_name
 from console.evidence_upload import upload_page
 from console.guards import refuse_without
+from console.pages.verifications import listed_verifications
 from console.publications import publication_panel
 from console.shown import moment, short_digest, size, whole_id
 from evidence.models import Artifact, Bundle, Upload
@@ -70,6 +71,8 @@ class ArtifactAdmin(ReadOnlyAdmin):
         artifact = self.get_object(request, object_id) if object_id else None
         context = {**(extra_context or {}), **({} if artifact is None else _panel(artifact))}
         if artifact is not None:
+            bundle = Bundle.objects.filter(artifact_id=artifact.pk).first()
+            context["verifications"] = listed_verifications(bundle) if bundle is not None else []
             context["publication_panel"] = publication_panel(artifact, request)
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return answer

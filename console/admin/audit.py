@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 from console.access import Permission
 from console.admin.read_only import KeysetAdmin
 from console.guards import refuse_without
+from console.pages.verifications import listed_verifications
 from console.search import Matched, Qualifier, words_of
 from console.shown import digest, folded_json, moment, mono
 from evidence.append_only import protections
@@ -85,19 +86,26 @@ class AuditEntryAdmin(KeysetAdmin):
         return [path("verify/", verify, name="evidence_auditentry_verify"), *super().get_urls()]
 
     @override
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"verifications": listed_verifications(None), **(extra_context or {})}
+        answer: HttpResponse = super().changelist_view(request, context)
+        return answer
+
+    @override
     def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
         return audit_matched(term)
 
     def verify_page(self, request: HttpRequest) -> HttpResponse:
-        """Reads the whole log, now, if it is short enough for a page; the command has no limit."""
+        """Reads the whole log, now, if it is short enough for a page; an order and the command have no limit."""
         refuse_without(request, Permission.AUDIT_READ)
         is_too_long = newest_number() > VERIFIED_LIMIT_COUNT
         context = {
             **self.admin_site.each_context(request),
-            "title": "Audit log verified",
+            "title": "Audit log: verify" if is_too_long else "Audit log verified",
             "opts": self.opts,
             "found": None if is_too_long else audit_verification(),
-            "limit_count": VERIFIED_LIMIT_COUNT,
+            "limit": f"{VERIFIED_LIMIT_COUNT:,}",
+            "verifications": listed_verifications(None),
             "protections": protections(),
             "verified_at": moment(datetime.now(UTC)),
         }

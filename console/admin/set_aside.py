@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar, override
 
@@ -16,6 +17,7 @@ from autocom.kernel.ids import request_id_of
 from console.admin.revealing import Revealing
 from console.offers import missing
 from console.originals import no_longer_kept
+from console.pages.letter_orders import ACTS, PAGES, listed_orders
 from console.personal import Masked, masked_note
 from console.set_aside.attempts import attempts_table
 from console.set_aside.chosen import PICK
@@ -58,12 +60,29 @@ class SetAsideAdmin(Revealing):
             for verb in VERBS
         ]
         outcome = site(partial(outcome_page, admin=self))
-        return [*decide, path("outcome/<int:number>/", outcome, name=f"{name}_outcome"), *super().get_urls()]
+        return [
+            *decide,
+            path("outcome/<int:number>/", outcome, name=f"{name}_outcome"),
+            *self._order_urls(name),
+            *super().get_urls(),
+        ]
+
+    def _order_urls(self, name: str) -> Iterator[URLPattern]:
+        site = self.admin_site.admin_view
+        page, progress = (each.as_view(admin=self) for each in PAGES[self.set_aside])
+        yield path("orders/<int:number>/", site(page), name=f"{name}_order")
+        yield path("orders/<int:number>/progress/", site(progress), name=f"{name}_order_progress")
+        for told, act in ACTS.items():
+            verb, _, what = told.partition("/")
+            view = site(act.as_view(admin=self))
+            yield path(f"{verb}/orders/<int:number>/{what}/", view, name=f"{name}_{verb}_{what}")
 
     @override
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         acts = [self.offered(verb, request) for verb in VERBS]
-        answer: HttpResponse = super().changelist_view(request, {"acts": acts, **(extra_context or {})})
+        answer: HttpResponse = super().changelist_view(
+            request, {"acts": acts, "orders": listed_orders(self.kind), **(extra_context or {})}
+        )
         return answer
 
     @override

@@ -20,8 +20,10 @@ from console.access import Permission
 from console.actions.bundles import ask_for_bundle, cancel_bundle
 from console.actions.operator import Operator
 from console.actions.verify_bundle import verify_artifact
-from console.guards import STOP_POLLING, GuardedPage
-from console.replays import DIED, STATES, StateShown
+from console.guards import GuardedPage
+from console.orders import POLL_SECONDS, StateShown, shown_state
+from console.pages.orders import NO_STORE, answer_to_poll
+from console.pages.verifications import asked, listed_verifications
 from console.row_rights import holds_somewhere, visible
 from console.shown import moment, size, whole_id
 from evidence.bundles.bag import SUMS
@@ -36,11 +38,8 @@ from evidence.store.errors import StoreError
 
 SHOWN_COUNT = 50
 ORDERS_SHOWN_COUNT = 10
-POLL_SECONDS = 2
-ORDER_STATES = {**STATES, "done": StateShown("check", "made"), "failed": StateShown("error", "failed", "bad")} | {
-    "cancelled": StateShown("block", "cancelled")
-}
-VERIFIED_LIMIT_BYTES = 32 * 2**20  # some seconds; a page must not take longer
+MADE = StateShown("check", "made")
+VERIFIED_LIMIT_BYTES = 32 * 2**20  # some seconds; a page must not take longer, an order may
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,7 @@ class BundleOrders(GuardedPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         context = self.get_context_data(**_orders(request))
-        status = 200 if context["is_live"] else STOP_POLLING
-        return self.render_to_response(context, status=status, headers={"Cache-Control": "no-store"})
+        return self.render_to_response(context, status=answer_to_poll(context["is_live"]), headers=NO_STORE)
 
 
 class OneBundle(GuardedPage):
@@ -157,32 +155,33 @@ class BundlePage(OneBundle):
             "files": [(file, size(file.size_bytes)) for file in files],
             "trouble": trouble,
             "sums": SUMS,
+            "verifications": listed_verifications(bundle),
             "verify_address": reverse("admin:bundle_verify", args=[bundle.artifact_id]),
             "download_address": reverse("admin:evidence_artifact_download", args=[bundle.artifact_id]),
         }
 
 
 class VerifyBundlePage(OneBundle):
-    """The bundle's bytes as they are in the store, verified now as an outsider would."""
+    """The bundle's bytes as they are in the store, verified as an outsider would: now, or if large by an order."""
 
     template_name = "console/bundle_verify.html"
     http_method_names = ["post", "options"]
     site: AdminSite | None = None
 
-    def post(self, _: HttpRequest, sha256: str) -> HttpResponse:
+    def post(self, request: HttpRequest, sha256: str) -> HttpResponse:
+        bundle = _bundle(sha256)
+        if bundle.artifact.size_bytes > VERIFIED_LIMIT_BYTES:
+            return asked(request, bundle)
         return self.render_to_response(self.get_context_data(sha256=sha256))
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         bundle = _bundle(kwargs["sha256"])
-        is_too_large = bundle.artifact.size_bytes > VERIFIED_LIMIT_BYTES
         report, trouble = None, ""
-        if not is_too_large:
-            try:
-                operator = Operator.signed_in(self.request.user)
-                report = verify_artifact(operator, bundle.artifact, bundle=bundle)
-            except StoreError as error:
-                trouble = str(error)
+        try:
+            report = verify_artifact(Operator.signed_in(self.request.user), bundle.artifact, bundle=bundle)
+        except StoreError as error:
+            trouble = str(error)
         return {
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -190,7 +189,6 @@ class VerifyBundlePage(OneBundle):
             "bundle": bundle,
             "report": report,
             "trouble": trouble,
-            "limit": size(VERIFIED_LIMIT_BYTES),
             "back": reverse("admin:bundle", args=[bundle.artifact_id]),
         }
 
@@ -230,13 +228,14 @@ def _orders(request: HttpRequest) -> dict[str, Any]:
         "is_live": any(row.is_live for row in rows),
         "may_export": request.user.has_perm(Permission.EVIDENCE_EXPORT),
         "poll_seconds": POLL_SECONDS,
+        "poll_address": reverse("admin:bundle_orders"),
         "read_at": datetime_of(us=SYSTEM_CLOCK.now_us()),
     }
 
 
 def _order_row(order: BundleOrder) -> OrderRow:
     is_gone = is_dead(order)
-    state = DIED if is_gone else ORDER_STATES[order.state]
+    state = MADE if order.state == BundleOrder.State.DONE else shown_state(order)
     words = DIED_WHY if is_gone else (order.step or order.why)
     if order.is_open and order.cancel_asked_at is not None and not is_gone:
         words = f"{order.cancel_asked_by} cancelled it: it ends after this step, {order.step}"

@@ -16,7 +16,9 @@ from autocom.kernel.errors import AutocomError
 from console.access import Permission
 from console.actions.operator import Operator
 from console.actions.replays import cancel_replay, start_replay
-from console.guards import STOP_POLLING, GuardedPage
+from console.guards import GuardedPage
+from console.orders import is_live
+from console.pages.orders import Offered, OrderProgress, parts_of
 from console.pages.overview_figures import ChartPart
 from console.replays import (
     chart_of,
@@ -27,14 +29,12 @@ from console.replays import (
     result_of,
     row_of,
     sentence_of,
-    silence_of,
     state_of,
 )
 from console.roles import PERMISSIONS_BY_ROLE
 from console.shown import age, moment
 from evidence.gates.freeze import frozen, sha256_of
 from evidence.gates.spec import gate, gate_names
-from evidence.orders.life import is_dead
 from evidence.runs.asked import BOUNDS, Asked, Bound, ReplayRefused, provider_names, refuse_what_cannot_be
 from evidence.runs.configure import own_ingress
 from evidence.runs.orders import REASON_LIMIT_CHARS, refuse_while_another_is_under_way
@@ -44,8 +44,6 @@ from ingestion.replay.verdict import GATE_A, Outcome
 
 SHOWN_COUNT = 25
 OFFERED_COUNT = 50  # other runs to compare with
-POLL_SECONDS = 2
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class ReplaysPage(GuardedPage):
@@ -120,44 +118,45 @@ class PlanReplayPage(GuardedPage):
         return HttpResponseRedirect(reverse("admin:replay", args=[made.run_id]))
 
 
-class ReplayProgress(GuardedPage):
-    """How far a run is, for its page to poll. Each part names the element that it replaces."""
+class ReplayProgress(OrderProgress):
+    """Of a run, from here or from a command line."""
 
     permission = Permission.EVIDENCE_READ
-    template_name = "console/replay_progress.html"
-    site: AdminSite | None = None
-
-    def get(self, _: HttpRequest, run_id: str) -> HttpResponse:
-        context = self.get_context_data(run_id=run_id)
-        status = 200 if context["is_live"] else STOP_POLLING
-        return self.render_to_response(context, status=status, headers=NO_STORE)
+    result_template = "console/_replay_result.html"
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         run, now = _run(kwargs["run_id"]), datetime_of(us=SYSTEM_CLOCK.now_us())
-        is_live = run.order is not None and run.order.is_open and not is_dead(run.order)
+        is_under_way = run.order is not None and is_live(run.order)
+        may_start = _may_start(self.request)
         return {
             **super().get_context_data(**kwargs),
             "run": run,
-            "state": state_of(run),
-            "sentence": sentence_of(run),
-            "is_live": is_live,
-            "progress": progress_of(run.order, now=now) if run.order else [],
-            "silence": silence_of(run.order, now=now) if run.order else "",
-            "read_at": now,
-            **(_result(run) if not is_live else {}),
-            **_may_start(self.request),
+            **parts_of(
+                run.order,
+                state=state_of(run),
+                sentence=sentence_of(run),
+                is_live=is_under_way,
+                progress=progress_of(run.order, now=now) if run.order else None,
+                poll_address=reverse("admin:replay_progress", args=[run.run_id]),
+                cancel=Offered(
+                    address=reverse("admin:replay_cancel", args=[run.run_id]),
+                    words="Cancel the run",
+                    then="it ends within seconds, then reconciles",
+                    why_not="" if may_start["may_start"] else f"it {may_start['missing']}",
+                    takes_reason=True,
+                ),
+            ),
+            **(_result(run) if not is_under_way else {}),
+            **may_start,
         }
 
 
 class ReplayPage(ReplayProgress):
-    """The whole page, complete without JavaScript. `?with=` another run puts the figures beside each other."""
+    """`?with=` another run puts the figures beside each other."""
 
+    is_part = False
     template_name = "console/replay.html"
-
-    @override
-    def get(self, _: HttpRequest, run_id: str) -> HttpResponse:
-        return self.render_to_response(self.get_context_data(run_id=run_id), headers=NO_STORE)
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -174,7 +173,6 @@ class ReplayPage(ReplayProgress):
             "other": other,
             "compared": compared(run, other) if other else [],
             "others": others_of(run, verdicts_by_run())[:OFFERED_COUNT] if run.told else [],
-            "poll_seconds": POLL_SECONDS,
         }
 
 

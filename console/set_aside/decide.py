@@ -6,42 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from console.actions.operator import Operator, check
 from console.actions.set_aside import ACT_LIMIT_COUNT
 from console.guards import refuse_without
 from console.originals import original_link
 from console.set_aside.chosen import ChoiceInvalid, chosen_letters
+from console.set_aside.decide_order import decide_order
+from console.set_aside.forms import ReasonForm, list_address
 from console.set_aside.kinds import Kind
 from console.set_aside.plan import Plan, Planned
 from console.set_aside.verbs import Verb
 from console.shown import ID_TAIL_COUNT
-from ingestion.redrive.discard import REASON_LIMIT_CHARS
 
 if TYPE_CHECKING:
     from console.admin.set_aside import SetAsideAdmin
 
 FORESEEN = "foreseen"  # `<id>:<fate>` of each letter of the preview
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        max_length=REASON_LIMIT_CHARS, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), strip=True
-    )
-
-    def __init__(self, *arguments: Any, is_needed: bool, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        field = self.fields["reason"]
-        field.required = is_needed
-        field.help_text = "It is kept in the audit log, with your name." + ("" if is_needed else " May be left empty.")
-        field.error_messages["required"] = (
-            "Say why: a discard needs a reason, such as “test data of 3 May, agreed with the sender”."
-        )
 
 
 def decide_page(request: HttpRequest, *, admin: SetAsideAdmin, verb: Verb) -> HttpResponse:
@@ -60,6 +44,8 @@ def decide_page(request: HttpRequest, *, admin: SetAsideAdmin, verb: Verb) -> Ht
     except ChoiceInvalid as refused:
         messages.warning(request, str(refused))
         return _to_list(request, kind)
+    if len(chosen.event_ids) > ACT_LIMIT_COUNT:
+        return decide_order(request, operator, chosen, admin=admin, verb=verb)
     plan = verb.plan(kind.place, chosen.event_ids)
     form = ReasonForm(is_needed=verb.needs_reason)
     return _preview(request, plan, form, admin=admin, verb=verb, has_more=chosen.has_more)
@@ -115,7 +101,7 @@ def _preview(
         "changed_count": len(changed),
         "has_more": has_more,
         "limit_count": ACT_LIMIT_COUNT,
-        "back": _list_address(request, kind),
+        "back": list_address(request, kind),
         "opts": admin.model._meta,
         "confirm": f"{verb.name.capitalize()} {kind.counted(len(plan.included))}",
     }
@@ -134,10 +120,4 @@ def _row(planned: Planned, kind: Kind, *, is_changed: bool) -> dict[str, Any]:
 
 
 def _to_list(request: HttpRequest, kind: Kind) -> HttpResponseRedirect:
-    return HttpResponseRedirect(_list_address(request, kind))
-
-
-def _list_address(request: HttpRequest, kind: Kind) -> str:
-    """With the filter that the reader came from."""
-    query = request.GET.urlencode()
-    return kind.address("changelist") + (f"?{query}" if query else "")
+    return HttpResponseRedirect(list_address(request, kind))

@@ -31,6 +31,10 @@ class Kind:
     def counted(self, count: int) -> str:
         return f"{count:,} {self.noun}{'' if count == 1 else 's'}"
 
+    @property
+    def order_route(self) -> str:
+        return f"admin:ingestion_{self.model._meta.model_name}_order"
+
     def address(self, page: str, *arguments: object) -> str:
         return reverse(f"admin:ingestion_{self.model._meta.model_name}_{page}", args=arguments)
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from console.access import Permission
 from console.actions import discard_set_aside, retry_set_aside
 from console.actions.operator import Operator
+from console.actions.set_aside import Part
 from console.set_aside.plan import Plan, discard_plan, retry_plan
 from evidence.models import AuditEntry
 from ingestion.redrive.place import SetAside
@@ -17,15 +18,22 @@ from ingestion.redrive.place import SetAside
 
 class Perform(Protocol):
     def __call__(
-        self, operator: Operator, *, place: SetAside, event_ids: Sequence[UUID], reason: str
+        self,
+        operator: Operator,
+        *,
+        place: SetAside,
+        event_ids: Sequence[UUID],
+        reason: str,
+        part: Part | None = None,
     ) -> AuditEntry: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """`done` is the word for letters that it was done to."""
+    """`done` is the word for letters that it was done to, `doing` the one for whoever is at it."""
 
     name: str
+    doing: str
     done: str
     permission: Permission
     needs_reason: bool
@@ -35,6 +43,7 @@ class Verb:
 
 RETRY = Verb(
     name="retry",
+    doing="retrying",
     done="sent back to their lanes",
     permission=retry_set_aside.PERMISSION,
     needs_reason=False,
@@ -43,6 +52,7 @@ RETRY = Verb(
 )
 DISCARD = Verb(
     name="discard",
+    doing="discarding",
     done="discarded",
     permission=discard_set_aside.PERMISSION,
     needs_reason=True,
@@ -50,3 +60,4 @@ DISCARD = Verb(
     perform=discard_set_aside.discard_set_aside,
 )
 VERBS = (RETRY, DISCARD)
+VERB_BY_NAME = {verb.name: verb for verb in VERBS}

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-
-from django.db import Error, connection
-
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
-from autocom.kernel.errors import AutocomError
 from evidence.audit import Actor, ActorKind
 from evidence.bundles.export import export
 from evidence.gates.spec import gate
 from evidence.models import BundleOrder
 from evidence.orders import start
-from evidence.orders.life import living
 from evidence.orders.start import Kind
 from evidence.orders.steps import Steps
-from evidence.orders.stop import Cancelled
+from evidence.orders.work import carried_out
 from evidence.runs.folders import kept_run
 
 BUNDLES = Kind(model=BundleOrder, words=("evidence", "export"))
-
-log = logging.getLogger(__name__)
 
 
 def order(*, run_id: str, gate_name: str, actor: Actor) -> BundleOrder:
@@ -47,19 +39,10 @@ def start_next() -> int | None:
 
 def settle(number: int) -> BundleOrder:
     """Made, or not and why. Raises BundleOrder.DoesNotExist, OSError; django.db.Error where that cannot be written."""
-    asked = BundleOrder.objects.get(pk=number)
-    with living(asked):
-        try:
-            actor = Actor(ActorKind(asked.actor_kind), asked.actor)
-            done = export(kept_run(asked.run_id), actor=actor, gate_name=asked.gate, on_step=Steps(asked))
-            asked.bundle, asked.state = done.bundle, BundleOrder.State.DONE
-        except (AutocomError, OSError, Error) as error:
-            log.warning("bundle_not_made", extra={"run_id": asked.run_id, "error": str(error)})
-            is_cancelled = isinstance(error, Cancelled)
-            asked.state = BundleOrder.State.CANCELLED if is_cancelled else BundleOrder.State.FAILED
-            asked.why = str(error).partition("\n")[0]
-            if isinstance(error, Error):
-                connection.close()  # one that broke would not take the word of it
-        asked.step, asked.settled_at = "", datetime_of(us=SYSTEM_CLOCK.now_us())
-        asked.save(update_fields=["bundle", "state", "why", "step", "settled_at"])
-    return asked
+    return carried_out(BundleOrder.objects.get(pk=number), _make, kept=["bundle"])
+
+
+def _make(asked: BundleOrder) -> None:
+    actor = Actor(ActorKind(asked.actor_kind), asked.actor)
+    done = export(kept_run(asked.run_id), actor=actor, gate_name=asked.gate, on_step=Steps(asked))
+    asked.bundle = done.bundle

@@ -466,6 +466,13 @@ BAGIT = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 BUNDLE_FORMAT = "autocom-bundle/1"
 
 
+Tell = Callable[[str, int, int], None]  # what is done now, bytes of files read, and of how many
+
+
+def silent(step: str, done_bytes: int, total_bytes: int) -> None:
+    """For whoever does not watch."""
+
+
 @dataclass
 class Bag:
     """A bundle's folder. `digests`: of every file in it, as it is."""
@@ -475,6 +482,7 @@ class Bag:
     digests: dict[str, str] = field(default_factory=dict)
     keys: list[Key] = field(default_factory=list)  # the one that signed, and those before it
     absent: set[str] = field(default_factory=set)  # what data/missing.json tells of
+    tell: Tell = silent
 
     def has(self, path: str) -> bool:
         return path in self.digests
@@ -525,14 +533,16 @@ def _no_constant(name: str) -> None:
 
 def take_stock(bag: Bag) -> None:
     """The digest of every file. Links and the like are findings, and are not followed."""
-    for folder, names, files in os.walk(bag.folder):
-        for name in sorted(names + files):
-            full = Path(folder) / name
-            path, mode = full.relative_to(bag.folder).as_posix(), full.lstat().st_mode
-            if stat.S_ISREG(mode):
-                bag.digests[path] = _digest_of_file(full)
-            elif not stat.S_ISDIR(mode):
-                bag.report.found("invalid", path, "is neither a file nor a folder")
+    found = [Path(folder) / name for folder, names, files in os.walk(bag.folder) for name in sorted(names + files)]
+    total_bytes, done_bytes = sum(full.lstat().st_size for full in found if stat.S_ISREG(full.lstat().st_mode)), 0
+    for full in found:
+        path, mode = full.relative_to(bag.folder).as_posix(), full.lstat().st_mode
+        if stat.S_ISREG(mode):
+            bag.digests[path] = _digest_of_file(full)
+            done_bytes += full.lstat().st_size
+            bag.tell("reading each file", done_bytes, total_bytes)
+        elif not stat.S_ISDIR(mode):
+            bag.report.found("invalid", path, "is neither a file nor a folder")
 
 
 def _digest_of_file(path: Path) -> str:
@@ -2275,10 +2285,10 @@ def _run_row(entry: dict[str, Any]) -> list[str]:
 # --- 15. A whole bundle -----------------------------------------------------------------------------------------------
 
 
-def verify_path(path: Path, *, keys: Sequence[Key] = (), kept: Sequence[str] = ()) -> Report:
+def verify_path(path: Path, *, keys: Sequence[Key] = (), kept: Sequence[str] = (), tell: Tell = silent) -> Report:
     """A bundle's folder or archive. Raises OSError where there is nothing to read."""
     if path.is_dir():
-        return verify_folder(path, keys=keys, kept=kept)
+        return verify_folder(path, keys=keys, kept=kept, tell=tell)
     report = Report()
     with path.open("rb"), tempfile.TemporaryDirectory(prefix="autocom-verify-") as scratch:
         try:
@@ -2286,15 +2296,16 @@ def verify_path(path: Path, *, keys: Sequence[Key] = (), kept: Sequence[str] = (
         except (ValueError, OSError) as error:
             report.found("invalid", path.name, f"the archive was not unpacked: {_short(error)}")
             return report
-        report = verify_folder(folder, keys=keys, kept=kept)
+        report = verify_folder(folder, keys=keys, kept=kept, tell=tell)
         report.told["archive_sha256"] = _digest_of_file(path)
         return report
 
 
-def verify_folder(folder: Path, *, keys: Sequence[Key] = (), kept: Sequence[str] = ()) -> Report:
+def verify_folder(folder: Path, *, keys: Sequence[Key] = (), kept: Sequence[str] = (), tell: Tell = silent) -> Report:
     """Files, signatures, log, audit log, lineage; then what the run came to, from its raw files."""
-    bag = Bag(folder, Report())
+    bag = Bag(folder, Report(), tell=tell)
     take_stock(bag)
+    total_bytes = sum((folder / path).stat().st_size for path in bag.digests)
     check_lists(bag)
     check_signature(bag, keys)
     if not bag.keys:
@@ -2302,9 +2313,12 @@ def verify_folder(folder: Path, *, keys: Sequence[Key] = (), kept: Sequence[str]
     info = check_bag_info(bag)
     with bag.report.reading("data/missing.json"):
         bag.absent = {str(one["path"]) for one in bag.json("data/missing.json") if str(one["why"])}
+    tell("deriving the log from each event", total_bytes, total_bytes)
     lineage = check_lineage(bag, kept=kept)
+    tell("checking the audit log", total_bytes, total_bytes)
     check_audit(bag, kept=kept)
     check_kept_origins(kept, origins=set(bag.report.told.pop("origins", [])), report=bag.report)
+    tell("recomputing every figure", total_bytes, total_bytes)
     summary, figures = _check_run(bag, lineage)
     verdict = check_verdict(bag, figures)
     with bag.report.reading("statements"):

@@ -5,7 +5,7 @@ from evidence.models.budget import BudgetEntry, CorrectionProposal
 from evidence.models.gates import Approval, Decision, DriTerm, FrozenSpec, Gate
 from evidence.models.guardrails import GuardrailState, RollbackDrill
 from evidence.models.modes import ModeChange
-from evidence.models.orders import BundleOrder, ReplayOrder, WorkOrder
+from evidence.models.orders import BundleOrder, ReplayOrder, SetAsideOrder, VerificationOrder, WorkOrder
 from evidence.models.outgoing import Destination, ForwardCursor, Outgoing, WithheldCount
 from evidence.models.proof import (
     Artifact,
@@ -52,7 +52,9 @@ __all__ = [
     "Seal",
     "SealedBatch",
     "SealerState",
+    "SetAsideOrder",
     "Upload",
+    "VerificationOrder",
     "WithheldCount",
     "WorkOrder",
 ]

@@ -83,3 +83,56 @@ class ReplayOrder(WorkOrder):
 
     def __str__(self) -> str:
         return f"{self.run_id}: {self.state}"
+
+
+class SetAsideOrder(WorkOrder):
+    """Somebody asked to retry or to discard more letters than one act takes. Which ones is fixed when it is asked."""
+
+    place = models.CharField(max_length=16, help_text="dead_letter or quarantine")
+    verb = models.CharField(max_length=16, help_text="retry or discard")
+    reason = models.TextField(blank=True)
+    chosen = models.TextField(blank=True, help_text="The list's filter, as its address has it")
+    event_ids = models.BinaryField(help_text="16 bytes each, the oldest first")
+    ids_sha256 = models.CharField(max_length=64, db_index=True)
+    count = models.PositiveIntegerField()
+    position = models.PositiveIntegerField(
+        default=0, help_text="How many have had their turn; written in the transaction that they had it in"
+    )
+    done_count = models.PositiveIntegerField(default=0, help_text="Sent back, or discarded")
+    refused_count = models.PositiveIntegerField(default=0, help_text="Left as they were")
+    stored_count = models.PositiveIntegerField(default=0, help_text="Of those sent back: stored now")
+    reopened_count = models.PositiveIntegerField(
+        default=0, help_text="Of those sent back: failed once more, open again"
+    )
+    rest_of = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="rests")
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["id"], name="set_aside_order_open", condition=IS_OPEN),
+            models.Index(fields=["place", "-id"], name="set_aside_order_place"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} of {self.count} {self.place}: {self.state}"
+
+
+class VerificationOrder(WorkOrder):
+    """Somebody asked to verify what is too much for a page. `bundle` null: the audit log."""
+
+    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, null=True, related_name="verifications")
+    total_count = models.BigIntegerField(help_text="Entries of the audit log, or bytes of the archive and its files")
+    checked_count = models.BigIntegerField(default=0)
+    outcome = models.CharField(max_length=16, blank=True, help_text="PASS, FAIL or INCONCLUSIVE")
+    finding_count = models.PositiveIntegerField(null=True)
+    findings = models.JSONField(default=list, help_text="The first ones, as sentences")
+    told = models.JSONField(default=dict, help_text="What else is known: the head, what could not be checked")
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["id"], name="verification_order_open", condition=IS_OPEN)]
+
+    def __str__(self) -> str:
+        return f"verification {self.pk}: {self.state}"

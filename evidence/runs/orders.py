@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from datetime import UTC, datetime
 
-from django.db import Error, IntegrityError, connection, transaction
+from django.db import Error, IntegrityError, transaction
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import AutocomError
@@ -14,9 +13,10 @@ from evidence.audit import Act, Actor, ActorKind, record
 from evidence.models import ReplayOrder
 from evidence.models.orders import IS_OPEN
 from evidence.orders import start
-from evidence.orders.life import is_dead, living
+from evidence.orders.life import is_dead
 from evidence.orders.start import Kind
 from evidence.orders.stop import Cancelled, ask_to_cancel
+from evidence.orders.work import carried_out
 from evidence.runs.asked import Asked, ReplayRefused, ReplayUnderWay, refuse_what_cannot_be
 from evidence.runs.configure import generator_config
 from evidence.runs.finish import keep_run, subject_of
@@ -31,8 +31,6 @@ from ingestion.replay.trial import judged
 REASON_LIMIT_CHARS = 500
 OPS = Actor.process("ops")
 State = ReplayOrder.State
-
-log = logging.getLogger(__name__)
 
 
 def order(asked: Asked, *, actor: Actor, reason: str) -> ReplayOrder:
@@ -94,27 +92,15 @@ def start_next() -> int | None:
 def settle(number: int) -> ReplayOrder:
     """Run, or not and why. Raises ReplayOrder.DoesNotExist, OSError; django.db.Error where that cannot be written."""
     asked = ReplayOrder.objects.get(pk=number)
-    with living(asked):
-        try:
-            _run(asked)
-        except (AutocomError, OSError, Error) as error:
-            log.warning("replay_not_run", extra={"run_id": asked.run_id, "error": str(error)})
-            is_cancelled = isinstance(error, Cancelled)
-            asked.state = State.CANCELLED if is_cancelled else State.FAILED
-            asked.why = str(error).partition("\n")[0]
-            if isinstance(error, Error):
-                connection.close()  # one that broke would not take the word of it
-        asked.step, asked.settled_at = "", datetime_of(us=SYSTEM_CLOCK.now_us())
-        with transaction.atomic():
-            asked.save(update_fields=[*SETTLED_FIELDS, "step", "settled_at"])
-            if asked.state == State.FAILED:
-                _record_broken_off(asked, actor=_actor(asked))
-    return asked
+    return carried_out(asked, _run, kept=SETTLED_FIELDS, ended=_ended)
 
 
-SETTLED_FIELDS = (
-    *("state", "why", "sent_count", "acked_count", "rejected_count", "retried_count", "p95_us", "committed_count"),
-)
+def _ended(order: ReplayOrder) -> None:
+    if order.state == State.FAILED:
+        _record_broken_off(order, actor=_actor(order))
+
+
+SETTLED_FIELDS = ("sent_count", "acked_count", "rejected_count", "retried_count", "p95_us", "committed_count")
 
 
 def _run(order: ReplayOrder) -> None:

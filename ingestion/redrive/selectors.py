@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,6 +58,13 @@ def counts_by_state(place: SetAside) -> dict[SetAsideState, int]:
     """Every state has its count."""
     rows = place.model.objects.order_by().values_list("state").annotate(count=Count("pk"))
     return dict.fromkeys(SetAsideState, 0) | {SetAsideState(state): count for state, count in rows}
+
+
+def last_outcomes(place: SetAside, event_ids: Sequence[UUID]) -> Counter[SetAsideAttempt.Outcome]:
+    """How the last attempt of each ended, or that it is under way."""
+    tries = SetAsideAttempt.objects.filter(place=place, event_id__in=event_ids)
+    last = tries.order_by("event_id", "-number").distinct("event_id").values_list("outcome", flat=True)
+    return Counter(SetAsideAttempt.Outcome(outcome) for outcome in last)
 
 
 def attempts_of(place: SetAside, event_id: UUID) -> QuerySet[SetAsideAttempt]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
+from copy import copy
+from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
 
+from autocom.kernel.clock import us_of
 from autocom.kernel.digest import sha256
+from autocom.kernel.ids import new_request_id
 from evidence.models import AuditEntry
 from ingestion.lanes import lane_of
 from ingestion.models import DeadLetter, Event, QuarantinedEvent
@@ -38,6 +42,20 @@ def mended(message_id: str = "m-1", *, key: str = "customer-1", **fields: Any) -
         "fingerprint": FINGERPRINT,
     }
     return dead_letter_row(**{**given, **fields})
+
+
+def many(count: int) -> list[DeadLetter]:
+    """Mended ones of one batch, the oldest first, each of its own key."""
+    first = mended("many-0", key="many-0", received_at=ago(minutes=30))
+    rows = []
+    for n in range(1, count):
+        row, at = copy(first), ago(minutes=30) + timedelta(milliseconds=n)
+        row.event_id, row.received_at, row.accepted_at = new_request_id(now_us=us_of(at)), at, at
+        row.message_id = row.ordering_key = f"many-{n}"
+        row.identity, row.sequence = sha256(row.message_id.encode()), first.sequence + n
+        row.lane = lane_of(provider="default", ordering_key=row.ordering_key, lane_count=LANES)
+        rows.append(row)
+    return [first, *DeadLetter.objects.bulk_create(rows)]
 
 
 def poisoned(**fields: Any) -> DeadLetter:

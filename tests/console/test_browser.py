@@ -28,6 +28,7 @@ from ingestion.provider_changes.add import add_provider
 from ingestion.secret_box import unseal
 from tests.console.budget_rows import SLO, burn, correction, lived_hour, signed_in_as
 from tests.console.conftest import OpenPage, faults
+from tests.console.order_rows import order_pages
 from tests.console.rows import (
     ago,
     artifact_row,
@@ -165,7 +166,8 @@ def stocked(transactional_db: None, buffer: LaneBuffer) -> dict[str, str]:
         "artifact": change(artifact := artifact_row()),
         **replay_pages(),
         "bundles": reverse("admin:bundles"),
-        "bundle": reverse("admin:bundle", args=[bundle_row().artifact_id]),
+        "bundle": reverse("admin:bundle", args=[(bundle := bundle_row()).artifact_id]),
+        **order_pages(bundle),
         "artifact_upload": reverse("admin:evidence_artifact_upload"),
         "artifact_verify": reverse("admin:evidence_artifact_verify", args=[artifact.pk]),
         "service_tokens": reverse("admin:service_tokens"),

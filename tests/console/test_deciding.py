@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from console.access import Permission
 from console.actions import set_aside
 from console.roles import PERMISSIONS_BY_ROLE, Role
-from console.set_aside import chosen, decide
+from console.set_aside import chosen, decide, decide_order
 from evidence.models import AuditEntry
 from ingestion.models import DeadLetter, SetAsideState
 from tests.console.letters import (
@@ -257,16 +257,19 @@ def test_all_that_match_are_the_open_ones_of_the_lists_filter(signed_in: Any) ->
     assert "No open letter matches the filter" in text_of(nothing)
 
 
-def test_one_act_takes_the_oldest_up_to_its_bound_and_says_that_there_are_more(
+def test_one_order_takes_the_oldest_up_to_its_bound_and_says_that_there_are_more(
     signed_in: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (set_aside, chosen, decide):
+    for module in (set_aside, chosen, decide, decide_order):
         monkeypatch.setattr(module, "ACT_LIMIT_COUNT", 3)
+    for module in (chosen, decide_order):
+        monkeypatch.setattr(module, "ORDER_LIMIT_COUNT", 4)
     letters = [mended(f"m-{n}", key=f"customer-{n}", received_at=ago(minutes=9 - n)) for n in range(5)]
     client = signed_in(Role.DRI)
     preview = client.post(f"{DEAD}retry/", {"all": "1"})
+    assert preview.context["count"] == "4"
     assert [each.event_id for each in preview.context["plan"].letters] == [row.pk for row in letters[:3]]
-    assert "There may be more" in text_of(preview)
+    assert "There may be more: one order takes 4 at most" in text_of(preview)
     too_many = client.post(f"{DEAD}retry/", picked(*letters), follow=True)
     assert "5 letters at once are too many" in text_of(too_many)
     forged = {"foreseen": [f"{row.pk}:stored" for row in letters]}

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from console.pages import bundles, replays
+from console.pages import bundles, orders
 from console.roles import Role
 from evidence.models import BundleOrder, ReplayOrder
 from evidence.orders.life import living
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(replays, "POLL_SECONDS", 1)
+    monkeypatch.setattr(orders, "POLL_SECONDS", 1)
     monkeypatch.setattr(bundles, "POLL_SECONDS", 1)
     with own_store(tmp_path):
         yield
@@ -36,16 +36,16 @@ def test_figures_of_a_run_arrive_by_themselves_until_it_ends_and_the_focus_stays
         page.goto(reverse("admin:replay", args=[UNDER_WAY]))
         page.get_by_label("Why cancel it").fill("the wrong")
         ReplayOrder.objects.update(sent_count=15_001)
-        expect(page.locator("#replay-figures")).to_contain_text("15,001")
+        expect(page.locator("#order-figures")).to_contain_text("15,001")
         expect(page.get_by_label("Why cancel it")).to_be_focused()
         expect(page.get_by_label("Why cancel it")).to_have_value("the wrong")
-        expect(page.locator("#replay-status")).to_contain_text("running")
+        expect(page.locator("#order-status")).to_contain_text("running")
         folder(UNDER_WAY)
         ReplayOrder.objects.update(state="done", settled_at=ago(seconds=0), sent_count=30_000)
-        expect(page.locator("#replay-status")).to_contain_text("PASS")
-    expect(page.locator("#replay-status")).to_contain_text("30,000 of 30,000 sent.")
+        expect(page.locator("#order-status")).to_contain_text("PASS")
+    expect(page.locator("#order-status")).to_contain_text("30,000 of 30,000 sent.")
     expect(page.get_by_role("button", name="Cancel the run")).to_have_count(0)
-    expect(page.locator("#replay-result").get_by_text("every promise that was made is kept")).to_be_visible()
+    expect(page.locator("#order-result").get_by_text("every promise that was made is kept")).to_be_visible()
     assert faults(page) == []
     polls.clear()
     page.wait_for_timeout(2_500)
@@ -66,11 +66,11 @@ def test_a_run_is_planned_confirmed_and_cancelled_by_keys_alone(open_page: OpenP
     page.get_by_label("Reason").fill("<b>a rehearsal</b>")
     page.keyboard.press("Enter")
     expect(page.get_by_text("<b>a rehearsal</b>")).to_be_visible()
-    expect(page.locator("#replay-figures")).to_contain_text("Waits for the ops worker")
+    expect(page.locator("#order-figures")).to_contain_text("Waits for the ops worker")
     assert ReplayOrder.objects.get().count == 200
     page.get_by_label("Why cancel it").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#replay-status")).to_contain_text("cancelled before it began")
+    expect(page.locator("#order-status")).to_contain_text("cancelled before it began")
     assert ReplayOrder.objects.get().state == "cancelled"
 
 

@@ -26,7 +26,7 @@ from ingestion.buffer.store import lane_buffer
 from ingestion.models import Event
 from ingestion.worker import rq_client
 from tests.support.ingress import running_ingress
-from tests.support.workers import database_url, running_worker, wait_for
+from tests.support.workers import database_url, process_of, running_worker, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = ReplayOrder.State
@@ -90,19 +90,6 @@ def at(order: ReplayOrder) -> ReplayOrder:
     return order
 
 
-def process_of(order: ReplayOrder) -> psutil.Process:
-    ours = ["replay", "--order", str(order.pk)]
-    return next(each for each in psutil.process_iter() if _words(each)[-3:] == ours)
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        words: list[str] = process.cmdline()
-    except psutil.Error:
-        return []
-    return words
-
-
 def summary_of(order: ReplayOrder) -> dict[str, Any]:
     told: dict[str, Any] = json.loads((runs_root() / order.run_id / "summary.json").read_bytes())
     return told
@@ -159,7 +146,7 @@ def test_a_run_whose_process_was_killed_is_shown_as_died_at_once_and_is_in_nobod
     wait_for(lambda: at(order).sent_count > 0, what="it sends", seconds=SECONDS)
     console.client.post(reverse("admin:replay_plan"), {**PLAN, "count": "10", "rate": "10", "reason": "too early"})
     assert ReplayOrder.objects.count() == 1  # two at once would spoil each other's figures
-    killed = process_of(order)
+    killed = process_of("replay", "--order", str(order.pk))
     killed.kill()
     wait_for(lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE, what="it is gone")
     assert at(order).state == State.RUNNING  # nobody has written it down yet

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import psycopg
 import pytest
 from django.conf import settings
@@ -116,3 +117,16 @@ def wait_for(condition: Callable[[], object], *, what: str, seconds: float = PAT
             return
         time.sleep(0.02)
     pytest.fail(f"not within {seconds:g} s: {what}")
+
+
+def process_of(*words: str) -> psutil.Process:
+    """The one whose command line ends with these words. Raises StopIteration where there is none."""
+    return next(each for each in psutil.process_iter() if tuple(_words(each)[-len(words) :]) == words)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        words: list[str] = process.cmdline()
+    except psutil.Error:
+        return []
+    return words

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from console.management.deadletters import discard, groups, retry, show
+from console.management.deadletters import cancel, carry_out, discard, groups, orders, rest, retry, show
 from console.management.deadletters import list as list_all
 from console.management.errors import UsageWrong
 from console.management.verbs import VerbCommand
 
-VERBS: tuple[ModuleType, ...] = (list_all, groups, show, retry, discard)
+VERBS: tuple[ModuleType, ...] = (list_all, groups, show, retry, discard, orders, cancel, rest, carry_out)
 
 
 class Command(VerbCommand):

@@ -6,6 +6,8 @@ from types import ModuleType
 
 from console.management.errors import UsageWrong
 from console.management.evidence import (
+    cancel_verification,
+    carry_out,
     download,
     export,
     publications,
@@ -32,6 +34,8 @@ VERBS: tuple[ModuleType, ...] = (
     witness,
     republish,
     restart_log,
+    cancel_verification,
+    carry_out,
 )
 
 

@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from console.actions.letter_orders import order_letters
 from console.actions.operator import Operator
+from console.actions.set_aside import ACT_LIMIT_COUNT
 from console.management.deadletters.arguments import wanted
-from console.management.deadletters.printing import planned_json, planned_line, sum_lines, visible
+from console.management.deadletters.printing import (
+    order_json,
+    order_line,
+    planned_json,
+    planned_line,
+    sum_lines,
+    visible,
+)
 from console.management.errors import UsageWrong
 from console.management.provider.printing import say, say_json
 from console.set_aside.kinds import KINDS, Kind
+from console.set_aside.orders import digest_of, settle, under_way_for
 from console.set_aside.verbs import Verb
 from ingestion.models import SetAsideState
 from ingestion.redrive.place import SetAside
@@ -52,6 +63,9 @@ def act(
         return DONE
     if not yes:
         return _foretell(verb, kind, meant, json=json)
+    if len(meant.event_ids) > ACT_LIMIT_COUNT:
+        chosen = urlencode({name: str(value) for name, value in filters.items() if value is not None})
+        return _do_many(verb, kind, meant, reason=reason, actor=actor, json=json, chosen=chosen)
     return _do(verb, kind, meant, reason=reason, actor=actor, json=json)
 
 
@@ -97,6 +111,30 @@ def _do(verb: Verb, kind: Kind, meant: Meant, *, reason: str, actor: str | None,
         say(*(f"! {each['event_id']}  {each['fate']:<12}  {visible(each['why'])}" for each in refused))
         say(f"{kind.counted(len(done))} {verb.done}, {len(refused)} refused; audit entry {entry.number}", *_more(meant))
     return SOMETHING_REFUSED if refused else DONE
+
+
+def _do_many(verb: Verb, kind: Kind, meant: Meant, *, reason: str, actor: str | None, json: bool, chosen: str) -> int:
+    """An order that this process carries out; the console shows how far it is, and can cancel it."""
+    if (same := under_way_for(kind.place, verb, digest_of(meant.event_ids))) is not None:
+        raise UsageWrong(f"order {same.pk} is under way for the same letters: deadletters orders says how far it is")
+    made = order_letters(
+        Operator.command_line(actor),
+        place=kind.place,
+        verb=verb,
+        event_ids=meant.event_ids,
+        reason=reason,
+        chosen=chosen,
+        is_begun=True,
+    )
+    if not json:
+        say(f"order {made.pk} over {kind.counted(made.count)}: the console and deadletters orders say how far it is")
+    order = settle(made.pk)
+    if json:
+        say_json({**_head(verb, kind, meant), "is_dry_run": False, **order_json(order)})
+    else:
+        say(order_line(order), *_more(meant))
+    is_whole = order.state == order.State.DONE and not order.refused_count and not order.reopened_count
+    return DONE if is_whole else SOMETHING_REFUSED
 
 
 def _head(verb: Verb, kind: Kind, meant: Meant) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from console.actions.set_aside import ACT_LIMIT_COUNT
+from console.actions.set_aside import ACT_LIMIT_COUNT, ORDER_LIMIT_COUNT
 from console.management.errors import UsageWrong
 from console.management.provider.arguments import length, moment
 from console.selectors import letters_where
@@ -53,7 +53,7 @@ def add_act(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", metavar="ID", type=event_id, help="event ids; without any: a filter")
     add_place(parser)
     add_filters(parser)
-    add_limit(parser, default=ACT_LIMIT_COUNT, at_most=ACT_LIMIT_COUNT)
+    add_limit(parser, default=ACT_LIMIT_COUNT, at_most=ORDER_LIMIT_COUNT)
     parser.add_argument("--yes", action="store_true", help="do it; without this only what would happen is printed")
     parser.add_argument("--actor", metavar="NAME", type=name, help="for the audit log (default: who runs this)")
     add_json(parser)

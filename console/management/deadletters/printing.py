@@ -9,6 +9,8 @@ from console.management.provider.printing import iso, told
 from console.personal import Masked
 from console.set_aside.kinds import Kind, Letter
 from console.set_aside.plan import Plan, Planned
+from evidence.models import SetAsideOrder
+from evidence.orders.life import is_dead
 from ingestion.models import DeadLetter, SetAsideAttempt
 
 
@@ -104,6 +106,28 @@ def planned_json(planned: Planned) -> dict[str, Any]:
         "included": planned.is_included,
         "sentence": planned.sentence,
         "original_event_id": None if planned.original_event_id is None else str(planned.original_event_id),
+    }
+
+
+def order_line(order: SetAsideOrder) -> str:
+    figures = f"{order.position:,} of {order.count:,} had their turn, {order.done_count:,} done"
+    retried = f" ({order.stored_count:,} stored, {order.reopened_count:,} failed once more)"
+    left = f"{order.refused_count:,} left as they were"
+    words = f"{figures}{retried if order.verb == 'retry' else ''}, {left}"
+    state = "died" if is_dead(order) else order.state
+    return f"order {order.pk}  {order.place} {order.verb}  {state:<9}  {words}{f'; {order.why}' if order.why else ''}"
+
+
+def order_json(order: SetAsideOrder) -> dict[str, Any]:
+    names = ("place", "verb", "count", "position", "done_count", "refused_count", "stored_count", "reopened_count")
+    return {
+        "order": order.pk,
+        "state": "died" if is_dead(order) else order.state,
+        **{name: getattr(order, name) for name in names},
+        "asked_by": order.actor,
+        "asked_at": iso(order.asked_at),
+        "settled_at": iso(order.settled_at),
+        "why": order.why,
     }
 
 

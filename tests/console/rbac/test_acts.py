@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from console.actions import budget, destinations, outgoing, replays, sign_in
+from console.actions import budget, destinations, letter_orders, outgoing, replays, sign_in, verifications
 from console.actions.discard_set_aside import discard_set_aside
 from console.actions.evidence_store import download
 from console.actions.lanes import pause_lane
@@ -18,6 +18,7 @@ from console.actions.operator import Operator, RefusalRecorded
 from console.actions.retry_set_aside import retry_set_aside
 from console.actions.reveal_personal import reveal_personal
 from console.actions.verify_bundle import verify_artifact, verify_file
+from console.set_aside.verbs import RETRY
 from evidence.audit import Act, Actor
 from evidence.models import Artifact, AuditEntry
 from evidence.runs.asked import Asked
@@ -41,6 +42,13 @@ ACTS: dict[str, Callable[[Operator], object]] = {
     "destinations.py switch": lambda by: destinations.switch(by, "d", enabled=True),
     "destinations.py remove": lambda by: destinations.remove(by, "d", reason="r"),
     "lanes.py _checked": lambda by: pause_lane(by, 0, reason="r"),
+    "letter_orders.py order_letters": lambda by: letter_orders.order_letters(
+        by, place=SetAside.DEAD_LETTER, verb=RETRY, event_ids=IDS, reason="r", chosen=""
+    ),
+    "letter_orders.py cancel_letters": lambda by: letter_orders.cancel_letters(
+        by, 1, place=SetAside.DEAD_LETTER, verb=RETRY
+    ),
+    "letter_orders.py order_rest": lambda by: letter_orders.order_rest(by, 1, place=SetAside.DEAD_LETTER, verb=RETRY),
     "outgoing.py _decide": lambda by: outgoing.release(by, [1], reason="r"),
     "replays.py start_replay": lambda by: replays.start_replay(by, Asked(), reason="r"),
     "replays.py cancel_replay": lambda by: replays.cancel_replay(by, "r20260102T030405-0a0b0c", reason="r"),
@@ -52,6 +60,7 @@ ACTS: dict[str, Callable[[Operator], object]] = {
     ),
     "retry_set_aside.py retry_set_aside": lambda by: retry_set_aside(by, place=SetAside.DEAD_LETTER, event_ids=IDS),
     "evidence_store.py download": lambda by: download(by, FILE),
+    "verifications.py _check": lambda by: verifications.order_verification(by, None),
     "verify_bundle.py verify_file": lambda by: verify_file(by, Path("x")),
     "verify_bundle.py verify_artifact": lambda by: verify_artifact(by, FILE),
 }

@@ -86,6 +86,25 @@ def test_its_archive_verifies_as_its_folder_does(original: Sample, tmp_path: Pat
     assert report.told["run"] == original.history.run_id
 
 
+def test_who_watches_is_told_of_every_byte_and_may_end_it(original: Sample, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    pack(original.folder, tmp_path / "bundle.tar.gz")
+    verify_path(tmp_path / "bundle.tar.gz", tell=lambda *each: told.append(each))
+    sizes = [path.stat().st_size for path in original.folder.rglob("*") if path.is_file()]
+    read = [done for step, done, _ in told if step == "reading each file"]
+    assert (len(read), read[-1], sorted(read)) == (len(sizes), sum(sizes), read)
+    assert {total for _, _, total in told} == {sum(sizes)}
+    assert [step for step, *_ in told][-1] == "recomputing every figure"
+    for ended_at in dict.fromkeys(step for step, *_ in told):
+
+        def end(step: str, *_: int, at: str = ended_at) -> None:
+            if step == at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            verify_folder(original.folder, tell=end)
+
+
 @pytest.mark.parametrize("change", ["flip", "add", "remove"])
 def test_one_byte_of_any_file_is_found_by_us_and_by_sha256sum_and_openssl(sample: Sample, change: str) -> None:
     rng = random.Random(change)

@@ -1,0 +1,20 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from console.management.errors import UsageWrong
+from console.set_aside.orders import settle
+from evidence.models import SetAsideOrder
+
+HELP = "Do what the console's order of this number asks. The ops worker starts it. Exit 0: done. 1: not all of it."
+DONE, NOT_DONE = 0, 1
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--order", type=int, required=True, metavar="NUMBER")
+
+
+def run(*, order: int, **_: Any) -> int:
+    try:
+        return DONE if settle(order).state == SetAsideOrder.State.DONE else NOT_DONE
+    except SetAsideOrder.DoesNotExist as error:
+        raise UsageWrong(f"--order {order}: there is no such order") from error
