@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn): a key pair of somebody's phone, computer or stick, made for this console's host alone.
+"""Passkeys (WebAuthn): a key pair of somebody's phone, computer or security key, made for this console's host alone.
 
 fido2 checks what is signed; the rows are allauth's. Which challenge is answered, by whom and how often, is decided in
 `challenges` and `factor`. Not checked: of which make the authenticator is (no attestation is asked for).

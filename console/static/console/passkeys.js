@@ -79,6 +79,9 @@ function offer(box) {
     }
     note.textContent = "";
     button.hidden = false;
+    if ("submits" in box.dataset) {
+        button.focus(); // it is what the page is for; the code's field has the focus where there is no script
+    }
     button.addEventListener("click", async () => {
         button.disabled = true;
         note.textContent = "Waiting for the passkey.";

@@ -1,4 +1,4 @@
-"""A passkey stands in for a code where its own question was answered, once, here, and by its owner. Else it is refused."""
+"""A passkey stands in for a code where its own question was answered, once, here, by its owner; else it is refused."""
 
 from __future__ import annotations
 
