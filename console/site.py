@@ -66,7 +66,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("login/passkey/", SignInQuestion.as_view(), name="sign_in_passkey"),
             path("my-sessions/", self.admin_view(MySessionsPage.as_view(site=self)), name="my_sessions"),
             path("second-factor/", self.admin_view(SecondFactorPage.as_view(site=self)), name="second_factor"),
-            path("second-factor/passkey/", self.admin_view(PasskeyQuestion.as_view()), name="passkey"),
+            path("second-factor/passkey/", self.admin_view(PasskeyQuestion.as_view(site=self)), name="passkey"),
             path("sign-ins/", self.admin_view(SignInsPage.as_view(site=self)), name="sign_ins"),
             path("follow/", self.admin_view(FollowPage.as_view(site=self)), name="follow"),
             path("pipeline/", self.admin_view(PipelinePage.as_view(site=self)), name="pipeline"),

@@ -14,7 +14,6 @@ from django.contrib.auth import authenticate
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.generic import View
 
 from autocom.kernel.clock import SYSTEM_CLOCK
 from autocom.kernel.errors import AutocomError
@@ -64,12 +63,12 @@ def question(request: HttpRequest, user: Any) -> JsonResponse:
     return JsonResponse(told, headers={"Cache-Control": "no-store"})
 
 
-class PasskeyQuestion(View):
+class PasskeyQuestion(StaffPage):
     """For whoever is signed in: see `question`."""
 
     http_method_names = ["options", "post"]
 
-    def post(self, request: HttpRequest) -> JsonResponse:
+    def post(self, request: HttpRequest) -> HttpResponse:
         return question(request, request.user)
 
 
@@ -175,7 +174,7 @@ def _remove(request: HttpRequest) -> Sequence[str]:
 def _chosen(request: HttpRequest) -> int | None:
     """A passkey's number; None is the app. Raises ChoiceMissing."""
     found, what = factor.standing(request.user), request.POST.get("what", "")
-    offered = {"app": None} if found.has_app else {}
+    offered: dict[str, int | None] = {"app": None} if found.has_app else {}
     offered |= {str(each.pk): each.pk for each in found.passkeys}
     if not what and len(offered) == 1:
         return next(iter(offered.values()))

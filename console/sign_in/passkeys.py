@@ -171,7 +171,7 @@ def _server(place: Place) -> Fido2Server:
         attestation=AttestationConveyancePreference.NONE,
         verify_origin=lambda origin: origin == place.origin,
     )
-    server.timeout = int(LIFETIME.total_seconds() * 1_000)
+    server.timeout = int(LIFETIME.total_seconds() * 1_000)  # type: ignore[assignment]  # fido2 says None alone
     return server
 
 
@@ -187,4 +187,5 @@ def _parsed(answer: str) -> Any:
 
 
 def _credential(row: Authenticator) -> AttestedCredentialData:
-    return row.wrap().authenticator_data.credential_data
+    data: AttestedCredentialData = row.wrap().authenticator_data.credential_data
+    return data

@@ -37,7 +37,7 @@ class Authenticator:
     def creates(self, options: Mapping[str, Any], **client_data: object) -> str:
         """What the page's script puts into the form for a new passkey."""
         data = _client_data("webauthn.create", options["publicKey"]["challenge"], self.origin, **client_data)
-        public = ES256.from_cryptography_key(self.key.public_key())
+        public = ES256.from_cryptography_key(self.key.public_key())  # type: ignore[no-untyped-call]
         made = AttestedCredentialData.create(Aaguid.NONE, self.credential_id, public)
         signed = AuthenticatorData.create(self._rp_hash(), self.flags | FLAG.AT, self.counter or 0, made)
         attestation = AttestationObject.create("none", signed, {})
