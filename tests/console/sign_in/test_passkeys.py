@@ -6,11 +6,14 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator as Row
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +22,8 @@ from fido2.utils import websafe_decode, websafe_encode
 from console.actions.providers import rekey
 from console.roles import Role
 from console.sign_in import factor
-from console.sign_in.challenges import place_of
+from console.sign_in.challenges import Purpose, place_of, waiting
+from console.sign_in.factor import PasskeyTaken
 from evidence.audit import Actor
 from evidence.models import AuditEntry, Decision
 from tests.console.sign_in.authenticator import FLAG, Authenticator
@@ -34,6 +38,7 @@ from tests.console.sign_in.kit import (
     text_of,
 )
 from tests.support.gates import PASSWORD, bundle, frozen_gate, own_store, person
+from tests.support.workers import other_connection
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/second-factor/"
@@ -311,6 +316,43 @@ def test_an_answer_is_taken_once_also_by_a_session_that_still_has_the_question()
     session.save()
     assert "used before" in text_of(give(second, answer))
     assert not is_in(second)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_requests_with_one_answer_at_once_the_second_waits_and_is_refused() -> None:
+    user, key, _ = with_passkey("dri", counter=None)
+    client = by_password("dri")
+    answer = key.signs(asked(client, when="before"))
+    request = RequestFactory().get("/")
+    request.session = client.session
+    question = waiting(request, Purpose.PROVE, user=user)
+    told: list[PasskeyTaken] = []
+
+    def second() -> None:
+        with transaction.atomic():
+            told.append(factor.take_passkey(user, answer, asked=question))
+        connection.close()
+
+    other = Thread(target=second)
+    with transaction.atomic():
+        first = factor.take_passkey(user, answer, asked=question)
+        other.start()
+        for _ in range(3_000):
+            if not other.is_alive() or somebody_waits():
+                break
+            sleep(0.01)
+        assert other.is_alive()
+    other.join(30)
+    assert (first.refusal, "used before" in told[0].refusal) == ("", True)
+
+
+def somebody_waits() -> bool:
+    """For a lock of this database. From outside: a transaction sees the list as it was when it first looked."""
+    with other_connection() as other:
+        row = other.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+    return row is not None and row[0] > 0
 
 
 def test_the_question_is_gone_after_a_wrong_answer_and_after_a_right_one() -> None:
