@@ -106,6 +106,8 @@ def test_a_passkey_is_added_with_the_password_brings_recovery_codes_and_signs_in
 
     again = by_password("dri")
     assert not is_in(again)
+    for text in (text_of(again.get(CODE)), text_of(client.get(PAGE))):  # what its script takes away
+        assert "A passkey needs JavaScript, which is off: type a code instead." in text
     assert "Recovery code" in text_of(again.get(CODE))
     told = asked(again, when="before")
     assert told["publicKey"]["userVerification"] == "preferred"
