@@ -164,7 +164,7 @@ AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
 SECOND_FACTOR = AUTOCOM.second_factor
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_ADAPTER = "console.sign_in.factor_box.SealingAdapter"
 MFA_TOTP_ISSUER = "autocom"
 MFA_TOTP_TOLERANCE = 1  # periods of 30 s: clocks of phones

@@ -50,10 +50,10 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.rbac import RbacExport, RbacPage, RbacProgress
         from console.pages.receipts import ReceiptProof, ReceiptsPage
         from console.pages.replays import CancelReplay, PlanReplayPage, ReplayPage, ReplayProgress, ReplaysPage
-        from console.pages.second_factor import SecondFactorPage
+        from console.pages.second_factor import PasskeyQuestion, SecondFactorPage
         from console.pages.service_tokens import ServiceTokensPage
         from console.pages.sessions import MySessionsPage, SignInsPage
-        from console.pages.sign_in import CodePage
+        from console.pages.sign_in import CodePage, SignInQuestion
         from console.pages.status import StatusPage
         from console.pages.verifications import (
             BundleVerificationPage,
@@ -72,8 +72,10 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("latency/compare/", self.admin_view(LatencyComparePage.as_view(site=self)), name="latency_compare"),
             path("latency/runs/", self.admin_view(LatencyRunsPage.as_view(site=self)), name="latency_runs"),
             path("login/code/", CodePage.as_view(site=self), name="sign_in_code"),
+            path("login/passkey/", SignInQuestion.as_view(), name="sign_in_passkey"),
             path("my-sessions/", self.admin_view(MySessionsPage.as_view(site=self)), name="my_sessions"),
             path("second-factor/", self.admin_view(SecondFactorPage.as_view(site=self)), name="second_factor"),
+            path("second-factor/passkey/", self.admin_view(PasskeyQuestion.as_view(site=self)), name="passkey"),
             path("sign-ins/", self.admin_view(SignInsPage.as_view(site=self)), name="sign_ins"),
             path("follow/", self.admin_view(FollowPage.as_view(site=self)), name="follow"),
             path("pipeline/", self.admin_view(PipelinePage.as_view(site=self)), name="pipeline"),

@@ -41,6 +41,8 @@ class Act(StrEnum):
     SECOND_FACTOR_REMOVED = "second_factor.removed"
     RECOVERY_CODES_MADE = "second_factor.codes_made"
     RECOVERY_CODE_USED = "second_factor.code_used"
+    PASSKEY_USED = "second_factor.passkey_used"
+    PASSKEY_COUNTER_WENT_BACK = "second_factor.counter_went_back"
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     USER_DELETED = "user.deleted"

@@ -47,8 +47,9 @@ def decider(request: HttpRequest, *, number: int) -> Operator:
     """Whoever decides says once more who they are. Raises PasswordWrong, SecondFactorRefused, on record."""
     form, user = request.POST, request.user
     try:
-        password, code = form.get("password", ""), form.get("code", "")
-        return Operator.signed_in(known_again(user.get_username(), password, code=code, request=request))
+        password, code, passkey = (form.get(name, "") for name in ("password", "code", "passkey"))
+        again = known_again(user.get_username(), password, code=code, passkey=passkey, request=request)
+        return Operator.signed_in(again)
     except (PasswordWrong, SecondFactorRefused) as error:
         with transaction.atomic(durable=True):  # what is raised again must not take the entry with it
             record(

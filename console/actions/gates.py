@@ -37,21 +37,23 @@ class PasswordWrong(DecisionRefused):
 
 
 class SecondFactorRefused(DecisionRefused):
-    """The code is missing or wrong, or there is no factor where SECOND_FACTOR wants one of whoever decides."""
+    """Code and passkey are missing or wrong, or there is no factor where SECOND_FACTOR wants one of whoever decides."""
 
     code = "second_factor_refused"
 
 
 def reauthenticated(
-    username: str, password: str, *, gate: Gate, code: str = "", request: HttpRequest | None = None
+    username: str, password: str, *, gate: Gate, code: str = "", passkey: str = "", request: HttpRequest | None = None
 ) -> Any:
     """As `known_again`, with each refusal on record."""
     with _on_record(Actor.command_line(username[:150]), gate):
-        return known_again(username, password, code=code, request=request)
+        return known_again(username, password, code=code, passkey=passkey, request=request)
 
 
-def known_again(username: str, password: str, *, code: str = "", request: HttpRequest | None = None) -> Any:
-    """The active user of this name and password, and of this code where they enrolled a second factor.
+def known_again(
+    username: str, password: str, *, code: str = "", passkey: str = "", request: HttpRequest | None = None
+) -> Any:
+    """The active user of this name and password, and of this code or passkey where they enrolled a second factor.
 
     `request`: of a page; its failures count as failed sign-ins. Raises PasswordWrong, SecondFactorRefused: whoever
     calls it puts them on record.
@@ -64,7 +66,7 @@ def known_again(username: str, password: str, *, code: str = "", request: HttpRe
         raise SecondFactorRefused(FACTOR_MISSING)
     if factor.is_on(user):
         try:
-            prove(user, code, request=request)
+            prove(user, code, passkey=passkey, request=request)
         except CodeRefused as error:
             raise SecondFactorRefused(f"second factor: {error}") from error
     return user

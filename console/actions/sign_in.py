@@ -14,7 +14,8 @@ from django.http import HttpRequest
 from console.access import Permission
 from console.actions.operator import Operator, check
 from console.models import ConsoleSession
-from console.sign_in import factor, locks, sessions
+from console.sign_in import challenges, factor, locks, sessions
+from console.sign_in.challenges import Purpose
 from console.sign_in.factor import CodeRefused, Means
 from evidence.audit import Act, Actor, record
 
@@ -56,28 +57,60 @@ def lift_lock(operator: Operator, *, digest: str, username: str, address: str | 
     return lifted
 
 
-def prove(user: Any, code: str, *, request: HttpRequest | None) -> Means:
-    """By which means the code proves it. A wrong one counts as a failed sign-in. Raises CodeRefused, TooManyCodes."""
+def prove(user: Any, code: str, *, passkey: str = "", request: HttpRequest | None) -> Means:
+    """By which means the code proves it, or the passkey's answer, which comes before a code.
+
+    A wrong one counts as a failed sign-in. Raises CodeRefused, TooManyCodes.
+    """
     try:
-        with transaction.atomic():
-            means = factor.take(user, code)
-            if means is Means.RECOVERY_CODE:
-                left = factor.standing(user).codes_left_count
-                record(Act.RECOVERY_CODE_USED, actor=Actor.person(user), subject=_subject(user), facts={"left": left})
-        if means is None:
-            raise CodeRefused("the code is wrong, or was used before: wait for the next one")
+        return _by_passkey(user, passkey, request=request) if passkey and request else _by_code(user, code)
     except CodeRefused:
-        credentials = {"username": user.get_username(), "step": "code"}
+        credentials = {"username": user.get_username(), "step": "passkey" if passkey else "code"}
         user_login_failed.send(sender=__name__, credentials=credentials, request=request)
         raise
+
+
+def _by_code(user: Any, code: str) -> Means:
+    with transaction.atomic():
+        means = factor.take(user, code)
+        if means is Means.RECOVERY_CODE:
+            left = factor.standing(user).codes_left_count
+            record(Act.RECOVERY_CODE_USED, actor=Actor.person(user), subject=_subject(user), facts={"left": left})
+    if means is None:
+        raise CodeRefused("the code is wrong, or was used before: wait for the next one")
     return means
 
 
+def _by_passkey(user: Any, answer: str, *, request: HttpRequest) -> Means:
+    asked = challenges.take(request, Purpose.PROVE, user=user)
+    with transaction.atomic():
+        taken = factor.take_passkey(user, answer, asked=asked)
+        if taken.copied is not None:
+            facts = taken.copied.facts
+            record(Act.PASSKEY_COUNTER_WENT_BACK, actor=Actor.person(user), subject=_subject(user), facts=facts)
+        elif not taken.refusal:
+            facts = {"passkey": taken.name}
+            record(Act.PASSKEY_USED, actor=Actor.person(user), subject=_subject(user), facts=facts)
+    if taken.refusal:
+        raise CodeRefused(taken.refusal)
+    return Means.PASSKEY
+
+
 def enrol(user: Any, *, secret: str, code: str) -> list[str]:
-    """The recovery codes, told this once. Raises EnrolmentRefused."""
+    """The recovery codes, told this once; none where a passkey brought them before. Raises EnrolmentRefused."""
     with transaction.atomic():
         codes = factor.enrol(user, secret=secret, code=code)
         record(Act.SECOND_FACTOR_ENROLLED, actor=Actor.person(user), subject=_subject(user), facts={"kind": "totp"})
+    return codes
+
+
+def add_passkey(user: Any, answer: str, *, request: HttpRequest) -> list[str]:
+    """The recovery codes, told this once; none where another factor brought them before. Raises EnrolmentRefused."""
+    asked = challenges.take(request, Purpose.ENROL, user=user)
+    with transaction.atomic():
+        name, codes = factor.add_passkey(user, answer, asked=asked)
+        facts = {"kind": "passkey", "passkey": name}
+        record(Act.SECOND_FACTOR_ENROLLED, actor=Actor.person(user), subject=_subject(user), facts=facts)
     return codes
 
 
@@ -90,12 +123,22 @@ def make_codes(user: Any) -> list[str]:
 
 
 def remove_factor(user: Any, *, actor: Actor) -> bool:
-    """With its recovery codes. False where there was none."""
+    """App, passkeys and recovery codes. False where there was none."""
     with transaction.atomic():
-        removed = factor.remove(user)
+        removed = sorted(factor.remove(user))
         if removed:
-            record(Act.SECOND_FACTOR_REMOVED, actor=actor, subject=_subject(user))
-    return removed
+            record(Act.SECOND_FACTOR_REMOVED, actor=actor, subject=_subject(user), facts={"kinds": removed})
+    return bool(removed)
+
+
+def remove_one_factor(user: Any, *, passkey: int | None) -> str:
+    """A passkey by its number, or the app; with the last one the recovery codes. Its name; empty where none was."""
+    with transaction.atomic():
+        name = factor.remove_one(user, pk=passkey)
+        if name is not None:
+            facts = {"kind": "totp"} if passkey is None else {"kind": "passkey", "passkey": name}
+            record(Act.SECOND_FACTOR_REMOVED, actor=Actor.person(user), subject=_subject(user), facts=facts)
+    return name or ""
 
 
 def _record_ended(ended: Sequence[ConsoleSession], *, actor: Actor) -> None:

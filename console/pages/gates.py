@@ -240,6 +240,7 @@ def _again(request: HttpRequest, gate: Gate) -> Any:
         request.POST.get("password", ""),
         gate=gate,
         code=request.POST.get("code", ""),
+        passkey=request.POST.get("passkey", ""),
         request=request,
     )
 

@@ -93,6 +93,7 @@ def _changed(request: HttpRequest) -> ModeChange:
         form.get("password", ""),
         gate=decision.gate,
         code=form.get("code", ""),
+        passkey=form.get("passkey", ""),
         request=request,
     )
     return set_mode(operator, to, reason=reason, decision=decision, scope=_scope(form) or None)

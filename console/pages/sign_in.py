@@ -1,4 +1,4 @@
-"""The way in: name and password, then the code of whoever enrolled a second factor."""
+"""The way in: name and password, then the code or the passkey of whoever enrolled a second factor."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_login_failed
 from django.contrib.auth.views import LoginView, RedirectURLMixin
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.generic import FormView
+from django.views.generic import FormView, View
 from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
 from autocom.kernel.clock import SYSTEM_CLOCK
 from console.actions.sign_in import prove
+from console.pages.second_factor import question
 from console.sign_in import factor
 from console.sign_in.factor import CodeRefused, TooManyCodes
 from console.sign_in.locks import LOCKED_TOLD, WRONG_TOLD, is_locked, was_refused
@@ -81,6 +82,11 @@ class CodeForm(forms.Form):
             attrs={"autocomplete": "one-time-code", "autofocus": "", "class": " ".join(BASE_INPUT_CLASSES)}
         ),
     )
+    passkey = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].required = not self.data.get("passkey")  # the script has filled in that one
 
 
 class CodePage(RedirectURLMixin, FormView):  # type: ignore[type-arg]
@@ -115,14 +121,23 @@ class CodePage(RedirectURLMixin, FormView):  # type: ignore[type-arg]
             "title": "Second factor",
             "app_path": self.request.get_full_path(),
             "username": self.pending.get_username(),
+            "has_passkey": factor.PASSKEY in factor.kinds(self.pending),
         }
+
+    @override
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        if factor.APP not in factor.kinds(self.pending):
+            form.fields["code"].label = "Recovery code"
+        return form
 
     @override
     def form_valid(self, form: Any) -> HttpResponse:
         if is_locked(self.request, self.pending.get_username()):
             return self._refused(form, LOCKED_TOLD, LOCKED_STATUS)
         try:
-            means = prove(self.pending, form.cleaned_data["code"], request=self.request)
+            given = form.cleaned_data
+            means = prove(self.pending, given["code"], passkey=given["passkey"], request=self.request)
         except TooManyCodes as error:
             return self._refused(form, _sentence(error), LOCKED_STATUS)
         except CodeRefused as error:
@@ -139,6 +154,19 @@ class CodePage(RedirectURLMixin, FormView):  # type: ignore[type-arg]
         answer = self.form_invalid(form)
         answer.status_code = status
         return answer
+
+
+class SignInQuestion(View):
+    """What a passkey of whoever gave their password is asked."""
+
+    http_method_names = ["options", "post"]
+
+    @method_decorator(never_cache)
+    def post(self, request: HttpRequest) -> HttpResponse:
+        user = _pending(request)
+        if user is None:
+            return JsonResponse({"error": "The password was given too long ago: begin again."}, status=409)
+        return question(request, user)
 
 
 def _pending(request: HttpRequest) -> AbstractBaseUser | None:

@@ -26,7 +26,8 @@ class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no
 
 def rekey_factors() -> RekeyReport:
     """Safe to run twice. In the caller's transaction."""
-    rows = list(Authenticator.objects.select_for_update())
+    public = Authenticator.Type.WEBAUTHN  # of a passkey the public key is here, and nothing to seal
+    rows = list(Authenticator.objects.select_for_update().exclude(type=public))
     stale = [row for row in rows if not is_sealed_by_newest(_sealed(row))]
     failed = [row for row in stale if not _rekeyed(row)]
     return RekeyReport(

@@ -7,7 +7,10 @@ from console.management.provider.printing import say
 from console.management.sign_in.arguments import add_by, user_named
 from evidence.audit import Actor
 
-HELP = "Remove the second factor of somebody who lost it. A password is enough for them afterwards: know who asks."
+HELP = (
+    "Remove the second factor (app, passkeys, recovery codes) of somebody who lost it. "
+    "A password is enough for them afterwards: know who asks."
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
