@@ -73,11 +73,13 @@ def refused(error: OpenIdError, *, request: HttpRequest, subject: str = "") -> N
 
     `subject`: whom the issuer vouched for, where it did, so that an operator can link them.
     """
+    row = IdentityLink.objects.filter(issuer=settings.OIDC_ISSUER, subject=subject).select_related("user").first()
+    who = f"user {row.user.get_username()}" if row else locks.NOBODY_KNOWN
     facts = {"step": STEP, "code": error.code, "issuer": settings.OIDC_ISSUER, "address": locks.address_of(request)}
     if subject:
         facts["subject"] = subject
     with transaction.atomic():
-        record(Act.SIGN_IN_FAILED, actor=CONSOLE, subject=locks.NOBODY_KNOWN, reason=str(error)[:500], facts=facts)
+        record(Act.SIGN_IN_FAILED, actor=CONSOLE, subject=who, reason=str(error)[:500], facts=facts)
 
 
 def _record(act: Act, user: Any, *, actor: Actor, issuer: str, subject: str) -> None:

@@ -18,10 +18,12 @@ from autocom.kernel.clock import SYSTEM_CLOCK
 from autocom.kernel.errors import AutocomError
 from console.actions import sign_in
 from console.guards import StaffPage
+from console.pages.openid import in_place_of_password
 from console.shown import moment
 from console.sign_in import factor
 from console.sign_in.factor import EnrolmentRefused, Policy
 from console.sign_in.locks import was_refused
+from console.sign_in.openid import proof
 from evidence.audit import Actor
 from ingestion.secret_box import seal, unseal
 
@@ -59,6 +61,7 @@ class SecondFactorPage(StaffPage):
             "is_wanted": settings.SECOND_FACTOR == Policy.DECIDERS,
             "secret": _in_fours(secret),
             "qr": _qr(_address(self.request.user, secret)) if secret else None,
+            **in_place_of_password(self.request),
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -116,7 +119,8 @@ def _remove(request: HttpRequest) -> Sequence[str]:
 def _prove(request: HttpRequest) -> None:
     """That it is the person, not whoever sits at their screen. Raises NotProven, CodeRefused."""
     user, given = request.user, request.POST.get("password", "")
-    if authenticate(request, username=user.get_username(), password=given) != user:
+    is_vouched_for = not given and proof.take(request)
+    if not is_vouched_for and authenticate(request, username=user.get_username(), password=given) != user:
         locked = "; too many failures: try again in an hour" if was_refused(request) else ""
         raise NotProven(f"the password is wrong{locked}")
     if factor.is_on(user):

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
@@ -46,6 +47,12 @@ class SigningKey:
         return {**made, "kid": self.kid, "use": "sig", "alg": "RS256"}
 
 
+@cache
+def first_key() -> SigningKey:
+    """Of every provider until it changes it: one takes a while to make."""
+    return SigningKey()
+
+
 @dataclass(slots=True)
 class Grant:
     """What a code stands for."""
@@ -63,7 +70,7 @@ class IdentityProvider:
     port: int
     back_to: str
     subject: str = "4f1c2a90-subject"
-    key: SigningKey = field(default_factory=SigningKey)
+    key: SigningKey = field(default_factory=first_key)
     claims: dict[str, Any] = field(default_factory=dict)
     make: Callable[[dict[str, Any]], str] | None = None
     discovery: dict[str, Any] = field(default_factory=dict)

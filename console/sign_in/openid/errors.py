@@ -47,8 +47,10 @@ class NotLinked(OpenIdError):
 
     code = "openid_not_linked"
 
+    why = "whom the issuer vouches for is nobody here who may come in"
+
     def __init__(self, *, subject: str) -> None:
-        super().__init__("whom the issuer vouches for is nobody here who may come in")
+        super().__init__(self.why)
         self.subject = subject
 
 
@@ -56,3 +58,4 @@ class SomebodyElse(NotLinked):
     """A fresh sign-in was asked of one person, and another one answered."""
 
     code = "openid_somebody_else"
+    why = "whom the issuer vouches for is somebody else than who is signed in"

@@ -13,8 +13,6 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
-from console.shown import moment
-from console.sign_in.openid.links import has_link
 
 KEPT_AS = "console.openid.proof"
 GOOD_FOR = timedelta(minutes=5)
@@ -39,12 +37,3 @@ def take(request: HttpRequest) -> bool:
     if request.session.pop(KEPT_AS, None) is not None:
         request.session.save()  # now: another request must not find it again
     return is_good
-
-
-def told(request: HttpRequest) -> dict[str, object]:
-    """For forms that ask for a password: whether the issuer can be asked instead, and until when it was."""
-    until = good_until(request)
-    return {
-        "provable_at": settings.OIDC_NAME if has_link(request.user, issuer=settings.OIDC_ISSUER) else "",
-        "proven_until": moment(until) if until else "",
-    }

@@ -21,27 +21,36 @@ from django.urls import reverse
 from console.models import ConsoleSession, IdentityLink
 from console.roles import Role
 from console.sign_in.openid.issuer import DISCOVERED
-from evidence.models import AuditEntry
-from tests.console.sign_in.kit import HOME, LOGIN, acts, by_password, code_of, enrolled, give_code, is_in, text_of
-from tests.support.gates import person
-from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, SigningKey, identity_provider
+from evidence.audit import Actor
+from evidence.decisions.dri import assign
+from evidence.models import AuditEntry, Decision
+from tests.console.sign_in.kit import (
+    BACK,
+    BEGIN,
+    HOME,
+    LOGIN,
+    acts,
+    by_password,
+    code_of,
+    enrolled,
+    give_code,
+    is_in,
+    set_up_provider,
+    text_of,
+)
+from tests.support.gates import frozen_gate, person
+from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, SigningKey
 
 pytestmark = pytest.mark.django_db
 BASE = "http://testserver"
-BEGIN, BACK = "/admin/login/openid/", "/admin/login/openid/back/"
 NOT_LINKED = "Your account there is not one that may use this console."
 NOT_BELIEVED = "does not hold, so nobody was signed in"
 
 
 @pytest.fixture
 def provider(settings: Any) -> Iterator[IdentityProvider]:
-    with identity_provider(back_to=f"{BASE}{BACK}") as found:
-        settings.OIDC_ISSUER = found.issuer
-        settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = CLIENT_ID, CLIENT_SECRET
-        settings.OIDC_NAME, settings.OIDC_BACK_TO = "Example ID", BASE
-        DISCOVERED.forget()
+    with set_up_provider(settings, base=BASE) as found:
         yield found
-    DISCOVERED.forget()
 
 
 @pytest.fixture
@@ -150,6 +159,7 @@ def test_who_may_not_come_in_reads_the_same_page_as_a_stranger(
     refused = through(client, provider)
     IdentityLink.objects.all().delete()
     assert refused.status_code == 403
+    assert newest("session.sign_in_failed").subject == "user dri"
     assert refused.content == through(Client(), provider).content
     assert not is_in(client)
 
@@ -434,3 +444,107 @@ def test_the_command_links_lists_and_unlinks_one_person_a_subject(
     settings.OIDC_ISSUER = ""
     assert sign_in("link", "dri", "--subject", "x") == 1
     assert "OIDC_ISSUER" in capsys.readouterr().err
+
+
+AGAIN = "/admin/openid-again/"
+GATE = "/admin/gates/a/"
+
+
+@pytest.fixture
+def decider(provider: IdentityProvider, dri: Any) -> Client:
+    """The DRI of gate a, who came in by the issuer."""
+    assign(frozen_gate(), username="dri", actor=Actor.command_line("olga"), reason="owns the launch")
+    client = Client()
+    through(client, provider)
+    return client
+
+
+def no_go(client: Client, **form: str) -> str:
+    answer = client.post(GATE, {"act": "no-go", "reason": "not yet", "password": "", **form}, follow=True)
+    return " ".join(str(each) for each in answer.context["messages"])
+
+
+def test_who_has_no_password_decides_after_a_fresh_sign_in_there_once(
+    provider: IdentityProvider, decider: Client, dri: Any
+) -> None:
+    assert "the password is wrong" in no_go(decider)
+    page = text_of(decider.get(GATE))
+    assert "Sign in at Example ID again" in page
+    answer = through(decider, provider, onward=GATE, address=AGAIN)
+    assert answer["Location"] == GATE
+    asked = provider.authorizations[-1]
+    assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+    assert "this stands once for your password" in text_of(decider.get(GATE))
+    assert "NO-GO: audit entry" in no_go(decider)
+    assert "the password is wrong" in no_go(decider)
+    assert Decision.objects.count() == 1
+    entry = newest("identity.proven")
+    assert (entry.actor, entry.facts["subject"]) == ("dri", provider.subject)
+
+
+def test_a_wrong_password_is_not_made_right_by_it_and_the_code_is_asked_for_as_ever(
+    provider: IdentityProvider, decider: Client, dri: Any, settings: Any
+) -> None:
+    settings.SECOND_FACTOR = "deciders"
+    through(decider, provider, address=AGAIN)
+    assert "the password is wrong" in no_go(decider, password="a guess")
+    assert "takes a second factor here" in no_go(decider)
+    secret, _ = enrolled(dri)
+    through(decider, provider, address=AGAIN)
+    assert "second factor: the code is wrong" in no_go(decider, code="000000")
+    through(decider, provider, address=AGAIN)
+    assert "NO-GO: audit entry" in no_go(decider, code=code_of(secret))
+
+
+@pytest.mark.parametrize(
+    "claims", [{"auth_time": int(time.time()) - 600}, {"auth_time": None}, {"auth_time": "now"}], ids=str
+)
+def test_an_old_sign_in_there_decides_nothing(provider: IdentityProvider, decider: Client, claims: Any) -> None:
+    provider.claims = claims
+    answer = through(decider, provider, address=AGAIN)
+    assert answer.status_code == 403
+    assert "the password is wrong" in no_go(decider)
+    assert not Decision.objects.exists()
+
+
+def test_somebody_else_there_vouches_for_nobody_here_and_signs_nobody_in(
+    provider: IdentityProvider, decider: Client
+) -> None:
+    person("ops", Role.PLATFORM_OPS)
+    sign_in("link", "ops", "--subject", "another-subject")
+    for subject in ("another-subject", "a stranger"):
+        answer = come_back(decider, provider.sign_in(press(decider, address=AGAIN), as_subject=subject))
+        assert answer.status_code == 403
+        assert "as somebody else than you are here" in text_of(answer)
+    assert decider.get("/admin/my-sessions/").context["user"].get_username() == "dri"
+    rows = AuditEntry.objects.filter(act="session.sign_in_failed", facts__code="openid_somebody_else")
+    assert sorted(row.subject for row in rows) == ["a user that does not exist", "user ops"]
+    assert "the password is wrong" in no_go(decider)
+
+
+def test_a_plain_sign_in_and_a_proof_of_before_decide_nothing(provider: IdentityProvider, decider: Client) -> None:
+    through(decider, provider)
+    assert "the password is wrong" in no_go(decider)
+    through(decider, provider, address=AGAIN)
+    kept = decider.session
+    kept["console.openid.proof"] = {
+        **kept["console.openid.proof"],
+        "at_us": kept["console.openid.proof"]["at_us"] - 301_000_000,
+    }
+    kept.save()
+    assert "the password is wrong" in no_go(decider)
+    assert not Decision.objects.exists()
+
+
+def test_a_factor_is_enrolled_after_a_fresh_sign_in_there(
+    provider: IdentityProvider, decider: Client, settings: Any
+) -> None:
+    settings.SECOND_FACTOR = "optional"
+    factor_page = "/admin/second-factor/"
+    assert "the password is wrong" in text_of(decider.post(factor_page, {"act": "begin", "password": ""}, follow=True))
+    through(decider, provider, address=AGAIN)
+    assert "Scan, then type" in text_of(decider.post(factor_page, {"act": "begin", "password": ""}, follow=True))
+
+
+def test_who_is_not_signed_in_can_prove_nothing(provider: IdentityProvider) -> None:
+    assert Client().post(AGAIN)["Location"].startswith(LOGIN)
