@@ -58,6 +58,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.sign_in import CodePage
         from console.pages.status import StatusPage
 
+        again = cast(Callable[..., HttpResponse], OpenIdAgain.as_view(site=self))
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
             path("latency/", self.admin_view(LatencyPage.as_view(site=self)), name="latency"),
@@ -67,7 +68,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("login/code/", CodePage.as_view(site=self), name="sign_in_code"),
             path("login/openid/", OpenIdBegin.as_view(site=self), name="openid_begin"),
             path("login/openid/back/", OpenIdCallback.as_view(site=self), name="openid_callback"),
-            path("openid-again/", self.admin_view(OpenIdAgain.as_view(site=self)), name="openid_again"),
+            path("openid-again/", self.admin_view(again), name="openid_again"),
             path("my-sessions/", self.admin_view(MySessionsPage.as_view(site=self)), name="my_sessions"),
             path("second-factor/", self.admin_view(SecondFactorPage.as_view(site=self)), name="second_factor"),
             path("sign-ins/", self.admin_view(SignInsPage.as_view(site=self)), name="sign_ins"),

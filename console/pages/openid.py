@@ -87,7 +87,7 @@ class OpenIdPage(RedirectURLMixin, View):
         assert self.site is not None  # noqa: S101  (set by the site that routes here)
         log.warning("openid_refused", extra={"code": error.code, "why": str(error)})
         status, told = TOLD.get(type(error), (403, NOT_BELIEVED))
-        request.current_app = self.site.name  # type: ignore[attr-defined]
+        request.current_app = self.site.name
         context = {
             **self.site.each_context(request),
             "title": "Not signed in",

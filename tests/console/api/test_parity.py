@@ -64,8 +64,8 @@ def test_each_command_and_address_of_a_row_exists_and_each_gap_has_its_reason(na
 
 def test_only_what_concerns_accounts_of_people_is_for_the_console_alone() -> None:
     alone = {name for name, cells in listed().items() if all(cell.startswith("none") for cell in cells)}
-    second_factor = {"sign_in.enrol", "sign_in.make_codes", "sign_in.prove"}
-    assert alone == {"accounts.user_deleted", "accounts.role_deleted", "admin:auth_user_changelist"} | second_factor
+    proofs = {"sign_in.enrol", "sign_in.make_codes", "sign_in.prove", "openid.proved"}
+    assert alone == {"accounts.user_deleted", "accounts.role_deleted", "admin:auth_user_changelist"} | proofs
 
 
 def command_exists(words: str) -> bool:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import html
+import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,9 +44,16 @@ from tests.console.sign_in.kit import (
 )
 from tests.support.gates import frozen_gate, person
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, SigningKey
+from tests.support.ingress import PROJECT
 
 pytestmark = pytest.mark.django_db
 BASE = "http://testserver"
+SET_UP = {
+    "OIDC_ISSUER": "https://id.example.com",
+    "OIDC_CLIENT_ID": "autocom",
+    "OIDC_CLIENT_SECRET": "c7" * 20,
+    "APP_BASE_URL": "https://autocom.example.com",
+}
 NOT_LINKED = "Your account there is not one that may use this console."
 NOT_BELIEVED = "does not hold, so nobody was signed in"
 
@@ -290,9 +301,9 @@ SPOILT = {
     "subject is no text": claimed(sub=7),
     "subject with a NUL": claimed(sub="a\x00b"),
     "subject too long": claimed(sub="s" * 256),
-    "alg none": forged(lambda _, claims: jwt.encode(claims, None, algorithm="none")),
+    "alg none": forged(lambda _, claims: jwt.encode(claims, "", algorithm="none")),
     "alg none with the key's name": forged(
-        lambda provider, claims: jwt.encode(claims, None, algorithm="none", headers={"kid": provider.key.kid})
+        lambda provider, claims: jwt.encode(claims, "", algorithm="none", headers={"kid": provider.key.kid})
     ),
     "HS256 with the public key": forged(hs256),
     "HS256 with the client's secret": forged(lambda _, claims: jwt.encode(claims, CLIENT_SECRET.ljust(32, "x"))),
@@ -412,6 +423,45 @@ def test_an_issuer_over_https_may_not_lead_to_this_machine() -> None:
     with pytest.raises(IssuerWrong, match="no https address"):
         issuer._address(told, "token_endpoint", issuer="https://id.example.com")
     assert issuer._address(told, "token_endpoint", issuer="http://localhost:1") == "http://127.0.0.1:6379/"
+
+
+def test_no_secret_of_a_sign_in_is_in_the_log_the_audit_log_or_the_session(
+    provider: IdentityProvider, dri: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    made: list[str] = []
+    provider.make = lambda claims: made.append(provider.signed(claims)) or made[-1]  # type: ignore[func-returns-value]
+    client, verifiers = Client(), []
+    for claims in ({"nonce": "n" * 43}, {}):
+        provider.claims = claims
+        address = press(client)
+        verifiers.append(client.session["console.openid.attempt"]["verifier"])
+        place = provider.sign_in(address)
+        come_back(client, place)
+        code = parse_qs(urlsplit(place).query)["code"][0]
+        entries = [f"{entry.facts} {entry.reason}" for entry in AuditEntry.objects.all()]
+        written = f"{caplog.text} {[record.__dict__ for record in caplog.records]} {entries} {client.session.items()}"
+        for secret in (CLIENT_SECRET, code, verifiers[-1], made[-1]):
+            assert secret not in written
+    assert is_in(client)
+    assert len(made) == 2
+
+
+def test_nothing_of_it_is_loaded_by_the_ingress() -> None:
+    script = (
+        "import django, json, sys; django.setup(); import autocom.ingress.application, autocom.ingress_urls;"
+        "print(json.dumps([m for m in sys.modules if m.startswith(('jwt', 'allauth', 'console.sign_in'))]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=PROJECT,
+        env={**os.environ, "AUTOCOM_PROCESS": "ingress", **SET_UP},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(done.stdout) == []
 
 
 def test_without_an_issuer_there_is_no_button_and_no_route(client: Client) -> None:
