@@ -69,7 +69,7 @@ class OpenIdPage(RedirectURLMixin, View):
     @override
     @method_decorator(never_cache)
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if not settings.OIDC_ISSUER:
+        if not settings.OIDC_ISSUER and (request.method or "").lower() in self.http_method_names:
             raise Http404("sign-in by OpenID Connect is off: OIDC_ISSUER sets it up")
         return super().dispatch(request, *args, **kwargs)
 
