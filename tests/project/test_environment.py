@@ -370,7 +370,8 @@ def test_a_wrong_setting_of_openid_connect_is_one_line_that_names_it(
     assert line.startswith(name)
     assert told in line
     assert "hunter2" not in line
-    assert Environment.from_environ({**environ, **OIDC, "OIDC_NAME": "", "OIDC_ISSUER": "http://127.0.0.1:9000/x"})
+    here = "http://127.0.0.1:9000/realms/ours"
+    assert Environment.from_environ({**environ, **OIDC, "OIDC_NAME": "", "OIDC_ISSUER": here}).oidc_issuer == here
 
 
 def test_a_secret_of_the_users_own_wins_over_the_generated_one(tmp_path: Path) -> None:

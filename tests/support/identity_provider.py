@@ -44,7 +44,11 @@ class SigningKey:
 
     def jwk(self) -> dict[str, Any]:
         made: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
-        return {**made, "kid": self.kid, "use": "sig", "alg": "RS256"}
+        return {
+            **made,
+            "kid": self.kid,
+            "use": "sig",
+        }  # without "alg", as it may be: nothing but the client refuses one
 
 
 @cache
