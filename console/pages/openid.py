@@ -94,7 +94,6 @@ class OpenIdPage(RedirectURLMixin, View):
             "name": settings.OIDC_NAME,
             "told": told,
             "subject": getattr(error, "subject", ""),
-            "is_away": error.retryable,
         }
         return render(request, "console/openid_refused.html", context, status=status)
 

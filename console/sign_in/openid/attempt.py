@@ -11,6 +11,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
@@ -60,7 +61,10 @@ class Attempt:
         if kept is None or not constant_time_compare(kept["state"], state):
             raise AttemptUnknown(TOO_LATE)  # and what this browser did begin can still come back
         del request.session[KEPT_AS]
-        request.session.save()  # now, not with the answer: the issuer is asked in between
+        try:
+            request.session.save()  # now, not with the answer: the issuer is asked in between
+        except UpdateError as error:  # the session was ended meanwhile
+            raise AttemptUnknown(TOO_LATE) from error
         found = cls(**kept)
         if not 0 <= SYSTEM_CLOCK.now_us() - found.begun_at_us <= LIMIT_US:
             raise AttemptUnknown(TOO_LATE)
