@@ -452,21 +452,35 @@ def test_no_secret_of_a_sign_in_is_in_the_log_the_audit_log_or_the_session(
     assert len(made) == 2
 
 
-def test_nothing_of_it_is_loaded_by_the_ingress() -> None:
-    script = (
-        "import django, json, sys; django.setup(); import autocom.ingress.application, autocom.ingress_urls;"
-        "print(json.dumps([m for m in sys.modules if m.startswith(('jwt', 'allauth', 'console.sign_in'))]))"
-    )
+def told_by_process(script: str, **environ: str) -> Any:
+    """What a process of its own prints, which was started with the settings of OpenID Connect."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
+        [sys.executable, "-W", "ignore", "-c", f"import django, json, sys; django.setup(); {script}"],
         cwd=PROJECT,
-        env={**os.environ, "AUTOCOM_PROCESS": "ingress", **SET_UP},
+        env={**os.environ, **SET_UP, **environ},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    assert json.loads(done.stdout) == []
+    return json.loads(done.stdout)
+
+
+def test_nothing_of_it_is_loaded_by_the_ingress() -> None:
+    script = (
+        "import autocom.ingress.application, autocom.ingress_urls;"
+        "print(json.dumps([m for m in sys.modules if m.startswith(('jwt', 'allauth', 'console.sign_in'))]))"
+    )
+    assert told_by_process(script, AUTOCOM_PROCESS="ingress") == []
+
+
+def test_the_environment_sets_it_up_and_the_issuers_host_is_the_buttons_name() -> None:
+    script = (
+        "from django.conf import settings; from console.sign_in.openid.attempt import back_to;"
+        "print(json.dumps([settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_NAME, back_to()]))"
+    )
+    back = f"https://autocom.example.com{BACK}"
+    assert told_by_process(script) == ["https://id.example.com", "autocom", "id.example.com", back]
 
 
 def test_without_an_issuer_there_is_no_button_and_no_route(client: Client) -> None:
