@@ -32,6 +32,9 @@ SEEN_BOUND_DEFAULT_COUNT = 1_000_000
 EVIDENCE_LIMIT_DEFAULT_BYTES = 268_435_456
 SEEN_BYTES = 300  # of an identity in Redis with its place in their order, as measured
 SECOND_FACTORS = ("off", "optional", "deciders")
+OIDC_SECRET_AT_LEAST = 16  # characters: the identity provider makes it
+OIDC_ISSUER_LIMIT_CHARS = 200  # of the column that links keep it in
+OIDC_NAME_LIMIT_CHARS = 40  # of a button
 LOCAL_SECRETS = ("SECRET_KEY", "WEBHOOK_BEARER_KEY", "WEBHOOK_HMAC_SECRET")
 LOCAL_KEYS = (*LOCAL_SECRETS, "LOG_SIGNING_KEY")  # the last one is needed by nobody but the sealer
 
@@ -94,6 +97,10 @@ class Environment:
     second_factor: str
     session_hours: int
     session_idle_minutes: int
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret: str
+    oidc_name: str
     debug: bool
 
     @property
@@ -174,6 +181,10 @@ class Environment:
             second_factor=read.choice("SECOND_FACTOR", default=SECOND_FACTORS[0], choices=SECOND_FACTORS),
             session_hours=read.integer("SESSION_HOURS", default=12, at_least=1, at_most=168),
             session_idle_minutes=read.integer("SESSION_IDLE_MINUTES", default=60, at_least=5, at_most=10_080),
+            oidc_issuer=read.url("OIDC_ISSUER", schemes=("https", "http")),
+            oidc_client_id=read.text("OIDC_CLIENT_ID", default=""),
+            oidc_client_secret=read.text("OIDC_CLIENT_SECRET", default="", at_least_length=OIDC_SECRET_AT_LEAST),
+            oidc_name=read.text("OIDC_NAME", default=""),
             debug=read.flag("DEBUG", default=False),
         )
         environment._check_together(read)
@@ -209,9 +220,41 @@ class Environment:
         if url.startswith(("http://", "https://")):
             read.mistakes.extend(f"EVIDENCE_ENDPOINT {wrong}" for wrong in _wrong_with_endpoint(url, token=token))
 
+    def _check_oidc(self, read: EnvReader) -> None:
+        """All of it or nothing, an issuer that cannot be read on the way, and an address to come back to."""
+        given = {
+            "OIDC_ISSUER": self.oidc_issuer,
+            "OIDC_CLIENT_ID": self.oidc_client_id,
+            "OIDC_CLIENT_SECRET": self.oidc_client_secret,
+        }
+        missing = [name for name, value in given.items() if not value]
+        if len(missing) == len(given) and not self.oidc_name:
+            return
+        if missing:
+            there = [
+                name for name in (*given, "OIDC_NAME") if name not in missing and (name in given or self.oidc_name)
+            ]
+            are = "is" if len(there) == 1 else "are"
+            read.mistakes.append(
+                f"{' and '.join(there)} {are} set without {' and '.join(missing)}: sign-in by OpenID Connect takes "
+                "OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or none of them"
+            )
+        if self.oidc_issuer.startswith(("http://", "https://")):
+            read.mistakes.extend(f"OIDC_ISSUER {wrong}" for wrong in _wrong_with_issuer(self.oidc_issuer))
+        for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
+            if not (given[name].isascii() and given[name].isprintable()):
+                read.mistakes.append(f"{name} has a character that no identity provider gives out: copy it anew")
+        if len(self.oidc_name) > OIDC_NAME_LIMIT_CHARS or not self.oidc_name.isprintable():
+            read.mistakes.append(f"OIDC_NAME is no label of a button: give {OIDC_NAME_LIMIT_CHARS} characters at most")
+        if not self.app_base_url:
+            read.mistakes.append(
+                "APP_BASE_URL is not set, and the identity provider sends people back to it: give the console's address"
+            )
+
     def _check_together(self, read: EnvReader) -> None:
         self._check_retention(read)
         self._check_endpoint(read)
+        self._check_oidc(read)
         if self.console_port == self.ingress_port:
             read.mistakes.append(f"CONSOLE_PORT and INGRESS_PORT are both {self.console_port}: they need two ports")
         if self.workers_min > self.workers_max:
@@ -301,6 +344,21 @@ def _wrong_with_endpoint(url: str, *, token: str) -> Iterator[str]:
         yield "is no plain address: give scheme, host and path alone, such as https://autocom.example.com/evidence"
     elif parts.scheme == "http" and token and not is_loopback(parts.hostname):
         yield "is http://, over which EVIDENCE_ENDPOINT_TOKEN could be read by anybody: give https://"
+
+
+def _wrong_with_issuer(url: str) -> Iterator[str]:
+    """None of it repeats the address, which may hold a password."""
+    try:
+        parts, port = urlsplit(url), urlsplit(url).port
+    except ValueError:
+        parts, port = urlsplit("https://"), 0
+    is_plain = url.isascii() and url.isprintable() and " " not in url
+    if not is_plain or not parts.hostname or port == 0 or "@" in parts.netloc or "?" in url or "#" in url:
+        yield "is no plain address: give it as the identity provider's discovery says it, such as https://id.example.com"
+    elif parts.scheme == "http" and not is_loopback(parts.hostname):
+        yield "is http://, over which anybody could sign in as anybody: give https://"
+    if len(url) > OIDC_ISSUER_LIMIT_CHARS:
+        yield f"has {len(url)} characters: {OIDC_ISSUER_LIMIT_CHARS} are kept of an issuer"
 
 
 def _store_url(read: EnvReader) -> str:

@@ -111,7 +111,7 @@ def known_secrets() -> list[str]:
 
     environment = settings.AUTOCOM
     values = {environment.secret_key, environment.webhook_bearer_key, environment.webhook_hmac_secret}
-    values |= {environment.evidence_endpoint_token, environment.otel_headers}
+    values |= {environment.evidence_endpoint_token, environment.otel_headers, environment.oidc_client_secret}
     values |= {header.partition("=")[2] for header in environment.otel_headers.split(",")}
     values |= {*environment.secret_key_fallbacks, *environment.provider_secrets_keys}
     values |= {urlsplit(url).password or "" for url in (environment.db_url, environment.redis_url)}

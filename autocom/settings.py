@@ -170,6 +170,12 @@ MFA_TOTP_ISSUER = "autocom"
 MFA_TOTP_TOLERANCE = 1  # periods of 30 s: clocks of phones
 MFA_RECOVERY_CODE_DIGITS = 10
 
+OIDC_ISSUER = AUTOCOM.oidc_issuer  # empty: there is no sign-in by OpenID Connect
+OIDC_CLIENT_ID = AUTOCOM.oidc_client_id
+OIDC_CLIENT_SECRET = AUTOCOM.oidc_client_secret
+OIDC_NAME = AUTOCOM.oidc_name or urlsplit(AUTOCOM.oidc_issuer).hostname or ""
+OIDC_BACK_TO = AUTOCOM.app_base_url  # never what a request says of its host
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [

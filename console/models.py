@@ -96,6 +96,24 @@ class ConsoleSession(AbstractBaseSession):
         return SessionStore
 
 
+class IdentityLink(models.Model):
+    """Who at the identity provider is whom here: by issuer and subject, never by name or mail."""
+
+    issuer = models.CharField(max_length=200)
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    linked_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["user__username", "issuer", "subject"]
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="identity_link_one_person")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
+
+
 class RbacOrder(models.Model):
     """Somebody asked for a probe. A process of its own makes it, and says here how far it is."""
 

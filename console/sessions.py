@@ -6,6 +6,7 @@ sign in is named only where there is such a user: people type passwords into the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -21,6 +22,7 @@ from evidence.audit import Act, Actor, record
 
 CONSOLE = Actor.process("console")
 NAME_LIMIT_CHARS = 150  # of a username
+BY_ISSUER = "OpenID Connect"  # in place of the password, in the word for how somebody came in
 
 
 def connect() -> None:
@@ -34,7 +36,7 @@ def signed_in(sender: object, *, user: AbstractBaseUser, request: HttpRequest, *
     told = about(request, factor=means_of(request))
     request.session[ABOUT] = told
     SessionStore.clear_expired()  # here, where they come from: nothing else would ever delete them
-    facts = {"address": told["address"], "by": told["factor"]}
+    facts = {"address": told["address"], "by": told["factor"], **identity_of(request)}
     with transaction.atomic():
         record(Act.SIGNED_IN, actor=Actor.person(user), subject=f"user {user.get_username()}", facts=facts)
 
@@ -69,4 +71,10 @@ def sign_in_failed(
 
 def means_of(request: HttpRequest) -> str:
     """How the one who signs in now proved who they are: the code's page leaves a word on its request."""
-    return str(getattr(request, "sign_in_means", Means.PASSWORD))
+    means = str(getattr(request, "sign_in_means", Means.PASSWORD))
+    return means.replace(Means.PASSWORD, BY_ISSUER, 1) if identity_of(request) else means
+
+
+def identity_of(request: HttpRequest) -> Mapping[str, str]:
+    """Issuer and subject, where the issuer vouched for whoever signs in now: its page leaves them on the request."""
+    return getattr(request, "sign_in_identity", None) or {}

@@ -6,6 +6,7 @@ from functools import update_wrapper
 from http import HTTPStatus
 from typing import Any, cast, override
 
+from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.paginator import Paginator
 from django.db import transaction
@@ -44,6 +45,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.latency_compare import LatencyComparePage, LatencyRunsPage
         from console.pages.log import LogPage
         from console.pages.mode import ModePage
+        from console.pages.openid import OpenIdAgain, OpenIdBegin, OpenIdCallback
         from console.pages.outgoing import OutgoingPage
         from console.pages.overview import OverviewFigures
         from console.pages.pipeline import PipelineFiguresPart, PipelinePage
@@ -65,6 +67,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             VerifyLog,
         )
 
+        again = cast(Callable[..., HttpResponse], OpenIdAgain.as_view(site=self))
         ours = [
             path("overview/figures/", self.admin_view(OverviewFigures.as_view(site=self)), name="overview_figures"),
             path("latency/", self.admin_view(LatencyPage.as_view(site=self)), name="latency"),
@@ -73,6 +76,9 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("latency/runs/", self.admin_view(LatencyRunsPage.as_view(site=self)), name="latency_runs"),
             path("login/code/", CodePage.as_view(site=self), name="sign_in_code"),
             path("login/passkey/", SignInQuestion.as_view(), name="sign_in_passkey"),
+            path("login/openid/", OpenIdBegin.as_view(site=self), name="openid_begin"),
+            path("login/openid/back/", OpenIdCallback.as_view(site=self), name="openid_callback"),
+            path("openid-again/", self.admin_view(again), name="openid_again"),
             path("my-sessions/", self.admin_view(MySessionsPage.as_view(site=self)), name="my_sessions"),
             path("second-factor/", self.admin_view(SecondFactorPage.as_view(site=self)), name="second_factor"),
             path("second-factor/passkey/", self.admin_view(PasskeyQuestion.as_view(site=self)), name="passkey"),
@@ -202,12 +208,15 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             "subtitle": None,
             "app_path": request.get_full_path(),
             "username": request.user.get_username(),
+            "openid_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
             **(extra_context or {}),
         }
         if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
             here[REDIRECT_FIELD_NAME] = reverse("admin:index")
         request.current_app = self.name
-        page = SignInPage.as_view(extra_context=here, authentication_form=SignInForm, template_name="admin/login.html")
+        page = SignInPage.as_view(
+            extra_context=here, authentication_form=SignInForm, template_name="console/login.html"
+        )
         return cast(HttpResponse, page(request))
 
     @override

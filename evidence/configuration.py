@@ -19,7 +19,7 @@ from django.db import Error, connections, transaction
 from autocom.kernel.errors import AutocomError
 from evidence.audit import Act, Actor, record
 
-SHOWN_TEXTS = frozenset({"sentry_environment", "ingress_host", "second_factor"})
+SHOWN_TEXTS = frozenset({"sentry_environment", "ingress_host", "second_factor", "oidc_client_id", "oidc_name"})
 SHOWN_ADDRESSES = frozenset(
     {
         "db_url",
@@ -30,6 +30,7 @@ SHOWN_ADDRESSES = frozenset(
         "evidence_store_url",
         "otel_endpoint",
         "otel_traces_endpoint",
+        "oidc_issuer",
     }
 )
 LOCK_FILE = "requirements.txt"

@@ -16,6 +16,7 @@ from console.actions.sign_in import prove
 from console.sign_in import factor
 from console.sign_in.factor import CodeRefused
 from console.sign_in.locks import was_refused
+from console.sign_in.openid import proof
 from evidence.audit import Act, Actor, record
 from evidence.decisions import approve as second
 from evidence.decisions import decide, dri
@@ -53,12 +54,13 @@ def reauthenticated(
 def known_again(
     username: str, password: str, *, code: str = "", passkey: str = "", request: HttpRequest | None = None
 ) -> Any:
-    """The active user of this name and password, and of this code or passkey where they enrolled a second factor.
+    """The active user of this name and password, and of this code or passkey where they enrolled a second factor. A
+    fresh sign-in at the identity provider (console/sign_in/openid/proof.py) stands for an empty password, on a page.
 
     `request`: of a page; its failures count as failed sign-ins. Raises PasswordWrong, SecondFactorRefused: whoever
     calls it puts them on record.
     """
-    user = authenticate(request, username=username, password=password)
+    user = _vouched_for(username, password, request) or authenticate(request, username=username, password=password)
     if user is None or not user.is_staff:
         locked = "; too many failures: try again in an hour" if was_refused(request) else ""
         raise PasswordWrong(f"the password is wrong, or the user is not an active one of the console{locked}")
@@ -70,6 +72,13 @@ def known_again(
         except CodeRefused as error:
             raise SecondFactorRefused(f"second factor: {error}") from error
     return user
+
+
+def _vouched_for(username: str, password: str, request: HttpRequest | None) -> Any:
+    """Who gave no password, and signed in at the identity provider just now instead; None where nobody did."""
+    if request is None or password or request.user.get_username() != username or not proof.take(request):
+        return None
+    return request.user
 
 
 def assign_dri(operator: Operator, gate: Gate, *, username: str, reason: str) -> DriTerm:

@@ -18,6 +18,7 @@ from console.actions.operator import Operator, check
 from console.budgets import percent, seconds, title_of
 from console.guards import GuardedPage
 from console.offers import missing
+from console.pages.openid import in_place_of_password
 from console.pages.second_factor import second_factor
 from console.shown import moment
 from evidence.budget.arithmetic import Counts, remaining_pct
@@ -57,6 +58,7 @@ class CorrectionPage(GuardedPage):
             "why_not": _why_not(asked, self.request.user),
             "back": reverse("admin:budgets"),
             **second_factor(self.request.user),
+            **in_place_of_password(self.request),
         }
 
     def post(self, request: HttpRequest, number: int) -> HttpResponse:

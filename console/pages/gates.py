@@ -20,6 +20,7 @@ from console.actions.freeze_gate import freeze_gate
 from console.actions.gates import reauthenticated
 from console.actions.operator import Operator
 from console.guards import GuardedPage
+from console.pages.openid import in_place_of_password
 from console.pages.second_factor import second_factor
 from console.shown import moment
 from evidence.audit import Act
@@ -104,6 +105,7 @@ class GatePage(GuardedPage):
             "why_no_go": _why_no_go(found),
             "limit_seconds": ROLLBACK_LIMIT_SECONDS,
             **second_factor(user),
+            **in_place_of_password(self.request),
         }
 
     def post(self, request: HttpRequest, gate: str) -> HttpResponse:

@@ -20,6 +20,7 @@ from console.actions.mode import set_mode
 from console.actions.operator import Operator
 from console.guards import GuardedPage
 from console.mode_banner import SHOWN
+from console.pages.openid import in_place_of_password
 from console.pages.second_factor import second_factor
 from console.shown import moment
 from evidence.decisions.errors import DecisionRefused
@@ -65,6 +66,7 @@ class ModePage(GuardedPage):
             "decisions": _standing_decisions() if may_raise else [],
             "may_raise": may_raise,
             **second_factor(self.request.user),
+            **in_place_of_password(self.request),
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:

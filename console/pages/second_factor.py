@@ -19,11 +19,13 @@ from autocom.kernel.clock import SYSTEM_CLOCK
 from autocom.kernel.errors import AutocomError
 from console.actions import sign_in
 from console.guards import StaffPage
+from console.pages.openid import in_place_of_password
 from console.shown import moment
 from console.sign_in import challenges, factor, passkeys
 from console.sign_in.challenges import LIFETIME, Purpose, ask
 from console.sign_in.factor import EnrolmentRefused, Policy
 from console.sign_in.locks import was_refused
+from console.sign_in.openid import proof
 from ingestion.secret_box import seal, unseal
 
 SECRET = "console.second_factor.secret"  # noqa: S105  (its place in the session, sealed, until a code proves that it was scanned)
@@ -97,6 +99,7 @@ class SecondFactorPage(StaffPage):
             "origin": challenges.place_of(self.request).origin,
             "name_limit": passkeys.NAME_LIMIT_CHARS,
             "minutes": int(LIFETIME.total_seconds()) // 60,
+            **in_place_of_password(self.request),
         }
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -186,7 +189,8 @@ def _chosen(request: HttpRequest) -> int | None:
 def _prove(request: HttpRequest) -> None:
     """That it is the person, not whoever sits at their screen. Raises NotProven, CodeRefused."""
     user, given = request.user, request.POST.get("password", "")
-    if authenticate(request, username=user.get_username(), password=given) != user:
+    is_vouched_for = not given and proof.take(request)
+    if not is_vouched_for and authenticate(request, username=user.get_username(), password=given) != user:
         locked = "; too many failures: try again in an hour" if was_refused(request) else ""
         raise NotProven(f"the password is wrong{locked}")
     if factor.is_on(user):

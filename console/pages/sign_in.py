@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast, override
 
 from django import forms
 from django.contrib.admin import AdminSite
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import REDIRECT_FIELD_NAME, get_user_model, login
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_login_failed
 from django.contrib.auth.views import LoginView, RedirectURLMixin
@@ -57,14 +58,7 @@ class SignInPage(LoginView):
         user = form.get_user()
         if not factor.is_on(user):
             return super().form_valid(form)
-        self.request.session[PENDING] = {
-            "user": user.pk,
-            "backend": user.backend,
-            "password": user.get_session_auth_hash(),
-            "at_us": SYSTEM_CLOCK.now_us(),
-        }
-        query = {self.redirect_field_name: self.get_redirect_url()} if self.get_redirect_url() else None
-        return HttpResponseRedirect(reverse("admin:sign_in_code", query=query))
+        return ask_code(self.request, user, backend=user.backend, onward=self.get_redirect_url())
 
     @override
     def form_invalid(self, form: Any) -> HttpResponse:
@@ -72,6 +66,21 @@ class SignInPage(LoginView):
         if was_refused(self.request):
             answer.status_code = LOCKED_STATUS
         return answer
+
+
+def ask_code(
+    request: HttpRequest, user: Any, *, backend: str, onward: str, identity: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """The second step, of whoever took the first. `identity`: who they are at the issuer, where that was the first."""
+    request.session[PENDING] = {
+        "user": user.pk,
+        "backend": backend,
+        "password": user.get_session_auth_hash(),
+        "at_us": SYSTEM_CLOCK.now_us(),
+        "identity": identity,
+    }
+    query = {REDIRECT_FIELD_NAME: onward} if onward else None
+    return HttpResponseRedirect(reverse("admin:sign_in_code", query=query))
 
 
 class CodeForm(forms.Form):
@@ -144,9 +153,10 @@ class CodePage(RedirectURLMixin, FormView):  # type: ignore[type-arg]
             if was_refused(self.request):
                 return self._refused(form, LOCKED_TOLD, LOCKED_STATUS)
             return self._refused(form, _sentence(error), 200)
-        backend = self.request.session.pop(PENDING)["backend"]
+        told = self.request.session.pop(PENDING)
         self.request.sign_in_means = means  # type: ignore[attr-defined]  # for the audit entry
-        login(self.request, self.pending, backend=backend)
+        self.request.sign_in_identity = told.get("identity")  # type: ignore[attr-defined]  # for the audit entry
+        login(self.request, self.pending, backend=told["backend"])
         return HttpResponseRedirect(self.get_success_url())
 
     def _refused(self, form: Any, told: str, status: int) -> HttpResponse:

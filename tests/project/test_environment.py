@@ -51,6 +51,7 @@ def test_three_secrets_are_enough_and_the_servers_are_then_local(base: dict[str,
     assert (environment.sentry_dsn, environment.app_base_url, environment.debug) == ("", "", False)
 
 
+OIDC = {"OIDC_ISSUER": "https://id.example.com", "OIDC_CLIENT_ID": "console", "OIDC_CLIENT_SECRET": "c7" * 20}
 GIVEN = {
     "SECRET_KEY": ("a2" * 20, "secret_key", "a2" * 20),
     "SECRET_KEY_FALLBACKS": (f"{'a5' * 20}, {'a6' * 20}", "secret_key_fallbacks", ("a5" * 20, "a6" * 20)),
@@ -110,6 +111,10 @@ GIVEN = {
     "SECOND_FACTOR": ("deciders", "second_factor", "deciders"),
     "SESSION_HOURS": ("8", "session_hours", 8),
     "SESSION_IDLE_MINUTES": ("30", "session_idle_minutes", 30),
+    "OIDC_ISSUER": ("https://id.example.com/realms/ours", "oidc_issuer", "https://id.example.com/realms/ours"),
+    "OIDC_CLIENT_ID": ("autocom", "oidc_client_id", "autocom"),
+    "OIDC_CLIENT_SECRET": ("c8" * 20, "oidc_client_secret", "c8" * 20),
+    "OIDC_NAME": ("Example ID", "oidc_name", "Example ID"),
     "ALLOW_PRIVATE_DESTINATIONS": ("true", "allow_private_destinations", True),
     "DEBUG": ("true", "debug", True),
 }
@@ -118,6 +123,8 @@ GIVEN = {
 @pytest.mark.parametrize("name", GIVEN)
 def test_a_value_is_taken_from_its_variable_and_from_its_file(base: dict[str, str], name: str, tmp_path: Path) -> None:
     text, attribute, expected = GIVEN[name]
+    if name.startswith("OIDC_"):
+        base |= OIDC | {"APP_BASE_URL": "https://autocom.example.com"}
     assert getattr(Environment.from_environ({**base, name: text}), attribute) == expected
     file = tmp_path / "value"
     file.write_text(f"{text}\n")
@@ -320,6 +327,51 @@ def test_a_production_start_neither_makes_nor_finds_local_secrets(tmp_path: Path
     elsewhere = {**production, "AUTOCOM_DATA_DIR": str(tmp_path / "production")}
     prepare_first_run(elsewhere)
     assert not (tmp_path / "production").exists()
+
+
+@pytest.mark.parametrize("left_out", OIDC)
+def test_a_part_of_openid_connect_is_refused_and_what_is_missing_is_named(base: dict[str, str], left_out: str) -> None:
+    given = {name: value for name, value in OIDC.items() if name != left_out}
+    (told,) = mistakes({**base, **given, "APP_BASE_URL": "https://autocom.example.com"})
+    assert f"are set without {left_out}: sign-in by OpenID Connect takes" in told
+
+
+def test_a_button_alone_is_no_sign_in_and_none_is_set_up_without_an_address_to_come_back_to(
+    base: dict[str, str],
+) -> None:
+    (told, _) = mistakes({**base, "OIDC_NAME": "Example ID"})
+    assert told.startswith("OIDC_NAME is set without OIDC_ISSUER and OIDC_CLIENT_ID and OIDC_CLIENT_SECRET")
+    (told,) = mistakes({**base, **OIDC})
+    assert told.startswith("APP_BASE_URL is not set, and the identity provider sends people back to it")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("OIDC_ISSUER", "http://id.example.com", "anybody could sign in as anybody"),
+        ("OIDC_ISSUER", "https://", "no plain address"),
+        ("OIDC_ISSUER", "https://u:hunter2hunter2@id.example.com", "no plain address"),
+        ("OIDC_ISSUER", "https://id.example.com/?realm=x", "no plain address"),
+        ("OIDC_ISSUER", "https://id.example.com:port", "no plain address"),
+        ("OIDC_ISSUER", "https://id.example.com/ x", "no plain address"),
+        ("OIDC_ISSUER", f"https://id.example.com/{'x' * 200}", "200 are kept"),
+        ("OIDC_ISSUER", "ldap://id.example.com", "https://"),
+        ("OIDC_CLIENT_ID", "auto\ncom", "copy it anew"),
+        ("OIDC_CLIENT_SECRET", "hunter2hunter2", "at least 16"),
+        ("OIDC_CLIENT_SECRET", "hunter2hunter2 \u2603", "copy it anew"),
+        ("OIDC_NAME", "x" * 41, "40 characters"),
+    ],
+)
+def test_a_wrong_setting_of_openid_connect_is_one_line_that_names_it(
+    base: dict[str, str], name: str, value: str, told: str
+) -> None:
+    environ = {**base, "APP_BASE_URL": "https://autocom.example.com", **OIDC, name: value}
+    (line,) = mistakes(environ)
+    assert line.startswith(name)
+    assert told in line
+    assert "hunter2" not in line
+    here = "http://127.0.0.1:9000/realms/ours"
+    assert Environment.from_environ({**environ, **OIDC, "OIDC_NAME": "", "OIDC_ISSUER": here}).oidc_issuer == here
 
 
 def test_a_secret_of_the_users_own_wins_over_the_generated_one(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def run() -> Iterator[tuple[Run, FakeSentry, OtlpReceiver]]:
         up = stack.enter_context(new_up())
         token = f"otel-{random_secrets.token_hex(16)}"
         endpoint_token = f"acst_1_{random_secrets.token_hex(16)}"
+        client_secret = f"oidc-{random_secrets.token_hex(16)}"
         up.extra = {
             "SENTRY_DSN": sentry.dsn,
             "SENTRY_TRACES_SAMPLE_RATE": "1",
@@ -104,12 +105,18 @@ def run() -> Iterator[tuple[Run, FakeSentry, OtlpReceiver]]:
             "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{token}",
             "EVIDENCE_ENDPOINT": "http://127.0.0.1:1/evidence",
             "EVIDENCE_ENDPOINT_TOKEN": endpoint_token,
+            "OIDC_ISSUER": "http://127.0.0.1:1/realms/ours",
+            "OIDC_CLIENT_ID": "autocom",
+            "OIDC_CLIENT_SECRET": client_secret,
+            "APP_BASE_URL": f"http://127.0.0.1:{up.console_port}",
             "DJANGO_SETTINGS_MODULE": "tests.project.sabotage.settings",
             "SABOTAGE": "page",  # /metrics fails with an error that tells every secret
         }
         up.start()
         wait_for(up.is_ready, what=lambda: f"readiness\n{up.text()}")
-        found = Run(up=up, secrets={"token for spans": token, "token for evidence": endpoint_token})
+        found = Run(
+            up=up, secrets={"token for spans": token, "token for evidence": endpoint_token, "client": client_secret}
+        )
         for file in (up.data_dir / "secrets").iterdir():
             lines = [line for line in file.read_text().splitlines() if line and not line.startswith("-----")]
             found.secrets |= {f"{file.name} {number}": line for number, line in enumerate(lines)}

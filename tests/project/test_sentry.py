@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,7 @@ def test_the_secrets_of_all_known_providers_are_among_those_taken_out(monkeypatc
     book = ProviderBook()
     book.refresh()
     monkeypatch.setattr("ingestion.provider_book.BOOK", book)
-    assert value in known_secrets()
+    monkeypatch.setattr(settings, "AUTOCOM", replace(settings.AUTOCOM, oidc_client_secret="c7" * 12))
+    assert {value, "c7" * 12} <= set(known_secrets())
     assert settings.AUTOCOM.webhook_bearer_key in known_secrets()
     assert known_secrets() == sorted(known_secrets(), key=len, reverse=True)

@@ -40,6 +40,10 @@ OUTSIDE = (
     "SECOND_FACTOR",
     "SESSION_HOURS",
     "SESSION_IDLE_MINUTES",
+    "OIDC_ISSUER",
+    "OIDC_CLIENT_ID",
+    "OIDC_CLIENT_SECRET",
+    "OIDC_NAME",
 )
 BASE = Path(tempfile.mkdtemp(prefix="autocom-test-"))
 BASE.chmod(0o755)  # the servers' own user must get through to its directories below

@@ -65,8 +65,8 @@ def test_each_command_and_address_of_a_row_exists_and_each_gap_has_its_reason(na
 def test_only_what_concerns_accounts_of_people_is_for_the_console_alone() -> None:
     alone = {name for name, cells in listed().items() if all(cell.startswith("none") for cell in cells)}
     own = ("enrol", "add_passkey", "make_codes", "prove", "remove_one_factor")
-    second_factor = {f"sign_in.{act}" for act in own}
-    assert alone == {"accounts.user_deleted", "accounts.role_deleted", "admin:auth_user_changelist"} | second_factor
+    proofs = {"openid.proved", *(f"sign_in.{act}" for act in own)}
+    assert alone == {"accounts.user_deleted", "accounts.role_deleted", "admin:auth_user_changelist"} | proofs
 
 
 def command_exists(words: str) -> bool:

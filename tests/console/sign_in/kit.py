@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
@@ -11,11 +13,14 @@ from django.test import Client
 from django.urls import reverse
 
 from console.sign_in import factor
+from console.sign_in.openid.issuer import DISCOVERED
 from evidence.models import AuditEntry
 from tests.support.gates import PASSWORD
+from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, identity_provider
 
 LOGIN = "/admin/login/"
 CODE = "/admin/login/code/"
+BEGIN, BACK = "/admin/login/openid/", "/admin/login/openid/back/"
 HOME, ELSEWHERE = "203.0.113.7", "198.51.100.9"
 PERIOD_SECONDS = 30
 GUESS = "a guess"
@@ -57,6 +62,18 @@ def by_password(username: str, *, address: str = HOME) -> Client:
 
 def give_code(client: Client, code: str, *, address: str = HOME) -> Any:
     return client.post(CODE, {"code": code}, REMOTE_ADDR=address)
+
+
+@contextmanager
+def set_up_provider(settings: Any, *, base: str) -> Iterator[IdentityProvider]:
+    """An issuer on loopback that the console at `base` trusts."""
+    with identity_provider(back_to=f"{base}{BACK}") as found:
+        settings.OIDC_ISSUER = found.issuer
+        settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = CLIENT_ID, CLIENT_SECRET
+        settings.OIDC_NAME, settings.OIDC_BACK_TO = "Example ID", base
+        DISCOVERED.forget()
+        yield found
+    DISCOVERED.forget()
 
 
 def text_of(answer: Any) -> str:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
-from console.models import ConsoleSession
+from console.models import ConsoleSession, IdentityLink
 from console.roles import Role
 from console.sign_in import factor
 from tests.console.conftest import faults, watch
-from tests.console.sign_in.kit import code_of, fail
+from tests.console.sign_in.kit import code_of, fail, set_up_provider
 from tests.support.gates import PASSWORD, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -117,3 +119,42 @@ def test_the_login_page_says_in_words_that_a_name_is_locked_and_sessions_end_by_
     is_sound(page)
     page.get_by_role("button", name="End the session from").click()
     expect(page.get_by_label("Username")).to_be_visible()
+
+
+def test_a_linked_person_signs_in_by_the_button_and_ends_on_the_overview(
+    chromium: Browser, live_server: Any, settings: Any
+) -> None:
+    """Of a browser with script and of one without, wide and narrow: every page on the way is sound."""
+    person("dri", Role.DRI)
+    with set_up_provider(settings, base=live_server.url) as provider:
+        settings.SECOND_FACTOR = "optional"
+        for width, scheme, script in ((1440, "light", True), (390, "dark", False)):
+            context = chromium.new_context(
+                base_url=live_server.url,
+                viewport={"width": width, "height": 900},
+                color_scheme=scheme,  # type: ignore[arg-type]
+                java_script_enabled=script,
+            )
+            page = context.new_page()
+            page.goto("/admin/")
+            is_sound(page)
+            page.get_by_role("button", name="Sign in with Example ID").click()
+            page.get_by_role("button", name="Let me in").click()
+            if width == 1440:
+                expect(page.get_by_text("Your account there is not one that may use this console.")).to_be_visible()
+                expect(page.get_by_text(provider.subject, exact=True)).to_be_visible()
+                is_sound(page)
+                IdentityLink.objects.create(
+                    user=User.objects.get(), issuer=provider.issuer, subject=provider.subject, linked_at=timezone.now()
+                )
+                page.get_by_role("link", name="Back to the sign-in").click()
+                page.get_by_role("button", name="Sign in with Example ID").click()
+                page.get_by_role("button", name="Let me in").click()
+            expect(page).to_have_url(f"{live_server.url}/admin/")
+            expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+            page.goto("/admin/second-factor/")
+            page.get_by_role("button", name="Sign in at Example ID again").click()
+            page.get_by_role("button", name="Let me in").click()
+            expect(page.get_by_text("this stands once for your password")).to_be_visible()
+            is_sound(page)
+            context.close()
