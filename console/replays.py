@@ -46,6 +46,10 @@ STATES: Mapping[str, StateShown] = {
 }
 
 
+def verdict_shown(verdict: str) -> StateShown:
+    return VERDICTS.get(verdict, NO_VERDICT)
+
+
 @dataclass(frozen=True, slots=True)
 class RunShown:
     """One line of the list."""
@@ -163,7 +167,7 @@ def state_of(run: KnownRun) -> StateShown:
         return DIED
     if order is not None and order.state in STATES:
         return STATES[order.state]
-    verdict = VERDICTS.get(run.verdict, NO_VERDICT)
+    verdict = verdict_shown(run.verdict)
     if order is not None and order.state == State.CANCELLED:
         return StateShown(verdict.icon, f"cancelled, {verdict.word if run.verdict else 'nothing sent'}", verdict.tone)
     return verdict
@@ -291,7 +295,7 @@ def criteria_of(run: KnownRun) -> list[CriterionShown]:
             name=str(each["name"]),
             actual=_shown(each["actual"], each["unit"]),
             target=f"{each['operator']} {_shown(each['threshold'], each['unit'])}",
-            state=VERDICTS.get(each["outcome"], NO_VERDICT),
+            state=verdict_shown(each["outcome"]),
             reason=str(each.get("reason") or ""),
         )
         for each in ordered

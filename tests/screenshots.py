@@ -17,12 +17,13 @@ import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from console.navigation import SECTIONS
-from tests.project.up_kit import Up, new_up, wait_for
+from tests.project.up_kit import Up, new_up
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 MORE_FLAGS = ("--disable-component-update", "--disable-sync", "--disable-default-apps")
@@ -37,7 +38,9 @@ COLOURS_COUNT = 256
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A page: its address, or where a link to it stands (`link`, on the page of this `title` in the sidebar)."""
+    """A page: its address, in which {first} and {last} are the minutes in which replays began, or where a link to it
+    stands (`link`, on the page of this `title` in the sidebar).
+    """
 
     name: str
     title: str = ""
@@ -70,7 +73,7 @@ ROWS: tuple[Shown, ...] = (
 # Beside the sidebar
 BESIDE: tuple[Shown, ...] = (
     Shown("dead-letters-by-error", path="/admin/ingestion/deadletter/groups/"),
-    Shown("latency-compare", path="/admin/latency/compare/?from=now-5m&to=now&vs_from=now-10m&vs_to=now-5m"),
+    Shown("latency-compare", path="/admin/latency/compare/?from={last}&to=now&vs_from={first}&vs_to={last}"),
     Shown("latency-runs", path="/admin/latency/runs/"),
     Shown("replays-plan", path="/admin/replays/plan/?count=30000&rate=500"),
     Shown("evidence-upload", path="/admin/evidence/artifact/upload/"),
@@ -121,6 +124,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     with new_up() as up:
+        up.extra = {"SECOND_FACTOR": "optional"}  # off, its page is one sentence
         up.start()
         stock(up, count=given.count, rate=given.rate)
         with sync_playwright() as playwright:
@@ -148,8 +152,10 @@ def stock(up: Up, *, count: int, rate: int) -> None:
     said(up, "gate", "run", "a", f"--count={count}", f"--rate={rate}")
     why = "--reason=the fault suite has not run on this build"
     said(up, "gate", "decide", "a", "NO-GO", f"--as={WHO}", f"--password-file={password}", why)
-    entered = "SELECT 1 FROM evidence_budgetentry LIMIT 1"
-    wait_for(lambda: up.rows(entered), what=lambda: "an entry in the ledger of the error budgets")
+    until = datetime.now(UTC).replace(second=0, microsecond=0)
+    times = (f"--from={(until - timedelta(minutes=3)).isoformat()}", f"--to={until.isoformat()}")
+    incident = ("budget", "annotate", "availability", *times, "--reason=a deploy restarted the ingress")
+    said(up, *incident, f"--as={WHO}", f"--password-file={password}")
 
 
 def said(up: Up, *words: str) -> None:
@@ -162,20 +168,26 @@ def said(up: Up, *words: str) -> None:
 def take(browser: Browser, up: Up, wanted: Sequence[Picture], *, out: Path) -> None:
     people = {who: signed_in(browser, up, who) for who in (WHO, WHO_ELSE)}
     links = {who: in_sidebar(page) for who, page in people.items()}
-    receipt = str(up.send()["receipt"])
+    receipt, minutes = str(up.send()["receipt"]), began(up)
     shrinking = browser.new_page()
     for picture in wanted:
         who = WHO if picture.shown.path or picture.shown.title in links[WHO] else WHO_ELSE
         page = people[who]
         page.emulate_media(color_scheme=picture.scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         page.set_viewport_size({"width": picture.width, "height": 900})
-        page.goto(picture.shown.path or links[who][picture.shown.title])
+        page.goto(picture.shown.path.format_map(minutes) or links[who][picture.shown.title])
         if picture.shown.link:
             page.goto(page.locator(picture.shown.link).first.get_attribute("href") or "")
         FILLED.get(picture.shown.title, nothing)(page, receipt)
         page.wait_for_load_state("networkidle")
         (out / picture.file_name).write_bytes(small(shrinking, shot(page, picture.width)))
     print(f"{len(wanted)} pictures", flush=True)
+
+
+def began(up: Up) -> dict[str, str]:
+    runs = [row[0] for row in up.rows("SELECT facts->>'run_id' FROM evidence_auditentry WHERE act = 'replay.run'")]
+    starts = sorted(datetime.strptime(run[1:16], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for run in runs)
+    return {name: f"{start:%Y-%m-%dT%H:%M}" for name, start in (("first", starts[0]), ("last", starts[-1]))}
 
 
 def shot(page: Page, width: int) -> bytes:

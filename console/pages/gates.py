@@ -21,7 +21,7 @@ from console.actions.gates import reauthenticated
 from console.actions.operator import Operator
 from console.guards import GuardedPage
 from console.pages.second_factor import second_factor
-from console.replays import NO_VERDICT, VERDICTS, StateShown
+from console.replays import StateShown, verdict_shown
 from console.shown import moment
 from evidence.audit import Act
 from evidence.decisions.decide import ROLLBACK_LIMIT_SECONDS, RollbackPlan
@@ -82,7 +82,8 @@ class GatesPage(GuardedPage):
             **super().get_context_data(**kwargs),
             "title": "Gates",
             "gates": [
-                GateRow(each, _state(verdict_of(each)), reverse("admin:gate", args=[each.spec.name])) for each in found
+                GateRow(each, verdict_shown(verdict_of(each)), reverse("admin:gate", args=[each.spec.name]))
+                for each in found
             ],
         }
 
@@ -105,7 +106,7 @@ class GatePage(GuardedPage):
             **super().get_context_data(**kwargs),
             "title": f"Gate {found.spec.name}",
             "gate": found,
-            "state": _state(verdict_of(found)),
+            "state": verdict_shown(verdict_of(found)),
             "heads": CRITERIA[1:],
             "criteria": list(_criteria(found)),
             "frozen_at": moment(found.frozen.frozen_at) if found.frozen else None,
@@ -165,16 +166,12 @@ def _criteria(found: GateStatus) -> Iterator[CriterionShown]:
             actual=actual,
             target=target,
             margin=margin,
-            state=_state(told["outcome"]),
+            state=verdict_shown(told["outcome"]),
             reason=str(told.get("reason") or ""),
             age=age,
             at_95=at_95,
             source=source,
         )
-
-
-def _state(verdict: str) -> StateShown:
-    return VERDICTS.get(verdict, NO_VERDICT)
 
 
 def _runs(found: GateStatus) -> Sequence[tuple[str, str, SafeString | str]]:

@@ -36,7 +36,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def open_as(open_page: OpenPage) -> OpenAs:
-    """ann is the DRI of the frozen gate and, like bob, of Leadership; olga of Platform Ops. Each has their own browser."""
+    """ann is the DRI of the frozen gate and, like bob, of Leadership; olga of Platform Ops. Each has a browser."""
     person("ann", Role.DRI, Role.LEADERSHIP)
     person("bob", Role.LEADERSHIP)
     person("olga", Role.PLATFORM_OPS)
