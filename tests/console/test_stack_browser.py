@@ -41,7 +41,9 @@ def page(chromium: Browser, up: Up) -> Iterator[Page]:
     page.get_by_label("Username").fill("dri")
     page.get_by_label("Password").fill(up.first_passwords["dri"])
     page.keyboard.press("Enter")
+    expect.set_options(timeout=PATIENCE_SECONDS * 1_000)
     yield page
+    expect.set_options(timeout=None)  # as it was
     context.close()
     assert complaints == []
 
@@ -49,7 +51,6 @@ def page(chromium: Browser, up: Up) -> Iterator[Page]:
 def test_a_replay_runs_before_the_eyes_its_events_are_followed_and_its_evidence_verified(
     page: Page, up: Up, tmp_path: Path
 ) -> None:
-    expect.set_options(timeout=PATIENCE_SECONDS * 1_000)
     page.get_by_role("link", name="Plan a replay…").click()
     page.get_by_label("Sends", exact=True).fill(str(COUNT))
     page.get_by_label("Sends a second", exact=True).fill(str(RATE))
