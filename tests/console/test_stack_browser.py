@@ -16,8 +16,8 @@ from tests.support.evidence import digest
 
 pytestmark = pytest.mark.browser
 
-COUNT, RATE = 800, 100
-SOME = re.compile(rf"\b[1-7]?\d?\d of {COUNT}")
+COUNT, RATE = 400, 40
+SOME = re.compile(rf"\b(?!0\b)[1-3]?\d?\d of {COUNT}")
 VERDICT = re.compile("PASS|FAIL|INCONCLUSIVE")  # a busy machine is slow, and so few acks prove no percentile
 
 
@@ -48,6 +48,10 @@ def page(chromium: Browser, up: Up) -> Iterator[Page]:
     assert complaints == []
 
 
+def in_sidebar(page: Page, title: str) -> None:
+    page.locator("#nav-sidebar").get_by_text(title, exact=True).click()
+
+
 def test_a_replay_runs_before_the_eyes_its_events_are_followed_and_its_evidence_verified(
     page: Page, up: Up, tmp_path: Path
 ) -> None:
@@ -74,14 +78,14 @@ def test_a_replay_runs_before_the_eyes_its_events_are_followed_and_its_evidence_
     stored = up.rows("SELECT count(*), min(message_id) FROM ingestion_event WHERE message_id LIKE %s", f"{run_id}%")
     assert stored[0][0] > COUNT / 2  # fewer than sent: some are duplicates on purpose
 
-    page.get_by_role("link", name="Follow an event").click()
+    in_sidebar(page, "Follow an event")
     page.get_by_label("message id").fill(stored[0][1])
     page.keyboard.press("Enter")
     for step in ("received", "accepted", "claimed", "committed"):
         expect(page.get_by_role("row", name=re.compile(f"^{step} "))).to_be_visible()
     assert faults(page) == []
 
-    page.get_by_role("link", name="Bundles", exact=True).click()
+    in_sidebar(page, "Bundles")
     page.get_by_role("button", name=f"Make bundle: smoke, of run {run_id}").click()
     page.get_by_role("link", name="see it").click()  # it comes by itself
     page.get_by_role("button", name="Verify now").click()
@@ -90,8 +94,8 @@ def test_a_replay_runs_before_the_eyes_its_events_are_followed_and_its_evidence_
     assert faults(page) == []
 
     (file := tmp_path / "minutes.md").write_text("who was there, and what was asked\n")
-    page.get_by_role("link", name="Evidence", exact=True).click()
-    page.get_by_role("link", name="Upload").click()
+    in_sidebar(page, "Evidence")
+    page.get_by_role("link", name="Upload", exact=True).click()
     page.get_by_label("File").set_input_files(file)
     page.get_by_label("Expected SHA-256").fill(digest(file.read_bytes()))
     page.get_by_role("button", name="Upload").click()
