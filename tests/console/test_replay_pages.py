@@ -213,7 +213,7 @@ def test_a_running_run_is_polled_with_its_figures_and_a_settled_one_ends_the_pol
         told = answer.content.decode()
     for figure in ("12,000", "11,990", "11,700", "7.10 ms", "about 18 s"):
         assert figure in told
-    spoken = re.search(r'id="replay-status"[^>]*>(.*?)</div>', told)
+    spoken = re.search(r'id="replay-status"[^>]*>(.*?)</div>', told, re.DOTALL)
     assert spoken is not None
     assert re.sub("<[^>]*>", " ", spoken[1]).split() == ["play_circle", "running"]  # no figure: it is read aloud
     ReplayOrder.objects.update(state="cancelled", why="cancelled by dri")
