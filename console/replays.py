@@ -40,6 +40,10 @@ NOT_RUN = StateShown("error", "not run", "bad")
 WITHOUT_VERDICT = (State.WAITING, State.RUNNING, State.DIED)
 
 
+def verdict_shown(verdict: str) -> StateShown:
+    return VERDICTS.get(verdict, NO_VERDICT)
+
+
 @dataclass(frozen=True, slots=True)
 class RunShown:
     """One line of the list."""
@@ -151,7 +155,7 @@ def state_of(run: KnownRun) -> StateShown:
         return shown_state(order)
     if order is not None and order.state == State.FAILED:
         return NOT_RUN
-    verdict = VERDICTS.get(run.verdict, NO_VERDICT)
+    verdict = verdict_shown(run.verdict)
     if order is not None and order.state == State.CANCELLED:
         return StateShown(verdict.icon, f"cancelled, {verdict.word if run.verdict else 'nothing sent'}", verdict.tone)
     return verdict
@@ -261,7 +265,7 @@ def criteria_of(run: KnownRun) -> list[CriterionShown]:
             name=str(each["name"]),
             actual=_shown(each["actual"], each["unit"]),
             target=f"{each['operator']} {_shown(each['threshold'], each['unit'])}",
-            state=VERDICTS.get(each["outcome"], NO_VERDICT),
+            state=verdict_shown(each["outcome"]),
             reason=str(each.get("reason") or ""),
         )
         for each in ordered

@@ -24,6 +24,7 @@ from console.guards import GuardedPage
 from console.orders import POLL_SECONDS, StateShown, shown_state
 from console.pages.orders import NO_STORE, answer_to_poll
 from console.pages.verifications import asked, listed_verifications
+from console.replays import verdict_shown
 from console.row_rights import holds_somewhere, visible
 from console.shown import moment, size, whole_id
 from evidence.bundles.bag import SUMS
@@ -45,12 +46,14 @@ VERIFIED_LIMIT_BYTES = 32 * 2**20  # some seconds; a page must not take longer, 
 @dataclass(frozen=True, slots=True)
 class RunRow:
     run: RunFolder
+    state: StateShown
     when: SafeString | str
 
 
 @dataclass(frozen=True, slots=True)
 class BundleRow:
     bundle: Bundle
+    state: StateShown
     when: SafeString | str
     size: str
     address: str
@@ -93,7 +96,7 @@ class BundlesPage(GuardedPage):
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
             "title": "Bundles",
-            "runs": [RunRow(run, moment(run.began_at)) for run in found[:SHOWN_COUNT]],
+            "runs": [RunRow(run, verdict_shown(run.verdict), moment(run.began_at)) for run in found[:SHOWN_COUNT]],
             "run_count": len(found),
             "gates": gate_names(),
             "sees_all": sees_all,
@@ -148,6 +151,7 @@ class BundlePage(OneBundle):
             **super().get_context_data(**kwargs),
             "title": f"Bundle of {bundle.run_id}",
             "bundle": bundle,
+            "state": verdict_shown(bundle.verdict),
             "made": moment(bundle.made_at),
             "size": size(bundle.artifact.size_bytes),
             "digest": whole_id(bundle.artifact_id),
@@ -244,7 +248,8 @@ def _order_row(order: BundleOrder) -> OrderRow:
 
 def _row(bundle: Bundle) -> BundleRow:
     address = reverse("admin:bundle", args=[bundle.artifact_id])
-    return BundleRow(bundle, moment(bundle.made_at), size(bundle.artifact.size_bytes), address)
+    state, made = verdict_shown(bundle.verdict), moment(bundle.made_at)
+    return BundleRow(bundle, state, made, size(bundle.artifact.size_bytes), address)
 
 
 def _contents(bundle: Bundle) -> tuple[list[BundleFile], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, override
 
@@ -22,6 +22,7 @@ from console.actions.operator import Operator
 from console.guards import GuardedPage
 from console.pages.openid import in_place_of_password
 from console.pages.second_factor import second_factor
+from console.replays import StateShown, verdict_shown
 from console.shown import moment
 from evidence.audit import Act
 from evidence.decisions.decide import ROLLBACK_LIMIT_SECONDS, RollbackPlan
@@ -41,8 +42,22 @@ FREEZE = "freeze"
 @dataclass(frozen=True, slots=True)
 class GateRow:
     gate: GateStatus
-    verdict: str
+    state: StateShown
     address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionShown:
+    name: str
+    is_key: bool
+    actual: str
+    target: str
+    margin: str
+    state: StateShown
+    reason: str
+    age: str
+    at_95: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,10 @@ class GatesPage(GuardedPage):
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
             "title": "Gates",
-            "gates": [GateRow(each, verdict_of(each), reverse("admin:gate", args=[each.spec.name])) for each in found],
+            "gates": [
+                GateRow(each, verdict_shown(verdict_of(each)), reverse("admin:gate", args=[each.spec.name]))
+                for each in found
+            ],
         }
 
 
@@ -89,9 +107,9 @@ class GatePage(GuardedPage):
             **super().get_context_data(**kwargs),
             "title": f"Gate {found.spec.name}",
             "gate": found,
-            "verdict": verdict_of(found),
+            "state": verdict_shown(verdict_of(found)),
             "heads": CRITERIA[1:],
-            "criteria": _criteria(found),
+            "criteria": list(_criteria(found)),
             "frozen_at": moment(found.frozen.frozen_at) if found.frozen else None,
             "pass_until": moment(found.pass_until) if found.pass_until else None,
             "bundle_address": reverse("admin:bundle", args=[found.bundle.artifact_id]) if found.bundle else "",
@@ -139,11 +157,23 @@ def _row(name: str) -> Gate:
         raise Http404(str(error)) from error
 
 
-def _criteria(found: GateStatus) -> Sequence[tuple[bool, Sequence[str]]]:
+def _criteria(found: GateStatus) -> Iterator[CriterionShown]:
     """Not met and unknown ones first; whether each is a key one."""
     keys = {each.name for each in found.spec.criteria if each.key}
-    told = sorted(found.criteria, key=lambda each: each["outcome"] == PASS)
-    return [(str(each["name"]) in keys, criterion_row(found, each)[1:]) for each in told]
+    for told in sorted(found.criteria, key=lambda each: each["outcome"] == PASS):
+        _, name, actual, target, margin, _, age, at_95, source = criterion_row(found, told)
+        yield CriterionShown(
+            name=name,
+            is_key=name in keys,
+            actual=actual,
+            target=target,
+            margin=margin,
+            state=verdict_shown(told["outcome"]),
+            reason=str(told.get("reason") or ""),
+            age=age,
+            at_95=at_95,
+            source=source,
+        )
 
 
 def _runs(found: GateStatus) -> Sequence[tuple[str, str, SafeString | str]]:

@@ -80,7 +80,9 @@ type OpenPage = Callable[..., Page]
 def open_page(
     chromium: Browser, live_server: Any, transactional_db: None, signed_in: Callable[..., Client]
 ) -> Iterator[OpenPage]:
-    """Opens a browser page as a user of a role; `watched`: a console message or foreign request fails the test."""
+    """Opens a browser page as a user of a role, or as whoever `client` is signed in as; `watched`: a console message or
+    foreign request fails the test.
+    """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
     clients: dict[Any, Client] = {}
@@ -89,6 +91,7 @@ def open_page(
         role: Role | None = Role.DRI,
         *,
         superuser: bool = False,
+        client: Client | None = None,
         width: int = 1440,
         scheme: str = "light",
         watched: bool = True,
@@ -105,9 +108,9 @@ def open_page(
         )
         contexts.append(context)
         who = (role, superuser)
-        if who not in clients:
+        if client is None and who not in clients:
             clients[who] = signed_in(None if superuser else role, superuser=superuser)
-        cookie = clients[who].cookies[settings.SESSION_COOKIE_NAME].value
+        cookie = (client or clients[who]).cookies[settings.SESSION_COOKIE_NAME].value
         context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
         page = context.new_page()
         if watched:

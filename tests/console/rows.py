@@ -21,7 +21,16 @@ from console.actions import service_tokens
 from console.models import RbacRun
 from console.service_tokens.scopes import Scope
 from evidence.audit import Act, Actor, record
-from evidence.models import Artifact, AuditEntry, Bundle, BundleOrder, LogIncarnation, Publication, Seal
+from evidence.models import (
+    Artifact,
+    AuditEntry,
+    Bundle,
+    BundleOrder,
+    LogIncarnation,
+    PromiseIncident,
+    Publication,
+    Seal,
+)
 from evidence.runs.folders import ACKS, RECEIVER, SAMPLES, SUMMARY, runs_root
 from evidence.store import put, register
 from ingestion.latency import LatencyRecorder, Stage
@@ -78,6 +87,19 @@ def audit_row() -> AuditEntry:
             reason="somebody gave a reason that goes on for a while",
             facts={"scheme": "generic", "options": []},
         )
+
+
+def promise_row(event: Event) -> PromiseIncident:
+    """A receipt for the event, whose promise was broken."""
+    return PromiseIncident.objects.create(
+        event_id=event.pk,
+        lane=1,
+        epoch=1,
+        sequence=1,
+        body_sha256=b"",
+        accepted_at=event.accepted_at,
+        found_at=event.accepted_at,
+    )
 
 
 def publication_row(state: str = "published", **fields: Any) -> Publication:

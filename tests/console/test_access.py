@@ -31,6 +31,7 @@ from tests.console.rows import (
     dead_letter_row,
     duplicate_row,
     event_row,
+    promise_row,
     provider_row,
     publication_row,
     quarantined_row,
@@ -72,15 +73,7 @@ def one_row_each() -> dict[type, Any]:
         Seal: seal_row(),
         AuditEntry: record(Act.PROVIDER_ADDED, actor=Actor.process("test"), subject="provider acme"),
         Publication: publication_row(),
-        PromiseIncident: PromiseIncident.objects.create(
-            event_id=event.pk,
-            lane=1,
-            epoch=1,
-            sequence=1,
-            body_sha256=b"",
-            accepted_at=event.accepted_at,
-            found_at=event.accepted_at,
-        ),
+        PromiseIncident: promise_row(event),
     }
 
 

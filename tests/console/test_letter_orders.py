@@ -435,7 +435,7 @@ def test_progress_arrives_by_itself_through_to_the_end_and_a_reload_shows_the_sa
                 page.reload()
                 expect(page.get_by_role("progressbar")).to_have_attribute("value", "200")
                 expect(figures).to_contain_text(re.compile(r"Stored\s*200"))
-                expect(status).to_contain_text("running")
+                expect(page.locator("#order-state")).to_contain_text("running")
                 assert faults(page) == []
     orders.settle(order.pk)
     expect(status).to_contain_text("250 sent back to their lanes, 0 left as they were.")

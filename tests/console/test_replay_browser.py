@@ -32,14 +32,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_figures_of_a_run_arrive_by_themselves_until_it_ends_and_the_focus_stays(open_page: OpenPage) -> None:
     page, polls = open_page(Role.DRI), []
     page.on("request", lambda request: polls.append(request.url) if "/progress/" in request.url else None)
-    with living(order_row()):
+    with living(order_row(state="waiting")):
         page.goto(reverse("admin:replay", args=[UNDER_WAY]))
+        expect(page.locator("#order-state")).to_contain_text("waiting")
         page.get_by_label("Why cancel it").fill("the wrong")
-        ReplayOrder.objects.update(sent_count=15_001)
+        ReplayOrder.objects.update(state="running", sent_count=15_001)
         expect(page.locator("#order-figures")).to_contain_text("15,001")
         expect(page.get_by_label("Why cancel it")).to_be_focused()
         expect(page.get_by_label("Why cancel it")).to_have_value("the wrong")
-        expect(page.locator("#order-status")).to_contain_text("running")
+        expect(page.locator("#order-state")).to_contain_text("running")
         folder(UNDER_WAY)
         ReplayOrder.objects.update(state="done", settled_at=ago(seconds=0), sent_count=30_000)
         expect(page.locator("#order-status")).to_contain_text("PASS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -213,6 +214,9 @@ def test_a_running_run_is_polled_with_its_figures_and_a_settled_one_ends_the_pol
     for figure in ("12,000", "11,990", "11,700", "7.10 ms", "about 18 s"):
         assert figure in told
     assert "order-status" not in told  # read aloud only at the end
+    state = re.search(r'id="order-state"[^>]*>(.*?)</div>', told, re.DOTALL)
+    assert state is not None
+    assert re.sub("<[^>]*>", " ", state[1]).split() == ["play_circle", "running"]
     ReplayOrder.objects.update(state="cancelled", why="cancelled by dri")
     answer = client.get(reverse("admin:replay_progress", args=[order.run_id]))
     assert answer.status_code == 286

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -65,16 +65,19 @@ def bundle(
     ended: timedelta = timedelta(),
     spec: bytes | None = None,
     failing: str = "ack P95",
+    criteria: Sequence[Mapping[str, Any]] = (),
     **environment: Any,
 ) -> Bundle:
-    """Of a run that began `ended` ago, on what runs here; `environment`: what was otherwise then."""
+    """Of a run that began `ended` ago, on what runs here; `environment`: what was otherwise then. Its verdict tells of
+    the one criterion that is failing or of these.
+    """
     now = datetime.now(UTC) - ended
     run_id = f"r{now:%Y%m%dT%H%M%S}-{abs(hash((verdict, gate, now))) % 0xFFFFFF:06x}"
-    outcome = {"name": failing, "metric": "ack_ms.p95", "outcome": verdict}
+    told = list(criteria) or [{"name": failing, "metric": "ack_ms.p95", "outcome": verdict}]
     files = {
         "data/gate/spec.json": spec if spec is not None else spec_of(gate).text,
         "data/gate/verdict.json": json.dumps(
-            {"verdict": verdict, "criteria": [outcome], "missing": [], "doubts": [], "run_id": run_id}
+            {"verdict": verdict, "criteria": told, "missing": [], "doubts": [], "run_id": run_id}
         ).encode(),
         "data/environment/environment.json": json.dumps(running_environment() | environment).encode(),
     }

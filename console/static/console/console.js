@@ -57,6 +57,15 @@
         }
     });
 
+    // an open tab takes the new mode's colours and name, not its words alone
+    document.addEventListener("htmx:oobAfterSwap", ({ detail: { target } }) => {
+        if (target.id === "mode-banner") {
+            const mode = target.querySelector("strong").textContent;
+            target.parentElement.className = `console-mode console-mode--${mode.toLowerCase()}`;
+            document.title = document.title.replace(/^\[\w+\]/, `[${mode}]`);
+        }
+    });
+
     async function copy(button) {
         const text = button.dataset.copy;
         try {
