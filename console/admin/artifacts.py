@@ -7,8 +7,7 @@ from typing import Any, override
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
@@ -24,9 +23,9 @@ from console.evidence_upload import upload_page
 from console.guards import refuse_without
 from console.publications import publication_panel
 from console.shown import moment, short_digest, size, whole_id
-from evidence.models import Artifact, Bundle, Upload
-from evidence.store.errors import StoreError
-from evidence.store.reads import Condition, artifacts, verification
+from evidence.models import Artifact, Upload
+from evidence.store.errors import ArtifactUnknown, DigestInvalid, StoreError
+from evidence.store.reads import Condition, artifact_of, artifacts, bundle_of, verification
 
 
 @admin.register(Artifact)
@@ -75,9 +74,9 @@ class ArtifactAdmin(ReadOnlyAdmin):
         return answer
 
     def download_page(self, request: HttpRequest, sha256: str) -> HttpResponseBase:
-        bundle = Bundle.objects.filter(artifact_id=sha256).first()
+        bundle = bundle_of(sha256)
         refuse_without(request, Permission.EVIDENCE_READ, row=bundle, on_row=Permission.BUNDLE_READ)
-        artifact = get_object_or_404(artifacts(), pk=sha256)
+        artifact = _artifact(sha256)
         try:
             operator = Operator.signed_in(request.user)
             return download_response(artifact, download(operator, artifact, bundle=bundle))
@@ -86,7 +85,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
 
     def verify_page(self, request: HttpRequest, sha256: str) -> HttpResponse:
         refuse_without(request, Permission.EVIDENCE_READ)
-        artifact = get_object_or_404(artifacts(), pk=sha256)
+        artifact = _artifact(sha256)
         try:
             bytes_now = verification(artifact)
         except StoreError as error:
@@ -148,6 +147,13 @@ class ArtifactAdmin(ReadOnlyAdmin):
     def note(self, artifact: Artifact) -> str:
         upload = _latest(artifact)
         return upload.note if upload else ""
+
+
+def _artifact(sha256: str) -> Artifact:
+    try:
+        return artifact_of(sha256)
+    except (ArtifactUnknown, DigestInvalid) as error:
+        raise Http404(str(error)) from None
 
 
 def _panel(artifact: Artifact) -> dict[str, Any]:

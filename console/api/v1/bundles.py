@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tarfile
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, TypedDict, override
 
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.urls import reverse
 from rest_framework.request import Request
@@ -23,11 +22,13 @@ from console.api.v1.shapes import Address, Moment, Sha256
 from console.api.v1.view import ApiView, absolute, answered
 from console.management.provider.printing import iso
 from console.pages.bundles import VERIFIED_LIMIT_BYTES
+from console.row_rights import visible
 from evidence.bundles.contents import contents
 from evidence.bundles.verify import Report
 from evidence.models import Bundle, BundleOrder
 from evidence.store import open_artifact
 from evidence.store.errors import StoreError
+from evidence.store.reads import bundle_of
 
 VERDICTS = {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE"}
 
@@ -108,12 +109,14 @@ class VerifiedJson(TypedDict):
 
 
 class BundleList(ApiView):
-    """The newest first."""
+    """The newest first. Whoever holds rights on single bundles sees those alone."""
 
+    rows_of = Bundle
     operations = {
         "GET": Operation(
             summary="Bundles",
             permission=Permission.EVIDENCE_READ,
+            on_row=Permission.BUNDLE_READ,
             answer=BundlePageJson,
             query=(
                 text("gate", "For this gate alone.", limit_chars=64),
@@ -125,7 +128,11 @@ class BundleList(ApiView):
 
     def get(self, request: Request) -> HttpResponse:
         given = {name: self.query[name] for name in ("gate", "run_id") if name in self.query}
-        page = listed(request, _rows().filter(**given), self.query, is_narrowed="gate" in given)
+        every = Bundle.objects.select_related("artifact")
+        rows = visible(request.user, Permission.EVIDENCE_READ, every, on_row=Permission.BUNDLE_READ)
+        # of rights on rows there are few; where a search of all would have stopped is a bundle that is not theirs
+        is_narrowed = "gate" in given and operator_of(request).has(Permission.EVIDENCE_READ)
+        page = listed(request, rows.filter(**given), self.query, is_narrowed=is_narrowed)
         searched_to = None if page.searched_to is None else int(page.searched_to)
         told: BundlePageJson = {
             "bundles": [bundle_json(request, row) for row in page.rows],
@@ -135,12 +142,24 @@ class BundleList(ApiView):
         return answered(told)
 
 
-class BundleItem(ApiView):
+class OneBundle(ApiView):
+    """For who reads all evidence, and for who holds a right on this bundle, who is not told of any other."""
+
+    @override
+    def row_asked(self) -> Bundle | None:
+        return bundle_of(self.kwargs["sha256"])
+
+
+class BundleItem(OneBundle):
     """One bundle, with the digest of every file as its archive has it."""
 
     operations = {
         "GET": Operation(
-            summary="One bundle", permission=Permission.EVIDENCE_READ, answer=BundleDetailJson, codes=("not_found",)
+            summary="One bundle",
+            permission=Permission.EVIDENCE_READ,
+            on_row=Permission.BUNDLE_READ,
+            answer=BundleDetailJson,
+            codes=("not_found",),
         )
     }
 
@@ -151,13 +170,14 @@ class BundleItem(ApiView):
         return answered(told)
 
 
-class BundleVerify(ApiView):
+class BundleVerify(OneBundle):
     """The stored bytes are verified now, as an outsider would; on record with how it ended."""
 
     operations = {
         "POST": Operation(
             summary="Verify a bundle",
             permission=Permission.EVIDENCE_READ,
+            on_row=Permission.BUNDLE_READ,
             answer=VerifiedJson,
             codes=(
                 *("not_found", "bundle_too_large", "evidence_missing", "evidence_changed"),
@@ -173,7 +193,7 @@ class BundleVerify(ApiView):
         row = _bundle(sha256)
         if row.artifact.size_bytes > VERIFIED_LIMIT_BYTES:
             raise BundleTooLarge(f"above {VERIFIED_LIMIT_BYTES} bytes: use manage.py evidence verify")
-        return answered(_verified(sha256, verify_artifact(operator_of(request), row.artifact)))
+        return answered(_verified(sha256, verify_artifact(operator_of(request), row.artifact, bundle=row)))
 
 
 class OrderList(ApiView):
@@ -254,12 +274,8 @@ def bundle_json(request: Request, row: Bundle) -> BundleJson:
     }
 
 
-def _rows() -> QuerySet[Bundle]:
-    return Bundle.objects.select_related("artifact")
-
-
 def _bundle(sha256: str) -> Bundle:
-    row = _rows().filter(artifact_id=sha256).first()
+    row = bundle_of(sha256)
     if row is None:
         raise NotHere("no bundle has this digest")
     return row

@@ -43,11 +43,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`permission` None: any account. `codes`: the refusals beside those that every operation may answer."""
+    """`permission` None: any account. `on_row`: opens it too, held on the row that it is about (`ApiView.row_asked`),
+    or for a list on any row (`ApiView.rows_of`). `codes`: the refusals beside those that every operation may answer.
+    """
 
     summary: str
     permission: Permission | None
     answer: Any  # a TypedDict, or None where there is no JSON
+    on_row: Permission | None = None
     status: int = 200
     body: Any = None
     query: Sequence[Query] = ()

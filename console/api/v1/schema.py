@@ -112,6 +112,8 @@ def _operation_id(path: str, method: str) -> str:
 def _description(view: ApiView, operation: Operation) -> str:
     said = " ".join((type(view).__doc__ or "").split())
     needs = f"Takes the permission `{operation.permission}`." if operation.permission else "For every account."
+    if operation.on_row is not None:
+        needs += f" A person may hold `{operation.on_row}` on the row instead."
     return f"{said}\n\n{needs}".strip()
 
 
