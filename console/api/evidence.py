@@ -147,8 +147,8 @@ class ArtifactItem(AccountView):
     def get(self, request: Request, sha256: str) -> HttpResponseBase:
         operator = operator_of(request)
         bundle = bundle_of(sha256)
-        read, on_row = Permission.EVIDENCE_READ, Permission.BUNDLE_READ
-        check(operator, read, subject="download evidence", row=bundle, on_row=on_row)
+        subject = "download evidence"
+        check(operator, Permission.EVIDENCE_READ, subject=subject, row=bundle, on_row=Permission.BUNDLE_READ)
         artifact = artifact_of(sha256)
         if request.method == "HEAD":  # not a download: no bytes leave, nothing is recorded
             return HttpResponse(headers=download_headers(artifact), content_type=MEDIA_TYPE)
