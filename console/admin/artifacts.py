@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 from console.access import Permission
 from console.actions.evidence_store import download
 from console.actions.operator import Operator
-from console.admin.read_only import ReadOnlyAdmin
+from console.admin.panels import Panels
 from console.downloads import download_response, file_name
 from console.evidence_upload import upload_page
 from console.guards import refuse_without
@@ -29,17 +29,13 @@ from evidence.store.reads import Condition, artifact_of, artifacts, bundle_of, v
 
 
 @admin.register(Artifact)
-class ArtifactAdmin(ReadOnlyAdmin):
+class ArtifactAdmin(Panels):
     change_list_template = "console/artifact_list.html"
     change_form_outer_after_template = "console/artifact_panel.html"
     list_display = ("name", "kind", "size", "media_type", "short", "who", "when", "note")
     search_fields = ("sha256__startswith", "uploads__name__icontains")
     search_help_text = "the beginning of a SHA-256, or a part of a name"
     fieldsets = ((None, {"fields": ("name", "kind", "size", "media_type", "digest", "stored")}),)
-
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: Artifact | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Artifact]:
@@ -63,15 +59,8 @@ class ArtifactAdmin(ReadOnlyAdmin):
         return answer
 
     @override
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        artifact = self.get_object(request, object_id) if object_id else None
-        context = {**(extra_context or {}), **({} if artifact is None else _panel(artifact))}
-        if artifact is not None:
-            context["publication_panel"] = publication_panel(artifact, request)
-        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
-        return answer
+    def panels(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {**_panel(row), "publication_panel": publication_panel(row, request)}
 
     def download_page(self, request: HttpRequest, sha256: str) -> HttpResponseBase:
         bundle = bundle_of(sha256)

@@ -144,7 +144,7 @@ class BundlePage(OneBundle):
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         bundle = _bundle(kwargs["sha256"])
-        files, trouble = _contents(bundle)
+        files, trouble = contents_of(bundle)
         return {
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -251,7 +251,7 @@ def _row(bundle: Bundle) -> BundleRow:
     return BundleRow(bundle, moment(bundle.made_at), size(bundle.artifact.size_bytes), address)
 
 
-def _contents(bundle: Bundle) -> tuple[list[BundleFile], str]:
+def contents_of(bundle: Bundle) -> tuple[list[BundleFile], str]:
     """What the archive holds, or why it cannot be read."""
     try:
         with open_artifact(bundle.artifact_id) as file:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tarfile
-from typing import Annotated, Literal, TypedDict, override
+from typing import Annotated, TypedDict, override
 
 from django.http import HttpResponse
 from django.urls import reverse
@@ -17,17 +16,15 @@ from console.api.v1.errors import BundleTooLarge, NotHere
 from console.api.v1.events import iso_of
 from console.api.v1.idempotency import once
 from console.api.v1.operation import BY_NUMBER, Operation, paged, text
+from console.api.v1.orders import OrderState, accepted, state_of
 from console.api.v1.pages import listed
 from console.api.v1.shapes import Address, Moment, Sha256
 from console.api.v1.view import ApiView, absolute, answered
 from console.management.provider.printing import iso
-from console.pages.bundles import VERIFIED_LIMIT_BYTES
+from console.pages.bundles import VERIFIED_LIMIT_BYTES, contents_of
 from console.row_rights import visible
-from evidence.bundles.contents import contents
 from evidence.bundles.verify import Report
 from evidence.models import Bundle, BundleOrder
-from evidence.store import open_artifact
-from evidence.store.errors import StoreError
 from evidence.store.reads import bundle_of
 
 VERDICTS = {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE"}
@@ -66,9 +63,6 @@ class BundleDetailJson(BundleJson):
 
     files: list[FileJson]
     trouble: str
-
-
-type OrderState = Literal["waiting", "running", "done", "failed", "cancelled", "died"]
 
 
 class OrderJson(TypedDict):
@@ -165,7 +159,10 @@ class BundleItem(OneBundle):
 
     def get(self, request: Request, sha256: str) -> HttpResponse:
         row = _bundle(sha256)
-        files, trouble = _files(row)
+        found, trouble = contents_of(row)
+        files: list[FileJson] = [
+            {"path": each.path, "size_bytes": each.size_bytes, "sha256": each.sha256} for each in found
+        ]
         told: BundleDetailJson = {**bundle_json(request, row), "files": files, "trouble": trouble}
         return answered(told)
 
@@ -181,8 +178,7 @@ class BundleVerify(OneBundle):
             answer=VerifiedJson,
             codes=(
                 *("not_found", "bundle_too_large", "evidence_missing", "evidence_changed"),
-                *("evidence_store_unavailable", "idempotency_key_reused", "idempotency_key_under_way"),
-                "media_type_unsupported",
+                "evidence_store_unavailable",
             ),
             is_idempotent=True,
         )
@@ -206,10 +202,7 @@ class OrderList(ApiView):
             answer=OrderJson,
             status=202,
             body=AskJson,
-            codes=(
-                *("run_unknown", "gate_unknown", "media_type_unsupported", "body_too_large"),
-                *("idempotency_key_reused", "idempotency_key_under_way"),
-            ),
+            codes=("run_unknown", "gate_unknown"),
             is_idempotent=True,
         )
     }
@@ -217,8 +210,7 @@ class OrderList(ApiView):
     @once
     def post(self, request: Request) -> HttpResponse:
         order = ask_for_bundle(operator_of(request), run_id=self.body["run_id"], gate_name=self.body["gate"])
-        address = reverse("api_bundle_order", args=[order.pk])
-        return answered(_order_json(order), status=202, location=absolute(request, address))
+        return _accepted(request, order)
 
 
 class OrderItem(ApiView):
@@ -243,19 +235,14 @@ class OrderCancel(ApiView):
             permission=Permission.EVIDENCE_EXPORT,
             answer=OrderJson,
             status=202,
-            codes=(
-                *("not_found", "order_not_under_way", "media_type_unsupported"),
-                *("idempotency_key_reused", "idempotency_key_under_way"),
-            ),
+            codes=("not_found", "order_not_under_way"),
             is_idempotent=True,
         )
     }
 
     @once
     def post(self, request: Request, number: int) -> HttpResponse:
-        cancelled = cancel_bundle(operator_of(request), str(_order(number).pk))
-        address = reverse("api_bundle_order", args=[cancelled.pk])
-        return answered(_order_json(cancelled), status=202, location=absolute(request, address))
+        return _accepted(request, cancel_bundle(operator_of(request), str(_order(number).pk)))
 
 
 def bundle_json(request: Request, row: Bundle) -> BundleJson:
@@ -288,13 +275,8 @@ def _order(number: int) -> BundleOrder:
     return order
 
 
-def _files(row: Bundle) -> tuple[list[FileJson], str]:
-    try:
-        with open_artifact(row.artifact_id) as file:
-            found = contents(file)
-    except (StoreError, tarfile.TarError, OSError, EOFError) as error:
-        return [], str(error)
-    return [{"path": each.path, "size_bytes": each.size_bytes, "sha256": each.sha256} for each in found], ""
+def _accepted(request: Request, order: BundleOrder) -> HttpResponse:
+    return accepted(request, _order_json(order), address=reverse("api_bundle_order", args=[order.pk]))
 
 
 def _verified(sha256: str, report: Report) -> VerifiedJson:
@@ -308,12 +290,11 @@ def _verified(sha256: str, report: Report) -> VerifiedJson:
 
 
 def _order_json(order: BundleOrder) -> OrderJson:
-    state: OrderState = order.state  # type: ignore[assignment]
     return {
         "number": order.pk,
         "run_id": order.run_id,
         "gate": order.gate,
-        "state": state,
+        "state": state_of(order),
         "step": order.step,
         "why": order.why,
         "asked_by": order.actor,

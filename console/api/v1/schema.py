@@ -149,7 +149,7 @@ def _responses(operation: Operation, method: str, named: dict[str, Schema]) -> S
             told["304"] = {"description": "Unchanged since the ETag that If-None-Match names."}
     told.update({status: dict(schema) for status, schema in operation.statuses.items()})
     by_status: dict[int, list[str]] = {}
-    for code in (*ALWAYS, *operation.codes):
+    for code in (*ALWAYS, *operation.refusals):
         by_status.setdefault(STATUSES[code], []).append(code)
     for status, codes in sorted(by_status.items()):
         told[str(status)] = {
