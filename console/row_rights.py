@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, QuerySet
 
 from console.access import Permission
@@ -31,6 +30,11 @@ def _is_kept(row: Model | None) -> bool:
     return row is not None and row.pk is not None  # nobody holds a right on a row that is not there yet
 
 
+def _holds_none(user: Any) -> bool:
+    """Nobody, a program, and who was locked out."""
+    return not getattr(user, "is_active", False)
+
+
 def holds_somewhere(user: Any, on_row: Permission, model: type[Model]) -> bool:
     """A right on any row, which opens the list of those rows."""
     return on_row.value in _held(user, model)
@@ -38,7 +42,7 @@ def holds_somewhere(user: Any, on_row: Permission, model: type[Model]) -> bool:
 
 def _held(user: Any, model: type[Model]) -> frozenset[str]:
     """On any row. Read once for a request, as Django reads a user's permissions: the sidebar and each check ask it."""
-    if isinstance(user, AnonymousUser) or not user.is_active:
+    if _holds_none(user):
         return frozenset()
     known: dict[type[Model], frozenset[str]] | None = getattr(user, KNOWN, None)
     if known is None:
@@ -62,7 +66,7 @@ def visible[M: Model](
 
 def _grants(user: Any, on_row: Permission, model: type[Model]) -> QuerySet[Any]:
     grants = GRANTS[model].objects
-    if isinstance(user, AnonymousUser) or not user.is_active:
+    if _holds_none(user):
         empty: QuerySet[Any] = grants.none()
         return empty
     app_label, codename = on_row.split(".")

@@ -7,8 +7,7 @@ from typing import Any, override
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
@@ -18,30 +17,26 @@ from django.views.decorators.http import require_GET
 from console.access import Permission
 from console.actions.evidence_store import download
 from console.actions.operator import Operator
-from console.admin.read_only import ReadOnlyAdmin
+from console.admin.panels import Panels
 from console.downloads import download_response, file_name
 from console.evidence_upload import upload_page
 from console.guards import refuse_without
 from console.pages.verifications import listed_verifications
 from console.publications import publication_panel
 from console.shown import moment, short_digest, size, whole_id
-from evidence.models import Artifact, Bundle, Upload
-from evidence.store.errors import StoreError
-from evidence.store.reads import Condition, artifacts, verification
+from evidence.models import Artifact, Upload
+from evidence.store.errors import ArtifactUnknown, DigestInvalid, StoreError
+from evidence.store.reads import Condition, artifact_of, artifacts, bundle_of, verification
 
 
 @admin.register(Artifact)
-class ArtifactAdmin(ReadOnlyAdmin):
+class ArtifactAdmin(Panels):
     change_list_template = "console/artifact_list.html"
     change_form_outer_after_template = "console/artifact_panel.html"
     list_display = ("name", "kind", "size", "media_type", "short", "who", "when", "note")
     search_fields = ("sha256__startswith", "uploads__name__icontains")
     search_help_text = "the beginning of a SHA-256, or a part of a name"
     fieldsets = ((None, {"fields": ("name", "kind", "size", "media_type", "digest", "stored")}),)
-
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: Artifact | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Artifact]:
@@ -65,22 +60,18 @@ class ArtifactAdmin(ReadOnlyAdmin):
         return answer
 
     @override
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        artifact = self.get_object(request, object_id) if object_id else None
-        context = {**(extra_context or {}), **({} if artifact is None else _panel(artifact))}
-        if artifact is not None:
-            bundle = Bundle.objects.filter(artifact_id=artifact.pk).first()
-            context["verifications"] = listed_verifications(bundle) if bundle is not None else []
-            context["publication_panel"] = publication_panel(artifact, request)
-        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
-        return answer
+    def panels(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        bundle = bundle_of(row.pk)
+        return {
+            **_panel(row),
+            "verifications": listed_verifications(bundle) if bundle is not None else [],
+            "publication_panel": publication_panel(row, request),
+        }
 
     def download_page(self, request: HttpRequest, sha256: str) -> HttpResponseBase:
-        bundle = Bundle.objects.filter(artifact_id=sha256).first()
+        bundle = bundle_of(sha256)
         refuse_without(request, Permission.EVIDENCE_READ, row=bundle, on_row=Permission.BUNDLE_READ)
-        artifact = get_object_or_404(artifacts(), pk=sha256)
+        artifact = _artifact(sha256)
         try:
             operator = Operator.signed_in(request.user)
             return download_response(artifact, download(operator, artifact, bundle=bundle))
@@ -89,7 +80,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
 
     def verify_page(self, request: HttpRequest, sha256: str) -> HttpResponse:
         refuse_without(request, Permission.EVIDENCE_READ)
-        artifact = get_object_or_404(artifacts(), pk=sha256)
+        artifact = _artifact(sha256)
         try:
             bytes_now = verification(artifact)
         except StoreError as error:
@@ -151,6 +142,13 @@ class ArtifactAdmin(ReadOnlyAdmin):
     def note(self, artifact: Artifact) -> str:
         upload = _latest(artifact)
         return upload.note if upload else ""
+
+
+def _artifact(sha256: str) -> Artifact:
+    try:
+        return artifact_of(sha256)
+    except (ArtifactUnknown, DigestInvalid) as error:
+        raise Http404(str(error)) from None
 
 
 def _panel(artifact: Artifact) -> dict[str, Any]:

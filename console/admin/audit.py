@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.contrib.admin import SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -16,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
 from console.access import Permission
+from console.admin.filters import ByColumn
 from console.admin.read_only import KeysetAdmin
 from console.guards import refuse_without
 from console.pages.verifications import listed_verifications
@@ -35,7 +35,7 @@ AUDIT_QUALIFIERS = {
 }
 
 
-class ActFilter(SimpleListFilter):
+class ActFilter(ByColumn):
     title = "act"
     parameter_name = "act"
 
@@ -43,22 +43,14 @@ class ActFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(act.value, act.value) for act in Act]
 
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset if self.value() is None else queryset.filter(act=self.value())
 
-
-class ActorKindFilter(SimpleListFilter):
+class ActorKindFilter(ByColumn):
     title = "actor"
     parameter_name = "actor_kind"
 
     @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(kind.value, kind.value) for kind in ActorKind]
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset if self.value() is None else queryset.filter(actor_kind=self.value())
 
 
 @admin.register(AuditEntry)
@@ -75,10 +67,6 @@ class AuditEntryAdmin(KeysetAdmin):
         ("Facts", {"fields": ("facts_text",)}),
         ("Chain", {"fields": ("before", "own")}),
     )
-
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: AuditEntry | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
 
     @override
     def get_urls(self) -> list[URLPattern]:

@@ -1,10 +1,9 @@
 """Batches: one transaction of one drain each."""
 
 from collections.abc import Sequence
-from typing import ClassVar, override
+from typing import ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -30,10 +29,6 @@ class BatchAdmin(KeysetAdmin):
         ("Times", {"fields": ("claimed", "committed", "took", "bodies", "rows")}),
         ("Proof", {"fields": ("root",)}),
     )
-
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: Batch | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
 
     @admin.display(description="Sequences")
     def sequences(self, batch: Batch) -> SafeString:

@@ -45,10 +45,6 @@ class SuppressedDuplicateAdmin(KeysetAdmin):
     )
 
     @override
-    def get_readonly_fields(self, request: HttpRequest, obj: SuppressedDuplicate | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
-
-    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[SuppressedDuplicate]:
         return SuppressedDuplicate.objects.all()
 

@@ -81,10 +81,6 @@ class EventAdmin(Revealing):
     )
 
     @override
-    def get_readonly_fields(self, request: HttpRequest, obj: Event | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
-
-    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         return Event.objects.select_related("batch")
 

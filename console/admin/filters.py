@@ -11,7 +11,18 @@ from console.selectors import earliest_id
 from ingestion.models import Provider
 
 
-class ProviderFilter(SimpleListFilter):
+class ByColumn(SimpleListFilter):
+    """By the column of the parameter's name, or `column`, which has the value that was chosen."""
+
+    column = ""
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset if value is None else queryset.filter(**{self.column or str(self.parameter_name): value})
+
+
+class ProviderFilter(ByColumn):
     title = "provider"
     parameter_name = "provider"
 
@@ -23,13 +34,8 @@ class ProviderFilter(SimpleListFilter):
     def has_output(self) -> bool:
         return True  # a list of one provider is no reason to refuse the parameter
 
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return queryset if value is None else queryset.filter(provider=value)
 
-
-class StateFilter(SimpleListFilter):
+class StateFilter(ByColumn):
     title = "state"
     parameter_name = "state"
 
@@ -38,27 +44,18 @@ class StateFilter(SimpleListFilter):
         choices = model_admin.model._meta.get_field("state").choices
         return [(value, str(label)) for value, label in choices]
 
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return queryset if value is None else queryset.filter(state=value)
 
-
-class FingerprintFilter(SimpleListFilter):
+class FingerprintFilter(ByColumn):
     """Offers no choices, which would take a look at the whole table: the page of groups leads here."""
 
     title = "error fingerprint"
     parameter_name = "error"
+    column = "fingerprint"
 
     @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         asked = request.GET.get(self.parameter_name)
         return [(asked, asked)] if asked else []
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return queryset if value is None else queryset.filter(fingerprint=value)
 
 
 class AgeFilter(SimpleListFilter):

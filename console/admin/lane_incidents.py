@@ -1,10 +1,9 @@
 """What the lanes' sequences prove: missing entries, lost Redis data, reused sequences."""
 
 from collections.abc import Sequence
-from typing import ClassVar, override
+from typing import ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from console.admin.read_only import KeysetAdmin
@@ -26,10 +25,6 @@ class LaneIncidentAdmin(KeysetAdmin):
         "seen_at",
     )
     fields = ("kind", "lane", "epoch", "sequences", "seen", "detail_text")
-
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: LaneIncident | None = None) -> list[str]:
-        return list(self.fields)
 
     @admin.display(description="Sequences")
     def sequences(self, incident: LaneIncident) -> SafeString:

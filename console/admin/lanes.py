@@ -40,10 +40,6 @@ class LaneAdmin(ReadOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LaneList]:
         return LaneList
 
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: Lane | None = None) -> list[str]:
-        return list(self.fields)
-
     @admin.display(description="Now")
     def now(self, lane: Lane) -> str:
         state = _state(lane)

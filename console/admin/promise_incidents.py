@@ -4,27 +4,22 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.contrib.admin import SimpleListFilter
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from console.admin.filters import ByColumn
 from console.admin.read_only import KeysetAdmin
 from console.shown import digest, moment, mono, short_id, whole_id
 from evidence.models import PromiseIncident
 
 
-class StateFilter(SimpleListFilter):
+class StateFilter(ByColumn):
     title = "state"
     parameter_name = "state"
 
     @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(state.value, state.value.replace("_", " ")) for state in PromiseIncident.State]
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset if self.value() is None else queryset.filter(state=self.value())
 
 
 @admin.register(PromiseIncident)
@@ -36,10 +31,6 @@ class PromiseIncidentAdmin(KeysetAdmin):
     )
     list_filter = (StateFilter,)
     fields = ("event", "told_state", "detail", "place", "epoch", "body_digest", "accepted", "found", "settled")
-
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: PromiseIncident | None = None) -> list[str]:
-        return list(self.fields)
 
     @admin.display(description="Event")
     def short(self, incident: PromiseIncident) -> SafeString:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, override
 
 from django.contrib import admin, messages
-from django.contrib.admin import SimpleListFilter
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -19,6 +17,8 @@ from autocom.kernel.errors import AutocomError
 from console.access import Permission
 from console.actions.operator import Operator
 from console.actions.publish_evidence import publish_evidence
+from console.admin.filters import ByColumn
+from console.admin.panels import Panels
 from console.admin.read_only import KeysetAdmin
 from console.guards import refuse_without
 from console.publications import STATES, publication_panel, sentence
@@ -29,7 +29,7 @@ STATE_COLOURS = {"waiting": "info", "refused by the mode": "warning", "published
 DIGEST_SHOWN_CHARS = 12
 
 
-class StateFilter(SimpleListFilter):
+class StateFilter(ByColumn):
     title = "state"
     parameter_name = "state"
 
@@ -37,13 +37,9 @@ class StateFilter(SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return list(STATES.items())
 
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset if self.value() is None else queryset.filter(state=self.value())
-
 
 @admin.register(Publication)
-class PublicationAdmin(KeysetAdmin):
+class PublicationAdmin(Panels, KeysetAdmin):
     """Seen by who sees evidence; asked for, here and on the artifact's page, by who may publish it."""
 
     change_form_outer_before_template = "console/_publication.html"
@@ -65,10 +61,6 @@ class PublicationAdmin(KeysetAdmin):
         return request.user.has_perm(Permission.EVIDENCE_READ)
 
     @override
-    def get_readonly_fields(self, request: HttpRequest, obj: Publication | None = None) -> list[str]:
-        return list(self.fields)
-
-    @override
     def get_urls(self) -> list[URLPattern]:
         asked = self.admin_site.admin_view(require_POST(self.ask_page))
         return [path("ask/", asked, name="evidence_publication_ask"), *super().get_urls()]
@@ -87,19 +79,8 @@ class PublicationAdmin(KeysetAdmin):
         return HttpResponseRedirect(reverse("admin:evidence_publication_change", args=[row.pk]))
 
     @override
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id) if object_id else None
-        context = dict(extra_context or {})
-        if row is not None and self.has_view_permission(request):
-            context["publication_panel"] = publication_panel(row.artifact, request)
-        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
-        return answer
+    def panels(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"publication_panel": publication_panel(row.artifact, request)}
 
     @admin.display(description="Artifact")
     def short(self, row: Publication) -> SafeString:

@@ -1,27 +1,20 @@
 """Quarantine: events whose identity was stored before with another content. Both contents, side by side."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, override
-from uuid import UUID
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from autocom.kernel.ids import request_id_of
 from console.admin.duplicates import ORIGINAL
-from console.admin.events import time_of
 from console.admin.filters import AgeFilter, ProviderFilter, StateFilter
 from console.admin.set_aside import SetAsideAdmin
 from console.differences import PATHS_LIMIT_COUNT, readable
-from console.lineage import lineage_chart, lineage_of
 from console.originals import no_longer_kept, original_link, original_of
 from console.personal import Masked, differing
-from console.search import QUALIFIERS, Matched, Qualifier, matched_events, suggestions
-from console.shown import digest, moment, mono, short_id, whole_id
+from console.search import QUALIFIERS, Qualifier
+from console.shown import digest, moment, mono
 from ingestion.models import Event, QuarantinedEvent
 from ingestion.redrive.place import SetAside
 
@@ -37,6 +30,7 @@ class QuarantinedEventAdmin(SetAsideAdmin):
     """What came with another content than before: both contents, and a person's decision."""
 
     set_aside = SetAside.QUARANTINE
+    qualifiers = QUARANTINE_QUALIFIERS
     list_display = (
         "pick",
         "short",
@@ -77,30 +71,6 @@ class QuarantinedEventAdmin(SetAsideAdmin):
         ("Content", {"fields": ("bytes_text", "delivery_headers", "marked")}),
     )
 
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: QuarantinedEvent | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
-
-    @override
-    def get_queryset(self, request: HttpRequest) -> QuerySet[QuarantinedEvent]:
-        return QuarantinedEvent.objects.all()
-
-    @override
-    def matched(self, term: str, queryset: QuerySet[Any], *, may_reveal: bool) -> Matched:
-        return matched_events(term, queryset, qualifiers=QUARANTINE_QUALIFIERS, may_reveal=may_reveal)
-
-    @override
-    def suggested(self, rows: Sequence[Any]) -> Sequence[str]:
-        return suggestions(rows, QUARANTINE_QUALIFIERS)
-
-    @override
-    def told_key(self, key: object) -> str:
-        return time_of(key) if isinstance(key, UUID) else super().told_key(key)
-
-    @admin.display(description="Event")
-    def short(self, quarantined: QuarantinedEvent) -> SafeString:
-        return short_id(quarantined.pk)
-
     @admin.display(description="Original")
     def original(self, quarantined: QuarantinedEvent) -> SafeString | str:
         original_id = quarantined.original_event_id
@@ -109,14 +79,6 @@ class QuarantinedEventAdmin(SetAsideAdmin):
     @admin.display(description="Received")
     def received(self, quarantined: QuarantinedEvent) -> SafeString | str:
         return moment(quarantined.received_at)
-
-    @admin.display(description="Event id")
-    def whole(self, quarantined: QuarantinedEvent) -> SafeString:
-        return whole_id(quarantined.pk)
-
-    @admin.display(description="Request id")
-    def request_id(self, quarantined: QuarantinedEvent) -> SafeString:
-        return whole_id(request_id_of(quarantined.pk))
 
     @admin.display(description="Why it is here")
     def why(self, quarantined: QuarantinedEvent) -> str:
@@ -156,26 +118,9 @@ class QuarantinedEventAdmin(SetAsideAdmin):
             Masked.of(quarantined).payload(sort_keys=True),
         )
 
-    @admin.display(description="Its way")
-    def lineage(self, quarantined: QuarantinedEvent) -> SafeString:
-        return lineage_chart(lineage_of(quarantined, batch=quarantined.batch))
-
-    @admin.display(description="Lane")
-    def place(self, quarantined: QuarantinedEvent) -> SafeString:
-        return mono(f"{quarantined.lane} / {quarantined.sequence:,}")
-
     @admin.display(description="Identity")
     def identity_digest(self, quarantined: QuarantinedEvent) -> SafeString | str:
         return digest(quarantined.identity)
-
-    @admin.display(description="Body SHA-256")
-    def body_digest(self, quarantined: QuarantinedEvent) -> SafeString | str:
-        return digest(quarantined.body_sha256)
-
-    @admin.display(description="Batch")
-    def batch_link(self, quarantined: QuarantinedEvent) -> SafeString:
-        link = reverse("admin:ingestion_batch_change", args=[quarantined.batch_id])
-        return format_html('<a class="console-link" href="{}">batch {}</a>', link, quarantined.batch_id)
 
 
 def _content(quarantined: QuarantinedEvent) -> object:

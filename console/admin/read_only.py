@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -26,6 +27,10 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # the theme has no types
     show_full_result_count = False
     list_per_page = PAGE_SIZE_COUNT
     sortable_by = ()
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:

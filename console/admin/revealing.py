@@ -15,6 +15,7 @@ from autocom.kernel.ids import request_id_of
 from console.access import Permission
 from console.actions.operator import Operator
 from console.actions.reveal_personal import PERMISSION, REASON_LIMIT_CHARS, ReasonMissing, reveal_personal
+from console.admin.panels import Panels
 from console.admin.read_only import KeysetAdmin
 from console.guards import refuse_without
 from console.personal import Content, Masked
@@ -23,7 +24,7 @@ from console.shown import folded_bytes, folded_json, headers_table
 from ingestion.models import Delivery, Event
 
 
-class Revealing(KeysetAdmin):
+class Revealing(Panels, KeysetAdmin):
     """The content stays masked on every page; a reveal is one POST with a reason, shown once."""
 
     change_form_outer_before_template = "console/reveal_form.html"
@@ -35,19 +36,8 @@ class Revealing(KeysetAdmin):
         return [path("<uuid:event_id>/reveal/", view, name=name), *super().get_urls()]
 
     @override
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, object_id) if object_id else None
-        context = dict(extra_context or {})
-        if row is not None and self.has_view_permission(request):
-            context["reveal"] = self._offer(row, request)
-        answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
-        return answer
+    def panels(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"reveal": self._offer(row, request)}
 
     def _offer(self, row: Content, request: HttpRequest) -> dict[str, Any] | None:
         """None where nothing is masked, or nothing is left to show."""

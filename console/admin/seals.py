@@ -6,28 +6,24 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.contrib.admin import SimpleListFilter
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from console.admin.filters import ByColumn
 from console.admin.read_only import KeysetAdmin
 from console.shown import digest, folded, moment, mono
 from evidence.log.names import LogName
 from evidence.models import Seal
 
 
-class LogFilter(SimpleListFilter):
+class LogFilter(ByColumn):
     title = "log"
     parameter_name = "log"
+    column = "incarnation__log"
 
     @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name.value, name.value) for name in LogName]
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset if self.value() is None else queryset.filter(incarnation__log=self.value())
 
 
 @admin.register(Seal)
@@ -44,10 +40,6 @@ class SealAdmin(KeysetAdmin):
         (None, {"fields": ("log", "origin", "number", "leaves", "tree_size", "sealed")}),
         ("Proof", {"fields": ("root_hash", "segment", "segment_bytes", "before", "seal_file")}),
     )
-
-    @override
-    def get_readonly_fields(self, request: HttpRequest, obj: Seal | None = None) -> list[str]:
-        return [field for _, options in self.fieldsets for field in options["fields"]]
 
     @admin.display(description="Log")
     def log(self, seal: Seal) -> str:

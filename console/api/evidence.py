@@ -30,7 +30,7 @@ from evidence.store import staging
 from evidence.store.digests import CHUNK_BYTES, digest_given
 from evidence.store.errors import ArtifactUnknown, Incomplete, TooLarge
 from evidence.store.partial import Progress, added, come_bytes
-from evidence.store.reads import artifact_of, artifacts
+from evidence.store.reads import artifact_of, artifacts, bundle_of
 
 PAGE_LIMIT_COUNT = 1_000
 PAGE_DEFAULT_COUNT = 100
@@ -110,6 +110,7 @@ class ArtifactItem(AccountView):
         "GET": Operation(
             summary="Download an artifact",
             permission=Permission.EVIDENCE_READ,
+            on_row=Permission.BUNDLE_READ,
             answer=None,
             statuses={"200": BYTES},
             codes=(
@@ -145,11 +146,13 @@ class ArtifactItem(AccountView):
 
     def get(self, request: Request, sha256: str) -> HttpResponseBase:
         operator = operator_of(request)
-        check(operator, Permission.EVIDENCE_READ, subject="download evidence")
+        bundle = bundle_of(sha256)
+        subject = "download evidence"
+        check(operator, Permission.EVIDENCE_READ, subject=subject, row=bundle, on_row=Permission.BUNDLE_READ)
         artifact = artifact_of(sha256)
         if request.method == "HEAD":  # not a download: no bytes leave, nothing is recorded
             return HttpResponse(headers=download_headers(artifact), content_type=MEDIA_TYPE)
-        return download_response(artifact, download(operator, artifact))
+        return download_response(artifact, download(operator, artifact, bundle=bundle))
 
     def put(self, request: Request, sha256: str) -> HttpResponse:
         may_upload(operator_of(request))  # before a byte of the body is read

@@ -1,6 +1,7 @@
 """A histogram of durations on a logarithmic axis, as numbers for a template to draw.
 
-The objective is an edge between two buckets, so no bar lies on both sides of its line.
+The objective is an edge between two buckets, so no bar lies on both sides of its line. Durations that nobody promised
+anything about have none: then there is no line, and no bar is over it.
 """
 
 import math
@@ -37,7 +38,7 @@ class Drawing:
     baseline: float
     bars: Sequence[Bar]
     ticks: Sequence[Tick]
-    objective: Tick
+    objective: Tick | None
     objective_top: float
 
 
@@ -56,6 +57,7 @@ class Histogram:
     description: str
     drawings: Sequence[Drawing]  # wide, then narrow: text shrinks with its viewBox, so a phone gets one of its own
     rows: Sequence[Row]
+    objective: str  # as it is written; empty without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,11 @@ class _Bucket:
     lower_ms: float
     upper_ms: float
     count: int
-    objective_ms: float
+    objective_ms: float | None
 
     @property
     def is_over(self) -> bool:
-        return self.lower_ms >= self.objective_ms
+        return self.objective_ms is not None and self.lower_ms >= self.objective_ms
 
     @property
     def label(self) -> str:
@@ -83,7 +85,7 @@ def bucket_label(lower_ms: float, upper_ms: float) -> str:
 
 
 def histogram(
-    *, name: str, title: str, description: str, buckets: Sequence[tuple[float, int]], objective_ms: float
+    *, name: str, title: str, description: str, buckets: Sequence[tuple[float, int]], objective_ms: float | None
 ) -> Histogram | None:
     """The chart of (upper edge in ms, count) pairs in ascending order; None where nothing was counted."""
     filled = _from_first_to_last_filled(_with_lower_edges(buckets, objective_ms))
@@ -97,10 +99,11 @@ def histogram(
             for size, width in (("wide", 560.0), ("narrow", 340.0))
         ],
         rows=[Row(bucket.label, bucket.count, bucket.is_over) for bucket in filled if bucket.count],
+        objective="" if objective_ms is None else milliseconds_label(objective_ms),
     )
 
 
-def _with_lower_edges(buckets: Sequence[tuple[float, int]], objective_ms: float) -> list[_Bucket]:
+def _with_lower_edges(buckets: Sequence[tuple[float, int]], objective_ms: float | None) -> list[_Bucket]:
     lower_edges = [0.0, *(upper for upper, _ in buckets)]
     return [
         _Bucket(lower, upper, count, objective_ms) for lower, (upper, count) in zip(lower_edges, buckets, strict=False)
@@ -112,9 +115,10 @@ def _from_first_to_last_filled(buckets: Sequence[_Bucket]) -> list[_Bucket]:
     return list(buckets[filled[0] : filled[-1] + 1]) if filled else []
 
 
-def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float, width: float) -> Drawing:
-    low_ms = min(_drawn_lower(buckets[0]), objective_ms / 2)
-    high_ms = max(_drawn_upper(buckets[-1]), objective_ms * 1.5)
+def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float | None, width: float) -> Drawing:
+    low_ms, high_ms = _drawn_lower(buckets[0]), _drawn_upper(buckets[-1])
+    if objective_ms is not None:
+        low_ms, high_ms = min(low_ms, objective_ms / 2), max(high_ms, objective_ms * 1.5)
     highest = max(bucket.count for bucket in buckets)
     baseline = HEIGHT - BOTTOM
 
@@ -130,7 +134,6 @@ def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float, widt
         height = round(max(bucket.count / highest * (baseline - TOP), BAR_HEIGHT_AT_LEAST), 1)
         gap = 1.0 if right - left > 3 else 0.0
         bars.append(Bar(left, round(baseline - height, 1), round(right - left - gap, 1), height, bucket.is_over))
-    objective_x = x(objective_ms)
     return Drawing(
         name=name,
         width=width,
@@ -138,9 +141,13 @@ def _drawing(name: str, buckets: Sequence[_Bucket], *, objective_ms: float, widt
         baseline=baseline,
         bars=bars,
         ticks=ticks_between(x, low_ms=low_ms, high_ms=high_ms, width=width),
-        objective=Tick(objective_x, milliseconds_label(objective_ms), anchor_at(objective_x, width)),
+        objective=None if objective_ms is None else _marked(objective_ms, x(objective_ms), width),
         objective_top=TOP - 6,
     )
+
+
+def _marked(objective_ms: float, at: float, width: float) -> Tick:
+    return Tick(at, milliseconds_label(objective_ms), anchor_at(at, width))
 
 
 def _drawn_lower(bucket: _Bucket) -> float:

@@ -9,8 +9,7 @@ from typing import Any, override
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
@@ -36,6 +35,7 @@ from evidence.orders.start import DIED as DIED_WHY
 from evidence.runs.folders import RunFolder, runs
 from evidence.store import open_artifact
 from evidence.store.errors import StoreError
+from evidence.store.reads import bundle_of
 
 SHOWN_COUNT = 50
 ORDERS_SHOWN_COUNT = 10
@@ -132,7 +132,7 @@ class OneBundle(GuardedPage):
 
     @override
     def has_right_on_row(self, on_row: Permission) -> bool:
-        bundle = Bundle.objects.filter(artifact_id=self.kwargs["sha256"]).first()
+        bundle = bundle_of(self.kwargs["sha256"])
         return bundle is not None and self.request.user.has_perm(on_row, bundle)
 
 
@@ -145,7 +145,7 @@ class BundlePage(OneBundle):
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         bundle = _bundle(kwargs["sha256"])
-        files, trouble = _contents(bundle)
+        files, trouble = contents_of(bundle)
         return {
             **_site(self).each_context(self.request),
             **super().get_context_data(**kwargs),
@@ -204,7 +204,10 @@ def _site(page: BundlesPage | BundlePage | VerifyBundlePage) -> AdminSite:
 
 
 def _bundle(sha256: str) -> Bundle:
-    return get_object_or_404(Bundle.objects.select_related("artifact"), artifact_id=sha256)
+    bundle = bundle_of(sha256)
+    if bundle is None:
+        raise Http404("no bundle has this digest")
+    return bundle
 
 
 def _asked(operator: Operator, run_id: str, gate_name: str) -> str:
@@ -252,7 +255,7 @@ def _row(bundle: Bundle) -> BundleRow:
     return BundleRow(bundle, state, made, size(bundle.artifact.size_bytes), address)
 
 
-def _contents(bundle: Bundle) -> tuple[list[BundleFile], str]:
+def contents_of(bundle: Bundle) -> tuple[list[BundleFile], str]:
     """What the archive holds, or why it cannot be read."""
     try:
         with open_artifact(bundle.artifact_id) as file:

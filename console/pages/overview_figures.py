@@ -15,6 +15,8 @@ from console.pages.overview_snapshot import OverviewSnapshot, Reading
 from console.promises import Promises
 from console.selectors import COUNTED_AT_MOST
 from console.shown import UNKNOWN, age, milliseconds
+from evidence.charts.axis import milliseconds_label
+from evidence.slo.shipped import objectives
 from evidence.status.budgets import Budget
 from ingestion.autoscale.standing import Standing
 from ingestion.selectors import STUCK_STATES, LaneState, StageLatency, WorkerState
@@ -378,16 +380,30 @@ def _chart(name: str, stage: StageLatency | None, snapshot: OverviewSnapshot) ->
     title = STAGE_TITLES[name]
     chart = None
     if stage is not None:
-        within = share_within(stage.within_slo_count, stage.count)
+        promised_ms = _promised_ms(stage)
         chart = histogram(
             name=name,
             title=f"{title}: distribution of {stage.count:,} durations",
-            description=f"{within} within 120 ms, P95 {milliseconds(stage.p95_ms)}, max {milliseconds(stage.max_ms)}.",
+            description=_kept(stage, promised_ms)
+            + f"P95 {milliseconds(stage.p95_ms)}, max {milliseconds(stage.max_ms)}.",
             buckets=stage.buckets,
-            objective_ms=OBJECTIVE_MS,
+            objective_ms=promised_ms,
         )
     nothing = snapshot.stages.problem or f"No event in the last {snapshot.window.span}."
     return ChartPart(name, title, chart, nothing)
+
+
+def _promised_ms(stage: StageLatency) -> float | None:
+    """What the error budgets promise of this stage; None of one without a promise, or inside a bucket."""
+    promised = [slo.within_us / 1_000 for slo in objectives().slos.values() if slo.source == stage.stage]
+    return next((each for each in promised if each in dict(stage.buckets)), None)
+
+
+def _kept(stage: StageLatency, promised_ms: float | None) -> str:
+    if promised_ms is None:
+        return ""
+    within_count = sum(count for edge_ms, count in stage.buckets if edge_ms <= promised_ms)
+    return f"{share_within(within_count, stage.count)} within {milliseconds_label(promised_ms)}, "
 
 
 def _link(model: str, permission: Permission, may_see: Callable[[str], bool], query: str = "") -> str:

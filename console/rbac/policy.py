@@ -37,6 +37,7 @@ SEES_PROVIDER = {P.PROVIDER_READ: P.PROVIDER_READ}
 CHANGES_PROVIDER = {P.PROVIDER_CHANGE: P.PROVIDER_CHANGE}
 SEES_BUNDLE = {P.EVIDENCE_READ: P.BUNDLE_READ}
 LETTERS = {"admin/ingestion/deadletter/": P.DEAD_LETTER_READ, "admin/ingestion/quarantinedevent/": P.QUARANTINE_READ}
+ARTIFACT = api(GET=P.EVIDENCE_READ, HEAD=P.EVIDENCE_READ, PUT=P.EVIDENCE_UPLOAD, on_row=SEES_BUNDLE)
 SUPERUSER_POST = Rule(kind=Kind.PAGE, for_superusers=True)
 NOBODY_POST = Rule(kind=Kind.PAGE, for_nobody=True)
 SWITCH = paged(P.PROVIDER_READ, P.PROVIDER_CHANGE, on_row=CHANGES_PROVIDER, on_any_row=SEES_PROVIDER)
@@ -193,8 +194,6 @@ API: Mapping[str, Row] = {
             "budgets/ledger/": P.BUDGET_READ,
             "budgets/<slug:slo>": P.BUDGET_READ,
             "lanes/": P.LANE_READ,
-            "providers/": P.PROVIDER_READ,
-            "providers/<slug:provider>": P.PROVIDER_READ,
             "alerts/": P.ALERT_READ,
             "gates/": P.GATE_READ,
             "gates/<slug:gate>": P.GATE_READ,
@@ -202,9 +201,7 @@ API: Mapping[str, Row] = {
             "gates/<slug:gate>/verdicts/": P.GATE_READ,
             "mode": P.MODE_READ,
             "replays/<slug:run_id>": P.EVIDENCE_READ,
-            "bundles/": P.EVIDENCE_READ,
             "bundles/orders/<int:number>": P.EVIDENCE_READ,
-            "bundles/<str:sha256>": P.EVIDENCE_READ,
             "evidence/": P.EVIDENCE_READ,
             "rbac/runs/": P.RBAC_READ,
             "rbac/runs/<int:number>": P.RBAC_READ,
@@ -212,6 +209,10 @@ API: Mapping[str, Row] = {
             "audit/<int:number>": P.AUDIT_READ,
         }.items()
     },
+    "api/v1/providers/": reads(P.PROVIDER_READ, on_any_row=SEES_PROVIDER),
+    "api/v1/providers/<slug:provider>": reads(P.PROVIDER_READ, on_row=SEES_PROVIDER),
+    "api/v1/bundles/": reads(P.EVIDENCE_READ, on_any_row=SEES_BUNDLE),
+    "api/v1/bundles/<str:sha256>": reads(P.EVIDENCE_READ, on_row=SEES_BUNDLE),
     "api/v1/schema/": Row(by_method=dict.fromkeys(("GET", "HEAD", "OPTIONS"), Rule(kind=Kind.API))),
     "api/v1/receipts/check": api(POST=P.LOG_READ),
     "api/v1/dead-letters/retry": api(POST=P.SET_ASIDE_RETRY),
@@ -222,14 +223,14 @@ API: Mapping[str, Row] = {
     "api/v1/replays/<slug:run_id>/cancel": api(POST=P.REPLAY_START),
     "api/v1/bundles/orders/": api(POST=P.EVIDENCE_EXPORT),
     "api/v1/bundles/orders/<int:number>/cancel": api(POST=P.EVIDENCE_EXPORT),
-    "api/v1/bundles/<str:sha256>/verify": api(POST=P.EVIDENCE_READ),
+    "api/v1/bundles/<str:sha256>/verify": api(POST=P.EVIDENCE_READ, on_row=SEES_BUNDLE),
     "api/v1/gates/<slug:gate>/decisions": api(GET=P.GATE_READ, HEAD=P.GATE_READ, POST=P.GATE_DECIDE),
-    "api/v1/evidence/<str:sha256>": api(GET=P.EVIDENCE_READ, HEAD=P.EVIDENCE_READ, PUT=P.EVIDENCE_UPLOAD),
+    "api/v1/evidence/<str:sha256>": ARTIFACT,
     "api/v1/<path:anything>": public("says that there is nothing"),
 }
 MACHINES: Mapping[str, Row] = {
     "evidence/": reads(P.EVIDENCE_READ),
-    "evidence/<str:sha256>": api(GET=P.EVIDENCE_READ, HEAD=P.EVIDENCE_READ, PUT=P.EVIDENCE_UPLOAD),
+    "evidence/<str:sha256>": ARTIFACT,
     "webhooks": WEBHOOK,
     "webhooks/": WEBHOOK,
     "webhooks/<str:provider>": WEBHOOK,

@@ -19,7 +19,7 @@ from console.rbac.policy import POLICY
 from console.rbac.routes import Route
 from console.rbac.rows import EVENT, FORM, Callers, callers, delivery
 from console.rbac.rules import Kind, Outcome, Rule
-from console.rbac.watch import ACTION, Decisions, LetIn, Watch
+from console.rbac.watch import ACCOUNT, ACTION, Decisions, LetIn, Watch
 from ingestion.refusals.record import REFUSALS
 
 HOST = {"SERVER_NAME": "localhost", "HTTP_X_FORWARDED_PROTO": "https", "secure": True}
@@ -93,6 +93,8 @@ def _cell(route: Route, method: str, persona: Persona, found: Callers, watch: Wa
     prepare = getattr(found, route.prepare) if route.prepare else None
     status, observed, error = _asked(route, method, shown, watch.now, prepare)
     verdict = Verdict.UNTESTED if row is None or error else _verdict(rule, expected, observed)
+    if rule is not None and rule.kind is Kind.API and _lets_anybody_in(expected, watch.now):
+        verdict = Verdict.MISMATCH
     return Cell(
         route=route.name,
         method=method,
@@ -151,6 +153,11 @@ def _outcome(response: HttpResponse, decisions: Decisions) -> Outcome | None:
     if status == 200 and decisions.refused.startswith(ACTION):  # a list that has no action for them is shown again
         return Outcome.DENY
     return None
+
+
+def _lets_anybody_in(expected: Outcome, decisions: Decisions) -> bool:
+    """The API's door said yes to who has no account. What stopped them behind it is an error: nobody cannot act."""
+    return expected is Outcome.UNAUTHENTICATED and ACCOUNT in decisions.granted
 
 
 def _leads_out(response: HttpResponse) -> bool:

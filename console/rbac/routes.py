@@ -48,6 +48,8 @@ ACTS: Mapping[str, tuple[tuple[str, Mapping[str, str], str], ...]] = {
     # with a scope: that takes the right to raise the mode whatever the mode is
     "admin/mode/": (("act=raise", {"mode": "LIMITED", "decision": "0", "share": "0.1"}, "gate_rights"),),
 }
+# What has to be there for one call, and is not made for the whole probe: a name in console/rbac/rows.py.
+PREPARED: Mapping[str, str] = {"api/v1/providers/<slug:provider>": "provider_rights"}
 _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAMED_GROUP = re.compile(r"\(\?P<(\w+)>[^)]*\)")
 
@@ -60,7 +62,7 @@ class Route:
     view: Callable[..., Any]
     act: str = ""
     form: tuple[tuple[str, str], ...] = ()
-    prepare: str = ""  # what has to be there for the act: a name in console/rbac/rows.py
+    prepare: str = ""  # what has to be there for the act, or see PREPARED
 
     @property
     def name(self) -> str:
@@ -113,7 +115,7 @@ def _walk(patterns: list[Any], before: str) -> Iterator[Route]:
         if isinstance(each, URLResolver):
             yield from _walk(each.url_patterns, path)
         else:
-            yield Route(path, each.callback)
+            yield Route(path, each.callback, prepare=PREPARED.get(path, ""))
 
 
 def _text(each: URLPattern | URLResolver) -> str:

@@ -65,6 +65,11 @@ class Callers:
             gate=gate, kind=Decision.Kind.NO_GO, dri=dri, reason=PROBE, decided_at=now, audit_number=0
         )
 
+    def provider_rights(self) -> None:
+        """On the provider that deliveries are sent to: a row that operators make by switching it off."""
+        default, _ = Provider.objects.get_or_create(name=SAMPLES["provider"], defaults={"scheme": generic.SCHEME})
+        assign_perm(Permission.PROVIDER_READ, self.users[GUEST_HERE.name], default)
+
 
 def callers(*, now: datetime) -> Callers:
     """Every persona. A provider signs each request (`delivery`)."""

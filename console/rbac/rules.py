@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from console.access import Permission
@@ -159,15 +159,18 @@ def public(reason: str) -> Row:
     return Row(Rule(kind=Kind.PUBLIC, reason=reason))
 
 
-def api(**permission_by_method: Permission) -> Row:
+def api(*, on_row: Rights = NONE, on_any_row: Rights = NONE, **permission_by_method: Permission) -> Row:
     """Tokens and staff sessions. OPTIONS is answered to every account."""
-    rules = {name: Rule(kind=Kind.API, permissions=frozenset({given})) for name, given in permission_by_method.items()}
+    rules = {
+        name: replace(paged(given, on_row=on_row, on_any_row=on_any_row), kind=Kind.API)
+        for name, given in permission_by_method.items()
+    }
     return Row(by_method={"OPTIONS": Rule(kind=Kind.API), **rules})
 
 
-def reads(permission: Permission) -> Row:
+def reads(permission: Permission, *, on_row: Rights = NONE, on_any_row: Rights = NONE) -> Row:
     """An address of the API that only reads."""
-    return api(GET=permission, HEAD=permission)
+    return api(GET=permission, HEAD=permission, on_row=on_row, on_any_row=on_any_row)
 
 
 def model_pages(

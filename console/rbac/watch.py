@@ -35,6 +35,7 @@ from ingestion.problems import Problem
 REFUSALS = (exceptions.NotAuthenticated, exceptions.AuthenticationFailed, exceptions.PermissionDenied, PermissionDenied)
 
 ACTION = "action"
+ACCOUNT = "account"
 
 
 class LetIn(BaseException):
@@ -63,7 +64,7 @@ class Decisions:
             return False
         if rule.kind is Kind.WEBHOOK:
             return "provider" in self.granted
-        site = {"staff"} if rule.kind is Kind.PAGE else {"account"}
+        site = {"staff"} if rule.kind is Kind.PAGE else {ACCOUNT}
         superuser = {"superuser"} if rule.for_superusers else set()
         return site | superuser <= self.granted and rule.is_met_by(self.granted)
 
@@ -90,7 +91,7 @@ class Watch:
             yield module, holds_somewhere.__name__, self._answers(lambda _, right, __: f"{right} {ON_ANY_ROW}")
         yield accounts, "_is_superuser", self._answers(lambda *_: "superuser")
         yield receive, "verify", self._passes("provider")
-        yield APIView, "check_permissions", self._passes("account")
+        yield APIView, "check_permissions", self._passes(ACCOUNT)
         yield denied, "missing_permission", self._denies
         # What follows on a decision is no part of it: drawing the page of a refusal took half of the probe's time, and
         # an entry in the audit log, rolled back or not, makes every other writer wait.

@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 from django.db.models import Q, QuerySet
 
-from evidence.models import Artifact
+from evidence.models import Artifact, Bundle
 from evidence.store.digests import CHUNK_BYTES, digest_given, digest_of
-from evidence.store.errors import ArtifactChanged, ArtifactMissing, ArtifactUnknown
+from evidence.store.errors import ArtifactChanged, ArtifactMissing, ArtifactUnknown, DigestInvalid
 from evidence.store.places import place
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,15 @@ def artifact_of(sha256: str) -> Artifact:
     if found is None:
         raise ArtifactUnknown(wanted)
     return found
+
+
+def bundle_of(sha256: str) -> Bundle | None:
+    """The bundle whose archive has this digest. None for what is no digest: an address may hold anything."""
+    try:
+        wanted = digest_given(sha256)
+    except DigestInvalid:
+        return None
+    return Bundle.objects.select_related("artifact").filter(artifact_id=wanted).first()
 
 
 def open_artifact(sha256: str) -> BinaryIO:

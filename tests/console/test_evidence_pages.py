@@ -137,9 +137,11 @@ def test_a_download_of_missing_bytes_says_so(signed_in: Any, root: Path) -> None
     assert not AuditEntry.objects.filter(act=Act.ARTIFACT_DOWNLOADED).exists()
 
 
-@pytest.mark.parametrize("page", ["download", "verify"])
-def test_an_unknown_artifact_has_no_page(signed_in: Any, page: str) -> None:
-    assert signed_in(Role.AUDITOR).get(f"/admin/evidence/artifact/{'a' * 64}/{page}/").status_code == 404
+@pytest.mark.parametrize("digest", ["a" * 64, "x", "%00"])
+def test_an_unknown_digest_has_no_page_and_is_no_error(signed_in: Any, digest: str) -> None:
+    client, artifact, bundle = signed_in(Role.AUDITOR), "/admin/evidence/artifact", f"/api/v1/bundles/{digest}"
+    pages = [f"{artifact}/{digest}/download/", f"{artifact}/{digest}/verify/", f"/admin/bundles/{digest}/", bundle]
+    assert [client.get(page).status_code for page in pages] == [404] * 4
 
 
 # the shell

@@ -40,6 +40,7 @@ def test_a_bar_is_over_exactly_when_it_stands_right_of_the_objective(counts: lis
     chart = drawn(counts)
     for drawing in chart.drawings if chart else ():
         for bar in drawing.bars:
+            assert drawing.objective is not None
             assert bar.is_over == (bar.x >= drawing.objective.x)
             assert bar.is_over or bar.x + bar.width <= drawing.objective.x
 
@@ -56,9 +57,21 @@ def test_labels_neither_meet_nor_leave_the_picture(counts: list[int]) -> None:
     for drawing in chart.drawings if chart else ():
         extents = [extent(tick) for tick in drawing.ticks]
         assert all(left[1] < right[0] for left, right in pairwise(extents))
+        assert drawing.objective is not None
         for left, right in [*extents, extent(drawing.objective)]:
             assert left >= 0
             assert right <= drawing.width
+
+
+@given(counts_of_buckets)
+def test_without_an_objective_nothing_is_over_it_and_no_line_is_drawn(counts: list[int]) -> None:
+    buckets = list(zip(EDGES_MS, counts, strict=True))
+    chart = histogram(name="t", title="t", description="d", buckets=buckets, objective_ms=None)
+    for drawing in chart.drawings if chart else ():
+        assert drawing.objective is None
+        assert not [bar for bar in drawing.bars if bar.is_over]
+        assert all(0 <= bar.x < bar.x + bar.width <= drawing.width for bar in drawing.bars)
+    assert not [row for row in (chart.rows if chart else ()) if row.is_over]
 
 
 def test_nothing_counted_is_no_chart() -> None:

@@ -198,6 +198,24 @@ def test_a_p95_above_the_objective_is_bad_and_one_at_it_is_not() -> None:
     assert card(content(stage_latencies=lambda **_: [stage("ack", p95_ms=120.1)]), "ack").is_bad is True
 
 
+def test_a_chart_is_judged_by_the_promise_about_its_own_stage_and_without_one_by_none() -> None:
+    slow = ((120.0, 3_000), (500.0, 999), (60_000.0, 0), (float("inf"), 1))
+
+    def charts(buckets: Any) -> dict[str, Any]:
+        figures = content(stage_latencies=lambda **_: [stage(name, buckets=buckets) for name in ("ack", "end_to_end")])
+        return {part.key: part.chart for part in figures.charts}
+
+    found = charts(slow)
+    over = {name: [row.label for row in chart.rows if row.is_over] for name, chart in found.items()}
+    assert over == {"ack": ["120 ms to 500 ms", "over 60 s"], "end_to_end": ["over 60 s"]}
+    assert [found[name].objective for name in over] == ["120 ms", "60 s"]
+    assert found["ack"].description.startswith("75.00 % within 120 ms, ")
+    assert found["end_to_end"].description.startswith("99.97 % within 60 s, ")
+    unpromised = charts(((120.0, 3_000), (500.0, 1_000), (float("inf"), 0)))["end_to_end"]
+    assert (unpromised.objective, [row for row in unpromised.rows if row.is_over]) == ("", [])
+    assert unpromised.description.startswith("P95 ")
+
+
 def test_a_share_is_all_only_when_it_is_all() -> None:
     assert share_within(999_999, 1_000_000) == "99.99 %"
     assert share_within(1_000_000, 1_000_000) == "100.00 %"

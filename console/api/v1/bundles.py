@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tarfile
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, TypedDict, override
 
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.urls import reverse
 from rest_framework.request import Request
@@ -18,16 +16,16 @@ from console.api.v1.errors import BundleTooLarge, NotHere
 from console.api.v1.events import iso_of
 from console.api.v1.idempotency import once
 from console.api.v1.operation import BY_NUMBER, Operation, paged, text
+from console.api.v1.orders import OrderState, accepted, state_of
 from console.api.v1.pages import listed
 from console.api.v1.shapes import Address, Moment, Sha256
 from console.api.v1.view import ApiView, absolute, answered
 from console.management.provider.printing import iso
-from console.pages.bundles import VERIFIED_LIMIT_BYTES
-from evidence.bundles.contents import contents
+from console.pages.bundles import VERIFIED_LIMIT_BYTES, contents_of
+from console.row_rights import visible
 from evidence.bundles.verify import Report
 from evidence.models import Bundle, BundleOrder
-from evidence.store import open_artifact
-from evidence.store.errors import StoreError
+from evidence.store.reads import bundle_of
 
 VERDICTS = {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE"}
 
@@ -65,9 +63,6 @@ class BundleDetailJson(BundleJson):
 
     files: list[FileJson]
     trouble: str
-
-
-type OrderState = Literal["waiting", "running", "done", "failed", "cancelled", "died"]
 
 
 class OrderJson(TypedDict):
@@ -108,12 +103,14 @@ class VerifiedJson(TypedDict):
 
 
 class BundleList(ApiView):
-    """The newest first."""
+    """The newest first. Whoever holds rights on single bundles sees those alone."""
 
+    rows_of = Bundle
     operations = {
         "GET": Operation(
             summary="Bundles",
             permission=Permission.EVIDENCE_READ,
+            on_row=Permission.BUNDLE_READ,
             answer=BundlePageJson,
             query=(
                 text("gate", "For this gate alone.", limit_chars=64),
@@ -125,7 +122,11 @@ class BundleList(ApiView):
 
     def get(self, request: Request) -> HttpResponse:
         given = {name: self.query[name] for name in ("gate", "run_id") if name in self.query}
-        page = listed(request, _rows().filter(**given), self.query, is_narrowed="gate" in given)
+        every = Bundle.objects.select_related("artifact")
+        rows = visible(request.user, Permission.EVIDENCE_READ, every, on_row=Permission.BUNDLE_READ)
+        # of rights on rows there are few; where a search of all would have stopped is a bundle that is not theirs
+        is_narrowed = "gate" in given and operator_of(request).has(Permission.EVIDENCE_READ)
+        page = listed(request, rows.filter(**given), self.query, is_narrowed=is_narrowed)
         searched_to = None if page.searched_to is None else int(page.searched_to)
         told: BundlePageJson = {
             "bundles": [bundle_json(request, row) for row in page.rows],
@@ -135,34 +136,49 @@ class BundleList(ApiView):
         return answered(told)
 
 
-class BundleItem(ApiView):
+class OneBundle(ApiView):
+    """For who reads all evidence, and for who holds a right on this bundle, who is not told of any other."""
+
+    @override
+    def row_asked(self) -> Bundle | None:
+        return bundle_of(self.kwargs["sha256"])
+
+
+class BundleItem(OneBundle):
     """One bundle, with the digest of every file as its archive has it."""
 
     operations = {
         "GET": Operation(
-            summary="One bundle", permission=Permission.EVIDENCE_READ, answer=BundleDetailJson, codes=("not_found",)
+            summary="One bundle",
+            permission=Permission.EVIDENCE_READ,
+            on_row=Permission.BUNDLE_READ,
+            answer=BundleDetailJson,
+            codes=("not_found",),
         )
     }
 
     def get(self, request: Request, sha256: str) -> HttpResponse:
         row = _bundle(sha256)
-        files, trouble = _files(row)
+        found, trouble = contents_of(row)
+        files: list[FileJson] = [
+            {"path": each.path, "size_bytes": each.size_bytes, "sha256": each.sha256} for each in found
+        ]
         told: BundleDetailJson = {**bundle_json(request, row), "files": files, "trouble": trouble}
         return answered(told)
 
 
-class BundleVerify(ApiView):
+class BundleVerify(OneBundle):
     """The stored bytes are verified now, as an outsider would; on record with how it ended."""
 
     operations = {
         "POST": Operation(
             summary="Verify a bundle",
             permission=Permission.EVIDENCE_READ,
+            on_row=Permission.BUNDLE_READ,
             answer=VerifiedJson,
             codes=(
                 *("not_found", "bundle_too_large", "evidence_missing", "evidence_changed"),
-                *("evidence_store_unavailable", "idempotency_key_reused", "idempotency_key_under_way"),
-                "media_type_unsupported",
+                "evidence_store_unavailable",
             ),
             is_idempotent=True,
         )
@@ -173,7 +189,7 @@ class BundleVerify(ApiView):
         row = _bundle(sha256)
         if row.artifact.size_bytes > VERIFIED_LIMIT_BYTES:
             raise BundleTooLarge(f"above {VERIFIED_LIMIT_BYTES} bytes: use manage.py evidence verify")
-        return answered(_verified(sha256, verify_artifact(operator_of(request), row.artifact)))
+        return answered(_verified(sha256, verify_artifact(operator_of(request), row.artifact, bundle=row)))
 
 
 class OrderList(ApiView):
@@ -186,10 +202,7 @@ class OrderList(ApiView):
             answer=OrderJson,
             status=202,
             body=AskJson,
-            codes=(
-                *("run_unknown", "gate_unknown", "media_type_unsupported", "body_too_large"),
-                *("idempotency_key_reused", "idempotency_key_under_way"),
-            ),
+            codes=("run_unknown", "gate_unknown"),
             is_idempotent=True,
         )
     }
@@ -197,8 +210,7 @@ class OrderList(ApiView):
     @once
     def post(self, request: Request) -> HttpResponse:
         order = ask_for_bundle(operator_of(request), run_id=self.body["run_id"], gate_name=self.body["gate"])
-        address = reverse("api_bundle_order", args=[order.pk])
-        return answered(_order_json(order), status=202, location=absolute(request, address))
+        return _accepted(request, order)
 
 
 class OrderItem(ApiView):
@@ -223,19 +235,14 @@ class OrderCancel(ApiView):
             permission=Permission.EVIDENCE_EXPORT,
             answer=OrderJson,
             status=202,
-            codes=(
-                *("not_found", "order_not_under_way", "media_type_unsupported"),
-                *("idempotency_key_reused", "idempotency_key_under_way"),
-            ),
+            codes=("not_found", "order_not_under_way"),
             is_idempotent=True,
         )
     }
 
     @once
     def post(self, request: Request, number: int) -> HttpResponse:
-        cancelled = cancel_bundle(operator_of(request), str(_order(number).pk))
-        address = reverse("api_bundle_order", args=[cancelled.pk])
-        return answered(_order_json(cancelled), status=202, location=absolute(request, address))
+        return _accepted(request, cancel_bundle(operator_of(request), str(_order(number).pk)))
 
 
 def bundle_json(request: Request, row: Bundle) -> BundleJson:
@@ -254,12 +261,8 @@ def bundle_json(request: Request, row: Bundle) -> BundleJson:
     }
 
 
-def _rows() -> QuerySet[Bundle]:
-    return Bundle.objects.select_related("artifact")
-
-
 def _bundle(sha256: str) -> Bundle:
-    row = _rows().filter(artifact_id=sha256).first()
+    row = bundle_of(sha256)
     if row is None:
         raise NotHere("no bundle has this digest")
     return row
@@ -272,13 +275,8 @@ def _order(number: int) -> BundleOrder:
     return order
 
 
-def _files(row: Bundle) -> tuple[list[FileJson], str]:
-    try:
-        with open_artifact(row.artifact_id) as file:
-            found = contents(file)
-    except (StoreError, tarfile.TarError, OSError, EOFError) as error:
-        return [], str(error)
-    return [{"path": each.path, "size_bytes": each.size_bytes, "sha256": each.sha256} for each in found], ""
+def _accepted(request: Request, order: BundleOrder) -> HttpResponse:
+    return accepted(request, _order_json(order), address=reverse("api_bundle_order", args=[order.pk]))
 
 
 def _verified(sha256: str, report: Report) -> VerifiedJson:
@@ -292,12 +290,11 @@ def _verified(sha256: str, report: Report) -> VerifiedJson:
 
 
 def _order_json(order: BundleOrder) -> OrderJson:
-    state: OrderState = order.state  # type: ignore[assignment]
     return {
         "number": order.pk,
         "run_id": order.run_id,
         "gate": order.gate,
-        "state": state,
+        "state": state_of(order),
         "step": order.step,
         "why": order.why,
         "asked_by": order.actor,

@@ -273,7 +273,6 @@ def _acting(verb: Verb, noun: str, body: Any) -> dict[str, Operation]:
             permission=verb.permission,
             answer=DoneJson,
             body=body,
-            codes=("media_type_unsupported", "body_too_large", "idempotency_key_reused", "idempotency_key_under_way"),
             is_idempotent=True,
         )
     }

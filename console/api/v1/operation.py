@@ -16,6 +16,7 @@ from console.api.v1.errors import RequestInvalid
 from console.api.v1.shapes import TEXT, UUID_PATTERN, Schema, schema_of
 
 BIGGEST = 2**63 - 1  # PostgreSQL's bigint
+MEDIA_TYPE = "media_type_unsupported"
 PAGE_LIMIT_COUNT = 200
 PAGE_DEFAULT_COUNT = 50
 
@@ -43,11 +44,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`permission` None: any account. `codes`: the refusals beside those that every operation may answer."""
+    """`permission` None: any account. `on_row`: opens it too, held on the row that it is about (`ApiView.row_asked`),
+    or for a list on any row (`ApiView.rows_of`). `codes`: its own refusals, see `refusals`.
+    """
 
     summary: str
     permission: Permission | None
     answer: Any  # a TypedDict, or None where there is no JSON
+    on_row: Permission | None = None
     status: int = 200
     body: Any = None
     query: Sequence[Query] = ()
@@ -56,6 +60,13 @@ class Operation:
     request_body: Schema | None = None  # of what is no JSON
     tag: str = ""
     is_idempotent: bool = False  # its handler is behind `once`, which reads Idempotency-Key
+
+    @property
+    def refusals(self) -> Sequence[str]:
+        """`codes`, and those that a JSON body and an Idempotency-Key bring with them."""
+        of_body = (MEDIA_TYPE, "body_too_large") if self.body is not None else ()
+        of_key = (MEDIA_TYPE, "idempotency_key_reused", "idempotency_key_under_way") if self.is_idempotent else ()
+        return tuple(dict.fromkeys((*self.codes, *of_body, *of_key)))
 
     def read_query(self, given: QueryDict) -> dict[str, Any]:
         """Raises RequestInvalid, for what is unknown too: a filter with a slip of the pen would show everything."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, override
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from console.access import Permission
+from console.api.authentication import operator_of
 from console.api.v1.errors import NotHere
 from console.api.v1.events import iso_of
 from console.api.v1.operation import BY_NUMBER, Operation, choice, flag, paged, text
@@ -16,10 +17,13 @@ from console.api.v1.pages import listed
 from console.api.v1.shapes import Address, Moment
 from console.api.v1.view import ApiView, answered
 from console.management.provider.printing import iso, state_json
+from console.row_rights import visible
 from evidence.models import Alert
-from ingestion.models import Lane
+from ingestion.models import Lane, Provider
 from ingestion.provider_states import provider_states
 from ingestion.selectors import LaneState, lane_states
+
+SEES_PROVIDER = Permission.PROVIDER_READ  # by a role, or held on the provider's row
 
 
 class LaneJson(TypedDict):
@@ -107,22 +111,37 @@ class LaneList(ApiView):
 
 
 class ProviderList(ApiView):
-    """Every provider, with its secrets' fingerprints."""
+    """Every provider, with its secrets' fingerprints. Whoever holds rights on single ones sees those alone."""
 
-    operations = {"GET": Operation(summary="Providers", permission=Permission.PROVIDER_READ, answer=ProviderListJson)}
+    rows_of = Provider
+    operations = {
+        "GET": Operation(summary="Providers", permission=SEES_PROVIDER, on_row=SEES_PROVIDER, answer=ProviderListJson)
+    }
 
-    def get(self, _: Request) -> HttpResponse:
-        return answered({"providers": [state_json(each) for each in provider_states(now=datetime.now(UTC))]})
+    def get(self, request: Request) -> HttpResponse:
+        found = provider_states(now=datetime.now(UTC))
+        if not operator_of(request).has(SEES_PROVIDER):
+            mine = set(visible(request.user, SEES_PROVIDER, Provider.objects.all()).values_list("name", flat=True))
+            found = [each for each in found if each.name in mine]
+        return answered({"providers": [state_json(each) for each in found]})
 
 
 class ProviderItem(ApiView):
-    """One provider."""
+    """One provider. Whoever holds rights on single ones is not told which others there are."""
 
     operations = {
         "GET": Operation(
-            summary="One provider", permission=Permission.PROVIDER_READ, answer=ProviderJson, codes=("not_found",)
+            summary="One provider",
+            permission=SEES_PROVIDER,
+            on_row=SEES_PROVIDER,
+            answer=ProviderJson,
+            codes=("not_found",),
         )
     }
+
+    @override
+    def row_asked(self) -> Provider | None:
+        return Provider.objects.filter(name=self.kwargs["provider"]).first()
 
     def get(self, _: Request, provider: str) -> HttpResponse:
         for each in provider_states(now=datetime.now(UTC)):

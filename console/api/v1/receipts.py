@@ -68,7 +68,6 @@ class ReceiptCheck(ApiView):
             permission=Permission.LOG_READ,
             answer=ReceiptAnswersJson,
             body=ReceiptsJson,
-            codes=("media_type_unsupported", "body_too_large"),
         )
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from django.http import HttpResponse
 from django.urls import reverse
@@ -15,18 +15,16 @@ from console.api.authentication import operator_of
 from console.api.v1.events import iso_of
 from console.api.v1.idempotency import once
 from console.api.v1.operation import LIMIT, PAGE_DEFAULT_COUNT, Operation, text
+from console.api.v1.orders import OrderState, accepted, state_of
 from console.api.v1.pages import link_before
 from console.api.v1.shapes import TEXT, TEXT_NOT_BLANK, Address, Moment, Schema, Sha256
-from console.api.v1.view import ApiView, absolute, answered
+from console.api.v1.view import ApiView, answered
 from console.management.provider.printing import iso
 from evidence.models import Bundle, ReplayOrder
-from evidence.orders.life import is_dead
 from evidence.runs.asked import BOUNDS, COUNT, DUPLICATES, KEYS, RATE, SEED, Asked, Bound
 from evidence.runs.folders import RunUnknown
 from evidence.runs.orders import REASON_LIMIT_CHARS
 from evidence.runs.results import KnownRun, known_run, known_runs, verdicts_by_run
-
-type OrderState = Literal["waiting", "running", "done", "failed", "cancelled", "died"]
 
 
 def _within(bound: Bound) -> Schema:
@@ -126,10 +124,7 @@ class ReplayList(ApiView):
             answer=ReplayDetailJson,
             status=202,
             body=StartReplayJson,
-            codes=(
-                *("replay_refused", "replay_under_way", "media_type_unsupported", "body_too_large"),
-                *("idempotency_key_reused", "idempotency_key_under_way"),
-            ),
+            codes=("replay_refused", "replay_under_way"),
             is_idempotent=True,
         ),
     }
@@ -174,10 +169,7 @@ class ReplayCancel(ApiView):
             answer=ReplayDetailJson,
             status=202,
             body=CancelReplayJson,
-            codes=(
-                *("run_unknown", "order_not_under_way", "media_type_unsupported", "body_too_large"),
-                *("idempotency_key_reused", "idempotency_key_under_way"),
-            ),
+            codes=("run_unknown", "order_not_under_way"),
             is_idempotent=True,
         )
     }
@@ -197,14 +189,13 @@ def _known(run_id: str) -> KnownRun:
 
 
 def _accepted(request: Request, run_id: str) -> HttpResponse:
-    address = reverse("api_replay", args=[run_id])
-    return answered(_detail(_known(run_id)), status=202, location=absolute(request, address))
+    return accepted(request, _detail(_known(run_id)), address=reverse("api_replay", args=[run_id]))
 
 
 def _json(run: KnownRun) -> ReplayJson:
     return {
         "run_id": run.run_id,
-        "state": None if run.order is None else _state(run.order),
+        "state": None if run.order is None else state_of(run.order),
         "provider": _provider(run),
         "gate": run.gate or None,
         "verdict": run.verdict or None,
@@ -228,14 +219,9 @@ def _detail(run: KnownRun) -> ReplayDetailJson:
     }
 
 
-def _state(order: ReplayOrder) -> OrderState:
-    state: OrderState = "died" if is_dead(order) else order.state  # type: ignore[assignment]
-    return state
-
-
 def _order_json(order: ReplayOrder) -> ReplayOrderJson:
     return {
-        "state": _state(order),
+        "state": state_of(order),
         "step": order.step,
         "why": order.why,
         "reason": order.reason,

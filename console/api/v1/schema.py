@@ -112,6 +112,8 @@ def _operation_id(path: str, method: str) -> str:
 def _description(view: ApiView, operation: Operation) -> str:
     said = " ".join((type(view).__doc__ or "").split())
     needs = f"Takes the permission `{operation.permission}`." if operation.permission else "For every account."
+    if operation.on_row is not None:
+        needs += f" A person may hold `{operation.on_row}` on the row instead."
     return f"{said}\n\n{needs}".strip()
 
 
@@ -147,7 +149,7 @@ def _responses(operation: Operation, method: str, named: dict[str, Schema]) -> S
             told["304"] = {"description": "Unchanged since the ETag that If-None-Match names."}
     told.update({status: dict(schema) for status, schema in operation.statuses.items()})
     by_status: dict[int, list[str]] = {}
-    for code in (*ALWAYS, *operation.codes):
+    for code in (*ALWAYS, *operation.refusals):
         by_status.setdefault(STATUSES[code], []).append(code)
     for status, codes in sorted(by_status.items()):
         told[str(status)] = {

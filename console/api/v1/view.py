@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, override
+from urllib.parse import quote
 
 from django.conf import settings
+from django.db.models import Model
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
@@ -20,6 +22,7 @@ from console.api.v1.errors import RequestInvalid
 from console.api.v1.operation import Operation
 from console.api.v1.schema import ApiSchema
 from console.api.view import AccountView
+from console.row_rights import holds_somewhere
 
 
 class JsonIn(AlwaysJson):
@@ -35,6 +38,7 @@ class ApiView(AccountView):
     """`query` and `body` are read and checked when a handler runs, and the permission was asked."""
 
     operations: ClassVar[Mapping[str, Operation]] = {}
+    rows_of: ClassVar[type[Model] | None] = None
     schema = ApiSchema()
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
@@ -48,14 +52,26 @@ class ApiView(AccountView):
         operation = self.operation_of(request)
         if operation is None:
             return  # OPTIONS, or a method that is answered 405
-        if operation.permission is not None:
-            check(operator_of(request), operation.permission, subject=self.subject_of(request)[:200])
+        if operation.permission is not None and not self._lists_some(request, operation):
+            row = None if operation.on_row is None else self.row_asked()
+            subject = self.subject_of(request)[:200]
+            check(operator_of(request), operation.permission, subject=subject, row=row, on_row=operation.on_row)
         self.query = operation.read_query(request.query_params)
         self.body = None if operation.body is None else operation.read_body(_data(request))
 
+    def row_asked(self) -> Model | None:
+        """What the address names, where a right on it opens an operation."""
+        return None
+
+    def _lists_some(self, request: Request, operation: Operation) -> bool:
+        """A right on any row opens the list, which shows those rows alone."""
+        if self.rows_of is None or operation.on_row is None:
+            return False
+        return holds_somewhere(request.user, operation.on_row, self.rows_of)
+
     def subject_of(self, request: Request) -> str:
         """As the audit log names what somebody wanted who may not."""
-        return f"{request.method} {request.path}"
+        return f"{request.method} {quote(request.path)}"
 
     def operation_of(self, request: Request) -> Operation | None:
         method = "GET" if request.method == "HEAD" else str(request.method)

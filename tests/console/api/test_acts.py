@@ -19,7 +19,7 @@ from console.api.v1 import idempotency
 from console.models import IdempotentCall, RateWindow
 from console.roles import Role
 from console.service_tokens.scopes import Scope
-from evidence.models import AuditEntry
+from evidence.models import AuditEntry, BundleOrder
 from ingestion.buffer.store import LaneBuffer
 from ingestion.models import DeadLetter, QuarantinedEvent
 from tests.console.api.kit import api_views, code, post, program, token
@@ -131,6 +131,8 @@ def test_a_bundle_is_asked_for_and_its_order_can_be_watched() -> None:
     assert asked.status_code == 202
     told = client.get(asked["Location"]).json()
     assert (told["state"], told["asked_by"], told["sha256"]) == ("waiting", "ci", None)
+    BundleOrder.objects.filter(pk=told["number"]).update(state="running")
+    assert client.get(asked["Location"]).json()["state"] == "died", "as the console says where no process is"
     for body, answer in (
         ({"run_id": "r20200102T030405-0a0b0c", "gate": "a"}, (404, "run_unknown")),
         ({"run_id": run_id, "gate": "none"}, (404, "gate_unknown")),

@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db.models import Model
 
+from console.api.v1.bundles import BundleList
 from console.models import IdempotentCall, RateWindow, ServiceToken
 from console.rbac.matrix import matrix, policy_csv
 from console.rbac.personas import PERSONAS
@@ -95,6 +96,19 @@ def test_a_page_that_fails_is_untested_with_the_error(monkeypatch: pytest.Monkey
         "ZeroDivisionError: division by zero"
     }
     assert told.count(Verdict.UNTESTED) == 80
+
+
+@pytest.mark.django_db
+def test_an_address_of_the_api_that_asks_for_no_account_is_a_mismatch_and_not_untested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody's call ends in an error behind the open door, which must not look like a test that was not made."""
+    sync_roles()
+    monkeypatch.setattr(BundleList, "permission_classes", ())
+    told = matrix(named("api/v1/bundles/"))
+    open_to = {cell.persona for cell in told.faults if cell.method == "GET"}
+    assert open_to == {"anonymous", "not staff", "inactive"}
+    assert {cell.verdict for cell in told.faults if cell.method == "GET"} == {Verdict.MISMATCH}
 
 
 @pytest.mark.django_db

@@ -17,12 +17,15 @@ from guardian.models import UserObjectPermission
 from guardian.shortcuts import assign_perm, remove_perm
 
 from console.access import Permission
+from console.keyset import keyset_page
 from console.models import BundleGrant, GateGrant, ProviderGrant
-from evidence.audit import Act
+from console.service_tokens.scopes import Scope
+from evidence.audit import Act, Actor
 from evidence.decisions.dri import DECIDE, gate_row
 from evidence.models import AuditEntry, Bundle, Gate
 from ingestion.models import Provider
-from tests.console.rows import bundle_row, dead_letter_row, event_row, provider_row
+from tests.console.api.kit import program
+from tests.console.rows import bundle_row, dead_letter_row, event_row, provider_row, quarantined_row
 
 pytestmark = pytest.mark.django_db
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -64,14 +67,24 @@ def test_a_right_to_see_one_provider_shows_that_one_and_no_other(guest: tuple[Us
     assert client.get(reverse("admin:ingestion_provider_add")).status_code == 403
 
 
-def test_a_right_on_a_provider_shows_none_of_its_events(guest: tuple[User, Client]) -> None:
+def test_a_right_on_a_provider_shows_none_of_its_events_by_any_page_search_or_address(
+    guest: tuple[User, Client],
+) -> None:
+    """The rule of docs/decisions/0045: whoever needs its events needs a role."""
     (user, client), (acme, _) = guest, two_providers()
     assign_perm(Permission.PROVIDER_READ, user, acme)
     event, letter = event_row(provider="acme"), dead_letter_row(provider="acme")
-    for row in (event, letter):
+    for row in (event, letter, quarantined_row(event)):
         kind = f"admin:ingestion_{row._meta.model_name}"
-        assert client.get(reverse(f"{kind}_changelist")).status_code == 403
+        assert client.get(reverse(f"{kind}_changelist"), {"q": "provider:acme"}).status_code == 403
         assert client.get(reverse(f"{kind}_change", args=[row.pk])).status_code == 403
+        found = client.get(reverse("admin:search"), {"s": str(row.pk)}).content.decode()
+        assert reverse(f"{kind}_change", args=[row.pk]) not in found
+    pages = [reverse("admin:follow"), reverse("admin:index"), reverse("admin:latency")]
+    addresses = ["events/", "dead-letters/", "quarantine/", "lineage", "latency", f"events/{event.pk}"]
+    for page in [*pages, *(f"/api/v1/{address}" for address in addresses)]:
+        assert client.get(page, {"provider": "acme"}).status_code == 403, page
+    assert str(event.pk) not in client.get(change_page(acme)).content.decode()
 
 
 def test_a_right_to_change_one_provider_changes_no_other_by_page_or_by_a_bulk_action(
@@ -148,6 +161,78 @@ def test_a_right_to_see_one_bundle_opens_its_page_its_check_and_its_download_and
     for name in ("changelist", "change"):
         arguments = [mine.artifact_id] if name == "change" else []
         assert client.get(reverse(f"admin:evidence_artifact_{name}", args=arguments)).status_code == 403
+
+
+def test_the_api_answers_whoever_holds_a_right_on_one_bundle_as_the_console_does(guest: tuple[User, Client]) -> None:
+    user, client = guest
+    other = another_bundle()
+    mine = Bundle.objects.exclude(pk=other.pk).get()
+    nothing = "8" * 64
+
+    def asked(sha256: str) -> list[int]:
+        one, bytes_of = f"/api/v1/bundles/{sha256}", [f"/api/v1/evidence/{sha256}", f"/evidence/{sha256}"]
+        answers = [client.get(one), *(client.get(each) for each in bytes_of), *(client.head(each) for each in bytes_of)]
+        return [answer.status_code for answer in (*answers, client.post(f"{one}/verify"))]
+
+    assert client.get("/api/v1/bundles/").status_code == 403
+    assert asked(mine.artifact_id) == [403] * 6
+    assign_perm(Permission.BUNDLE_READ, user, mine)
+    assert asked(mine.artifact_id) == [200] * 6
+    assert asked(other.artifact_id) == asked(nothing) == [403] * 6
+    assert asked("x") == asked("%00") == [403] * 6
+    assert b"".join(client.get(f"/evidence/{mine.artifact_id}").streaming_content)[:2] == b"\x1f\x8b"  # type: ignore[attr-defined]
+    entries = AuditEntry.objects.filter(actor=Actor.person(user).name)
+    assert {entry.act for entry in entries} >= {Act.ARTIFACT_DOWNLOADED.value, Act.BUNDLE_VERIFIED.value}
+    kept = {"evidence/": "get", "bundles/orders/": "post", f"evidence/{mine.artifact_id}": "put", "replays/": "get"}
+    for address, method in kept.items():
+        assert getattr(client, method)(f"/api/v1/{address}").status_code == 403, address
+    remove_perm(Permission.BUNDLE_READ, user, mine)
+    assert asked(mine.artifact_id) == [403] * 6
+
+
+def test_no_filter_place_or_tag_of_the_apis_list_tells_of_a_bundle_that_is_not_ones_own(
+    guest: tuple[User, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user, client), other = guest, another_bundle()
+    mine = Bundle.objects.exclude(pk=other.pk).get()
+    assign_perm(Permission.BUNDLE_READ, user, mine)
+    monkeypatch.setattr(keyset_page, "__kwdefaults__", {"scan_limit_count": 1})
+
+    def listed(**query: str) -> dict[str, Any]:
+        answer = client.get("/api/v1/bundles/", query)
+        assert answer.status_code == 200
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def runs(told: dict[str, Any]) -> list[str]:
+        return [each["run_id"] for each in told["bundles"]]
+
+    assert runs(listed()) == [mine.run_id]
+    nothing: dict[str, Any] = {"bundles": [], "next": None, "searched_to": None}
+    assert listed(run_id="another-run") == listed(run_id="no-run") == nothing
+    assert listed(gate="b") == nothing, "a search that stops says where: at a bundle of somebody else"
+    assert runs(listed(gate="a", limit="1")) == runs(listed(before=str(2**62))) == [mine.run_id]
+    with_other = client.get("/api/v1/bundles/")["ETag"]
+    BundleGrant.objects.filter(content_object=other).delete()
+    other.delete()
+    assert client.get("/api/v1/bundles/")["ETag"] == with_other
+
+
+def test_a_program_holds_no_right_on_a_row_and_needs_its_scope() -> None:
+    bundle, acme = bundle_row(), provider_row("acme")
+    client = program(Scope.LETTERS_WRITE)
+    for address in ("bundles/", f"bundles/{bundle.artifact_id}", "providers/", f"providers/{acme.name}"):
+        assert client.get(f"/api/v1/{address}").status_code == 403
+    assert program(Scope.EVIDENCE_READ, name="reads").get("/api/v1/bundles/").json()["bundles"]
+
+
+def test_the_api_shows_whoever_holds_a_right_on_one_provider_that_one(guest: tuple[User, Client]) -> None:
+    (user, client), (acme, _) = guest, two_providers()
+    assert [client.get(f"/api/v1/providers/{name}").status_code for name in ("", "acme")] == [403, 403]
+    assign_perm(Permission.PROVIDER_READ, user, acme)
+    assert [each["name"] for each in client.get("/api/v1/providers/").json()["providers"]] == ["acme"]
+    names = ("acme", "globex", "nobody", "default")
+    assert [client.get(f"/api/v1/providers/{name}").status_code for name in names] == [200, 403, 403, 403]
 
 
 def test_a_right_that_was_taken_away_is_gone_in_the_same_session(guest: tuple[User, Client]) -> None:
