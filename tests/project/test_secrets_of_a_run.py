@@ -104,6 +104,8 @@ class Run:
         self.written[f"{place}: messages"] = done.stderr
         if shows:
             self.secrets[f"{shows} of {place}"] = json.loads(done.stdout)[shows]
+            *_, half = self.secrets[f"{shows} of {place}"].split("_")  # a token's id is no secret
+            self.secrets[f"{shows} of {place}, its secret half"] = half
         else:
             self.written[f"{place}: output"] = done.stdout
         return done.stdout
