@@ -11,6 +11,7 @@ from django.core.management import call_command
 
 from console.management.latency import compare, show
 from console.pages import latency_asked
+from ingestion.latency_series import TooManyRows
 from tests.console.rows import run_files
 from tests.console.test_latency_page import NOW, RUN_A, RUN_B, back
 from tests.support.evidence import use_store
@@ -111,7 +112,7 @@ def test_too_many_rows_are_refused_and_no_part_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_many(**_: Any) -> Any:
-        raise latency_asked.TooManyRows
+        raise TooManyRows
 
     monkeypatch.setattr(latency_asked, "stage_series", too_many)
     assert run("show") == 1
