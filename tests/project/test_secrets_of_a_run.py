@@ -206,7 +206,9 @@ def everything_is_there(found: Run) -> None:
         assert found.written[place], f"{place} is empty"
     assert found.written.keys() >= {f"log {name}.log" for name in LOGS}
     assert "SpilledError" in found.written["Sentry"]
-    assert '"type":"transaction"' in found.written["Sentry"]
+    for told in ("receive", "job sweep", "GET admin:index", "POST admin:login"):
+        assert told in found.written["spans"]
+    assert '"transaction":"POST admin:second_factor"' in found.written["Sentry"]
     assert "SpilledError" in found.written["log console.log"]
     assert "manage.py worker" in found.written["command lines"]
     assert sum(place.startswith("answer ") for place in found.written) > 40
