@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, Protocol, override
 from urllib.parse import urlsplit
 
 import sentry_sdk
@@ -19,6 +19,7 @@ from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
 
 from autocom.build import build
+from autocom.environment import Environment
 from autocom.kernel.addresses import is_loopback
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.ids import new_request_id
@@ -26,6 +27,11 @@ from autocom.kernel.request_context import ENVIRON_KEY, REQUEST_ID
 from autocom.kernel.trace_ids import trace_id
 from autocom.scrubbing import SECRET_NAMES, first_line, scrub, without_secrets
 from autocom.sentry_transport import ModeTransport
+
+if TYPE_CHECKING:  # they load models, and this is loaded before those
+    from autocom.spans import AnsweredRequest
+    from ingestion.committed import CommittedDelivery
+    from ingestion.worker import EndedJob
 
 STANDARD_ATTRIBUTES = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -143,26 +149,49 @@ def start_sentry() -> None:
     ignore_logger("evidence.mode_standing")
 
 
-def start_traces(argv: list[str]) -> None:
-    """A worker tells Sentry and OpenTelemetry of what it committed, where they are asked for; nothing is loaded else.
+class Teller(Protocol):
+    """Tells somebody outside of what is over."""
 
-    The ingress makes no spans: what it knows rides with the events, and the worker tells it.
+    def tell_deliveries(self, deliveries: Sequence[CommittedDelivery]) -> None: ...
+
+    def tell_job(self, job: EndedJob) -> None: ...
+
+    def tell_request(self, request: AnsweredRequest) -> None: ...
+
+
+def start_traces(argv: list[str]) -> None:
+    """A worker tells Sentry and OpenTelemetry of what it committed and of its ops jobs, where they are asked for;
+    nothing is loaded else.
+
+    The ingress makes no spans: what it knows rides with the events, and the worker tells it. The console's are made in
+    the process that serves: `autocom.request_spans`.
     """
     environment = settings.AUTOCOM
     if argv[1:2] != ["worker"]:
         return
     from ingestion.committed import LISTENERS  # loads models
+    from ingestion.worker import JOB_LISTENERS, PERIODIC
 
     if environment.sentry_dsn:
-        from autocom.sentry_traces import CheckIns, TransactionTeller
-        from ingestion.worker import JOB_LISTENERS, PERIODIC
+        from autocom.sentry_traces import CheckIns
 
         JOB_LISTENERS.append(CheckIns(periodic=PERIODIC))
-        if environment.sentry_traces_share:
-            LISTENERS.append(TransactionTeller(share=environment.sentry_traces_share))
+    for teller in tellers(environment):
+        LISTENERS.append(teller.tell_deliveries)
+        JOB_LISTENERS.append(teller.tell_job)
+
+
+def tellers(environment: Environment) -> list[Teller]:
+    """Those that this environment asks for; they end with the process."""
+    found: list[Teller] = []
+    if environment.sentry_dsn and environment.sentry_traces_share:
+        from autocom.sentry_traces import TransactionTeller
+
+        found.append(TransactionTeller(share=environment.sentry_traces_share))
     if (environment.otel_endpoint or environment.otel_traces_endpoint) and not environment.otel_is_disabled:
         from autocom.otlp import teller_of
 
         teller = teller_of(environment)
-        LISTENERS.append(teller)
         atexit.register(teller.close)
+        found.append(teller)
+    return found

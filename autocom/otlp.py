@@ -1,7 +1,8 @@
 """Spans to an OpenTelemetry collector, by OTLP over HTTP, where OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-Loaded by a worker alone, and only then: the SDK costs memory and time at each start, which the ingress has not to give.
-The spans are made after the commit, from recorded times. To send them is an external send, so the mode decides.
+Loaded by workers and the console alone, and only then: the SDK costs memory and time at each start, which the ingress
+has not to give. Spans are made when all is over, from recorded times. To send them is an external send, so the mode
+decides.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from autocom.build import build
 from autocom.environment import Environment
 from autocom.kernel.trace_ids import is_sampled, sender_span
-from autocom.spans import ROOT, Span, spans_of
+from autocom.spans import AnsweredRequest, Kind, Span, span_of_job, span_of_request, spans_of
 from evidence.audit import Actor
 from evidence.errors import EvidenceError
 from evidence.sends import guard_external_send
+from ingestion.buffer.keys import OPS_QUEUE
 from ingestion.committed import CommittedDelivery
 from ingestion.withheld import count_withheld
+from ingestion.worker import EndedJob
 
 PURPOSE = "traces"
 ASKED_AGAIN_AFTER_SECONDS = 2.0
@@ -37,7 +40,7 @@ CLOSE_SECONDS = 2.0
 TRACES_PATH = "v1/traces"  # the specification: appended to OTEL_EXPORTER_OTLP_ENDPOINT, not to the one for traces
 SCOPE = InstrumentationScope("autocom")
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-KINDS = {ROOT: SpanKind.SERVER, "commit": SpanKind.CONSUMER}
+KINDS = {Kind.SERVER: SpanKind.SERVER, Kind.CONSUMER: SpanKind.CONSUMER, Kind.INTERNAL: SpanKind.INTERNAL}
 
 log = logging.getLogger(__name__)
 
@@ -91,18 +94,30 @@ def _passes(endpoint: str) -> bool:
 
 
 class SpanTeller:
-    """A listener of commits."""
+    """Of deliveries, jobs and requests, the share that is sampled."""
 
     def __init__(self, processor: BatchSpanProcessor, *, resource: Resource, share: float) -> None:
         self._processor = processor
         self._resource = resource
         self._share = share
 
-    def __call__(self, deliveries: Sequence[CommittedDelivery]) -> None:
+    def tell_deliveries(self, deliveries: Sequence[CommittedDelivery]) -> None:
         for delivery in deliveries:
             if is_sampled(delivery.request_id, share=self._share):
                 for span in spans_of(delivery):
-                    self._processor.on_end(_readable(span, delivery, resource=self._resource))
+                    self._tell(span, links=_links(delivery) if span.parent_id is None else ())
+
+    def tell_job(self, job: EndedJob) -> None:
+        """A drain is told by its deliveries."""
+        if job.queue == OPS_QUEUE and is_sampled(job.run_id, share=self._share):
+            self._tell(span_of_job(job))
+
+    def tell_request(self, request: AnsweredRequest) -> None:
+        if is_sampled(request.request_id, share=self._share):
+            self._tell(span_of_request(request))
+
+    def _tell(self, span: Span, *, links: Sequence[Link] = ()) -> None:
+        self._processor.on_end(_readable(span, links=links, resource=self._resource))
 
     def close(self) -> None:
         """Sends what waits, for CLOSE_SECONDS at most: a worker ends within seconds, whatever the collector does."""
@@ -136,17 +151,17 @@ def endpoint_of(environment: Environment) -> str:
     return f"{base.rstrip('/')}/{TRACES_PATH}" if base else ""
 
 
-def _readable(span: Span, delivery: CommittedDelivery, *, resource: Resource) -> ReadableSpan:
+def _readable(span: Span, *, links: Sequence[Link], resource: Resource) -> ReadableSpan:
     return ReadableSpan(
         name=span.name,
         context=_context(span.trace_id, span.span_id, is_remote=False),
         parent=_context(span.trace_id, span.parent_id, is_remote=True) if span.parent_id else None,
         resource=resource,
         attributes=span.attributes,
-        links=_links(delivery) if span.parent_id is None else (),
-        kind=KINDS.get(span.name, SpanKind.INTERNAL),
+        links=links,
+        kind=KINDS[span.kind],
         instrumentation_scope=SCOPE,
-        status=Status(StatusCode.UNSET),
+        status=Status(StatusCode.ERROR if span.has_failed else StatusCode.UNSET),
         start_time=span.start_us * 1_000,
         end_time=span.end_us * 1_000,
     )

@@ -53,7 +53,9 @@ _QUOTED = re.compile(r"""(?<!\w)(?P<mark>["'])(?![A-Za-z_.]{1,60}(?P=mark))(?:\\
 def scrub(event: Event, hint: Hint) -> Event:  # noqa: ARG001  (Sentry's signature)
     """The event as it may leave, tagged with the request id of its log line, else with that of the request at hand."""
     request = event.get("request")
-    if isinstance(request, dict):
+    if event.get("type") == "transaction":
+        event.pop("request", None)  # its address may name somebody: a span has the route
+    elif isinstance(request, dict):
         event["request"] = _request(request)
     extra = event.get("extra")
     named = extra.get("request_id") if isinstance(extra, dict) else None

@@ -1,4 +1,5 @@
-"""A delivery's spans as a transaction of Sentry, and check-ins of the periodic jobs as its monitors."""
+"""Spans of deliveries, ops jobs and requests as transactions of Sentry, and check-ins of the periodic jobs as its
+monitors."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from sentry_sdk.types import Event
 
 from autocom.kernel.clock import datetime_of
 from autocom.kernel.trace_ids import is_sampled
-from autocom.spans import Span, spans_of
+from autocom.spans import AnsweredRequest, Span, span_of_job, span_of_request, spans_of
+from ingestion.buffer.keys import OPS_QUEUE
 from ingestion.committed import CommittedDelivery
 from ingestion.worker import EndedJob
 
@@ -23,33 +25,54 @@ MARGIN_MINUTES = 3
 
 
 class TransactionTeller:
-    """A listener of commits: one transaction a delivery, of the share that is sampled."""
+    """One transaction a delivery, job or request, of the share that is sampled."""
 
     def __init__(self, *, share: float) -> None:
         self._share = share
 
-    def __call__(self, deliveries: Sequence[CommittedDelivery]) -> None:
+    def tell_deliveries(self, deliveries: Sequence[CommittedDelivery]) -> None:
         for delivery in deliveries:
             if is_sampled(delivery.request_id, share=self._share):
                 sentry_sdk.capture_event(transaction_of(delivery))
 
+    def tell_job(self, job: EndedJob) -> None:
+        """A drain is told by its deliveries."""
+        if job.queue == OPS_QUEUE and is_sampled(job.run_id, share=self._share):
+            span = span_of_job(job)
+            sentry_sdk.capture_event(_transaction(span, name=span.name, op="queue.task", tags={"job": job.name}))
+
+    def tell_request(self, request: AnsweredRequest) -> None:
+        if is_sampled(request.request_id, share=self._share):
+            span = span_of_request(request)
+            tags = {"request_id": str(request.request_id)}
+            sentry_sdk.capture_event(_transaction(span, name=span.name, op="http.server", tags=tags))
+
 
 def transaction_of(delivery: CommittedDelivery) -> Event:
     root, *below = spans_of(delivery)
-    contexts = {"trace": {**_ids(root), "op": "webhook.receive", "data": root.attributes, "status": "ok"}}
+    tags = {"request_id": str(delivery.request_id), "provider": delivery.provider}
+    event = _transaction(root, *below, name=f"webhook {delivery.provider}", op="webhook.receive", tags=tags)
+    if delivery.sender_trace:
+        event["contexts"]["sender"] = {"traceparent": delivery.sender_trace}
+    return event
+
+
+def _transaction(root: Span, *below: Span, name: str, op: str, tags: Mapping[str, str]) -> Event:
     event: dict[str, Any] = {
         "type": "transaction",
-        "transaction": f"webhook {delivery.provider}",
+        "transaction": name,
         "transaction_info": {"source": "custom"},
         "start_timestamp": root.start_us / 1e6,
         "timestamp": max(each.end_us for each in (root, *below)) / 1e6,
-        "contexts": contexts,
-        "tags": {"request_id": str(delivery.request_id), "provider": delivery.provider},
+        "contexts": {"trace": {**_ids(root), "op": op, "data": root.attributes, "status": _status(root)}},
+        "tags": dict(tags),
         "spans": [_span(each) for each in below],
     }
-    if delivery.sender_trace:
-        contexts["sender"] = {"traceparent": delivery.sender_trace}
     return cast("Event", event)
+
+
+def _status(span: Span) -> str:
+    return "internal_error" if span.has_failed else "ok"
 
 
 def _span(span: Span) -> dict[str, Any]:
@@ -61,7 +84,7 @@ def _span(span: Span) -> dict[str, Any]:
         "start_timestamp": datetime_of(us=span.start_us).isoformat(),
         "timestamp": datetime_of(us=span.end_us).isoformat(),
         "data": span.attributes,
-        "status": "ok",
+        "status": _status(span),
     }
 
 

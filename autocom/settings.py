@@ -72,6 +72,7 @@ CONSOLE_APPS = frozenset(
 )
 
 MIDDLEWARE = [
+    "autocom.request_spans.RequestSpans",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

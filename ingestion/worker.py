@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, override
+from uuid import UUID
 
 from django.conf import settings
 from redis import Redis, RedisError
@@ -22,6 +23,8 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from autocom.build import build
+from autocom.kernel.clock import SYSTEM_CLOCK
+from autocom.kernel.ids import new_request_id
 from ingestion import jobs
 from ingestion.buffer import keys
 from ingestion.drain import STOP
@@ -46,13 +49,16 @@ PERIODIC: dict[Callable[[], object], int] = {
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndedJob:
-    """`name` is that of the function. Not done: it raised, or took longer than it may."""
+    """`name` is that of the function. Not done: it raised, or took longer than it may. `run_id`: of this one time."""
 
     name: str
     is_done: bool
     took_seconds: float
+    queue: str
+    run_id: UUID
+    began_us: int
 
 
 JOB_LISTENERS: list[Callable[[EndedJob], None]] = []
@@ -75,9 +81,16 @@ class DrainWorker(SimpleWorker):
 
     @override
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
-        began = time.monotonic()
+        began, began_us = time.monotonic(), SYSTEM_CLOCK.now_us()
         is_done: bool = super().perform_job(job, queue, execution)
-        ended = EndedJob(str(job.func_name).rpartition(".")[2], is_done, time.monotonic() - began)
+        ended = EndedJob(
+            name=str(job.func_name).rpartition(".")[2],
+            is_done=is_done,
+            took_seconds=time.monotonic() - began,
+            queue=queue.name,
+            run_id=new_request_id(now_us=began_us),
+            began_us=began_us,
+        )
         for listener in JOB_LISTENERS:
             try:
                 listener(ended)

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from autocom.kernel.clock import datetime_of
 from autocom.kernel.ids import request_id_of
+from autocom.kernel.trace_ids import trace_id
 from console.admin.filters import ProviderFilter
 from console.admin.revealing import Revealing
 from console.lineage import lineage_chart, lineage_of
@@ -57,6 +58,7 @@ class EventAdmin(Revealing):
                 "fields": (
                     "event_id",
                     "request_id",
+                    "trace",
                     "event_type",
                     "message_id",
                     "provider",
@@ -147,6 +149,11 @@ class EventAdmin(Revealing):
         return format_html(
             '{} <a class="console-link" href="{}">all events of the delivery</a>', whole_id(request_id), link
         )
+
+    @admin.display(description="Trace id")
+    def trace(self, event: Event) -> SafeString:
+        """In log lines, Sentry and OpenTelemetry."""
+        return whole_id(trace_id(request_id_of(event.pk)))
 
     @admin.display(description="Its way")
     def lineage(self, event: Event) -> SafeString:

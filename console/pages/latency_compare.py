@@ -15,15 +15,11 @@ from console.access import Permission
 from console.guards import GuardedPage
 from console.pages.latency import asked_or_problem, now, sentence, unreadable_told
 from console.pages.latency_asked import Asked, Unreadable, provider_choices, read_series, stage_choices
-from console.pages.latency_comparison import Comparison, Side, compared
-from console.pages.latency_figures import WHERE
-from console.pages.overview_figures import STAGE_TITLES
+from console.pages.latency_comparison import runs_compared, stages_compared
 from console.shown import UNKNOWN, moment, visible
 from console.time_range import RangeInvalid, TimeRange, asked_range, frozen_address, time_range_context
 from evidence.runs.folders import RunUnknown, runs
-from evidence.runs.latencies import RunLatencies, RunSide, run_latencies
-from ingestion.latency import Stage
-from ingestion.latency_series import StageSeries
+from evidence.runs.latencies import RunLatencies, run_latencies
 
 VS = "vs_"
 THE_DAY_BEFORE = ("now-25h", "now-24h")
@@ -70,7 +66,7 @@ class LatencyComparePage(GuardedPage):
             _, series_b = read_series(second, asked, now=at, charted=[])
         except (Unreadable, DatabaseError) as error:
             return {**found, "unreadable": unreadable_told(error)}
-        return {**found, "comparisons": [_of_stage(each, series_a[each], series_b[each]) for each in asked.stages]}
+        return {**found, "comparisons": stages_compared(series_a, series_b)}
 
 
 def _second(request: HttpRequest, at: datetime) -> tuple[TimeRange | None, str]:
@@ -78,20 +74,6 @@ def _second(request: HttpRequest, at: datetime) -> tuple[TimeRange | None, str]:
         return asked_range(request.GET, now=at, prefix=VS, default=THE_DAY_BEFORE), ""
     except RangeInvalid as error:
         return None, sentence(f"B: {error}")
-
-
-def _of_stage(stage: Stage, first: StageSeries, second: StageSeries) -> Comparison:
-    return compared(
-        stage.value,
-        f"{STAGE_TITLES[stage]}. {WHERE[stage]}",
-        _side(first),
-        _side(second),
-        missing="Choose another range.",
-    )
-
-
-def _side(series: StageSeries) -> Side:
-    return Side(distribution=series.distribution, over_slo_count=series.count - series.within_slo_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +115,7 @@ def _compared_runs(asked_a: str, asked_b: str) -> dict[str, Any]:
         first, second = run_latencies(asked_a), run_latencies(asked_b)
     except RunUnknown as error:
         return {"problems": [sentence(visible(str(error)))]}
-    return {
-        "facts": _facts(first, second),
-        "comparisons": [
-            compared(
-                "sender",
-                "At the sender: from the intended moment to the end of the answer",
-                _run_side(first.sender),
-                _run_side(second.sender),
-                missing="The run left no ack.hlog that can be read.",
-            ),
-            compared(
-                "receiver",
-                "At the receiver, as the service measured the minutes of the run",
-                _run_side(first.receiver),
-                _run_side(second.receiver),
-                missing="The run left no receiver.hlog that can be read.",
-            ),
-        ],
-    }
-
-
-def _run_side(side: RunSide | None) -> Side | None:
-    if side is None:
-        return None
-    return Side(distribution=side.distribution, over_slo_count=side.over_slo_count)
+    return {"facts": _facts(first, second), "comparisons": runs_compared(first, second)}
 
 
 def _facts(first: RunLatencies, second: RunLatencies) -> Sequence[RunFact]:

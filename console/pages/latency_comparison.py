@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from console.charts.overlay import Overlay, overlay
-from console.pages.latency_figures import EDGES_MS, EDGES_US, SHOWN, over_share
-from console.pages.overview_figures import OBJECTIVE_MS
+from console.pages.latency_figures import EDGES_MS, EDGES_US, SHOWN, WHERE, over_share
+from console.pages.overview_figures import OBJECTIVE_MS, STAGE_TITLES
 from console.shown import UNKNOWN, milliseconds
+from evidence.runs.latencies import RunLatencies, RunSide
+from ingestion.latency import Stage
 from ingestion.latency_distribution import Distribution
+from ingestion.latency_series import StageSeries
 from ingestion.replay.percentiles import samples_needed
 
 RESOLUTION = 0.002  # two values of a histogram may be apart by so much and mean the same
@@ -83,6 +86,49 @@ def compared(key: str, title: str, first: Side | None, second: Side | None, *, m
         objective_ms=OBJECTIVE_MS,
     )
     return Comparison(key=key, title=title, told=told, rows=rows, chart=chart, nothing="")
+
+
+def stages_compared(first: Mapping[Stage, StageSeries], second: Mapping[Stage, StageSeries]) -> Sequence[Comparison]:
+    """Two ranges, stage by stage."""
+    return [
+        compared(
+            stage.value,
+            f"{STAGE_TITLES[stage]}. {WHERE[stage]}",
+            side_of(first[stage]),
+            side_of(second[stage]),
+            missing="Choose another range.",
+        )
+        for stage in first
+    ]
+
+
+def runs_compared(first: RunLatencies, second: RunLatencies) -> Sequence[Comparison]:
+    return [
+        compared(
+            "sender",
+            "At the sender: from the intended moment to the end of the answer",
+            side_of_run(first.sender),
+            side_of_run(second.sender),
+            missing="The run left no ack.hlog that can be read.",
+        ),
+        compared(
+            "receiver",
+            "At the receiver, as the service measured the minutes of the run",
+            side_of_run(first.receiver),
+            side_of_run(second.receiver),
+            missing="The run left no receiver.hlog that can be read.",
+        ),
+    ]
+
+
+def side_of(series: StageSeries) -> Side:
+    return Side(distribution=series.distribution, over_slo_count=series.count - series.within_slo_count)
+
+
+def side_of_run(side: RunSide | None) -> Side | None:
+    if side is None:
+        return None
+    return Side(distribution=side.distribution, over_slo_count=side.over_slo_count)
 
 
 def _told(name: str, percent: Fraction, first: Distribution, second: Distribution) -> str:

@@ -8,6 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from autocom.kernel.ids import request_id_of
+from autocom.kernel.trace_ids import trace_id
 from console.mode_banner import SHOWN
 from console.roles import Role
 from console.shown import TEXT_LIMIT_COUNT
@@ -77,6 +79,12 @@ def test_the_event_detail_shows_each_step_with_the_time_it_took(signed_in: Any) 
     text = detail(signed_in(Role.DRI), event)
     for part in ("2026-05-03 09:12:04.250 UTC", "3.00 ms", "41.0 ms", "12.0 ms", "56.0 ms", "worker-1"):
         assert part in text, part
+
+
+def test_the_event_detail_has_its_trace_id_to_copy_as_the_log_writes_it(signed_in: Any) -> None:
+    event = event_row()
+    text = detail(signed_in(Role.DRI), event)
+    assert f'data-copy="{trace_id(request_id_of(event.pk))}"' in text
 
 
 def test_credentials_in_kept_headers_are_masked(signed_in: Any) -> None:

@@ -25,6 +25,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 INLINE = re.compile(r"`((?:python |\.venv/bin/python )?manage\.py [^`]+)`")
+TYPED = re.compile(r"^ *(?:\.venv/bin/python )?(manage\.py [^#\n]+)", re.MULTILINE)  # in a block that is not run
 EXITS = re.compile(r"exits (\d(?:(?:, | or )\d)*): .+")
 
 
@@ -84,7 +85,10 @@ def blocks() -> list[Block]:
 
 def mentioned() -> list[tuple[str, str]]:
     """Every `manage.py …` inside a text, by document. Placeholders are in them, so they cannot be parsed."""
-    return [(path.name, words) for path in documents() for words in INLINE.findall(path.read_text())]
+    texts = {path.name: path.read_text() for path in [PROJECT / "README.md", *documents()]}
+    return [
+        (name, words.strip()) for name, text in texts.items() for words in (*INLINE.findall(text), *TYPED.findall(text))
+    ]
 
 
 @cache

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -96,12 +97,12 @@ def test_the_metrics_document_tells_the_type_and_labels_of_each_metric(buffer: L
     assert exposed == documented
 
 
-EVERY_DOCUMENT = sorted(DOCS.rglob("*.md"))
+EVERY_DOCUMENT = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def test_the_links_between_the_documents_lead_somewhere() -> None:
     dead = [
-        f"{document.relative_to(DOCS)}: {target}"
+        f"{document.relative_to(ROOT)}: {target}"
         for document in EVERY_DOCUMENT
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
         if not (document.parent / target).exists()
@@ -111,7 +112,7 @@ def test_the_links_between_the_documents_lead_somewhere() -> None:
 
 def test_the_anchors_that_links_name_are_headings() -> None:
     dead = [
-        f"{document.relative_to(DOCS)}: {target}#{anchor}"
+        f"{document.relative_to(ROOT)}: {target}#{anchor}"
         for document in EVERY_DOCUMENT
         for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
         if anchor not in anchors((document.parent / target) if target else document)
@@ -123,6 +124,16 @@ def anchors(document: Path) -> set[str]:
     """As GitHub makes them of the headings."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_the_modules_and_targets_that_documents_tell_to_run_are_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in EVERY_DOCUMENT:
+        text = document.read_text()
+        for module in re.findall(r"python3? -m ([a-z_.]+[a-z_])", text):
+            assert find_spec(module) is not None, f"{document.name}: {module}"
+        for quoted, typed in re.findall(r"`make ([a-z]+)|^make ([a-z]+)(?= +#| +[A-Z]+=|$)", text, re.MULTILINE):
+            assert (quoted or typed) in targets, f"{document.name}: make {quoted or typed}"
 
 
 def test_the_tests_and_faults_that_documents_name_are_there() -> None:

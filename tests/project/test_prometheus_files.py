@@ -29,6 +29,9 @@ RECORDED = re.compile(r"\bautocom:[a-z0-9_:]+")
 ASKED = re.compile(r"\b(autocom_[a-z_]+)(\{[^}]*\})?")
 MATCHER = re.compile(r'(\w+)(=~?)"([^"]*)"')
 SUFFIX = re.compile(r"_(total|bucket|sum|count)$")
+GROUPED = re.compile(r"\bby \(([^)]*)\)")
+LEGEND = re.compile(r"\{\{(\w+)\}\}")
+UNITS = {"s", "short", "percentunit", "reqps"}  # of Grafana's ids, those that fit what is exposed
 
 
 def promtool(*words: str) -> str:
@@ -66,6 +69,28 @@ def test_promtool_takes_the_rules_and_the_configuration() -> None:
     assert "SUCCESS" in promtool("check", "config", "prometheus.yaml")
 
 
+def panel_rules(*expressions: str) -> str:
+    """A rule file that asks the same, at one of the intervals that Grafana would choose."""
+    asked = [each.replace("$__rate_interval", "5m") for each in expressions]
+    named = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(asked)]
+    return yaml.safe_dump({"groups": [{"name": "panels", "rules": named}]}, width=10_000)
+
+
+def test_promtool_takes_the_expression_of_every_panel(tmp_path: Path) -> None:
+    found = [target["expr"] for panel in panels() for target in panel["targets"]]
+    (tmp_path / "panels.yaml").write_text(panel_rules(*found))
+    assert f"SUCCESS: {len(found)} rules found" in promtool("check", "rules", str(tmp_path / "panels.yaml"))
+    (tmp_path / "broken.yaml").write_text(panel_rules(*found, "sum by (code (rate(autocom_answers_total[$window])))"))
+    with pytest.raises(AssertionError, match="parse error"):
+        promtool("check", "rules", str(tmp_path / "broken.yaml"))
+
+
+def test_without_promtool_the_rules_are_not_taken_for_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        promtool("check", "rules", *RULE_FILES)
+
+
 @pytest.mark.parametrize("file", RULE_FILES)
 def test_each_alert_fires_in_its_trouble_with_its_words_and_none_while_all_is_well(file: str, tmp_path: Path) -> None:
     tests = tmp_path / "tests.yaml"
@@ -94,6 +119,13 @@ def test_the_labels_and_series_that_are_asked_for_are_exposed(buffer: LaneBuffer
         name: {label for s in samples if s.name == name for label in s.labels} for name in {s.name for s in samples}
     }
     scraped = {"job", "instance"}
+    for panel in panels():
+        for target in panel["targets"]:
+            grouped = {label.strip() for labels in GROUPED.findall(target["expr"]) for label in labels.split(",")}
+            known = {label for name, _ in ASKED.findall(target["expr"]) for label in exposed[name]}
+            assert grouped <= known, target["expr"]
+            if known:  # else it shows what a rule recorded
+                assert set(LEGEND.findall(target.get("legendFormat", ""))) <= grouped, target["expr"]
     for expression in expressions():
         for name, matchers in ASKED.findall(expression):
             assert name in exposed, f"{name} in {expression}"
@@ -175,4 +207,4 @@ def test_the_dashboard_is_one_that_grafana_imports_with_every_panel_in_its_place
         assert panel["title"]
         assert panel["description"]
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS

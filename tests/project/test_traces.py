@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -27,7 +28,8 @@ from autocom.kernel.request_context import PERSONAL_TEXTS
 from autocom.kernel.trace_ids import is_sampled, is_traceparent, sender_span, span_id, trace_id
 from autocom.otlp import GuardedExporter
 from autocom.scrubbing import scrub
-from autocom.sentry_traces import CheckIns
+from autocom.sentry_traces import CheckIns, TransactionTeller
+from autocom.spans import span_of_job, span_of_request
 from evidence.audit import Act, Actor
 from evidence.mode_changes import change_mode
 from evidence.models import AuditEntry, ModeChange
@@ -41,14 +43,15 @@ from ingestion.lanes import lane_of
 from ingestion.models import Delivery, Event
 from ingestion.personal_texts import texts_of_payload
 from ingestion.providers.registry import ADAPTERS
-from ingestion.worker import PERIODIC, EndedJob
+from ingestion.worker import PERIODIC
 from tests.project.fake_sentry import FakeSentry, fake_sentry
 from tests.project.otlp_receiver import otlp_receiver
 from tests.project.posting import posted
-from tests.project.service_kit import PROJECT, running_service
+from tests.project.service_kit import PROJECT, await_answer, running_service
 from tests.support.gates import approved_go, own_store
-from tests.support.ingress import running_ingress, signed_request
+from tests.support.ingress import free_port, running_ingress, signed_request
 from tests.support.senders import event_body, signed_headers
+from tests.support.spans import answered_request, ended_job
 from tests.support.workers import database_url, wait_for
 
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -393,5 +396,75 @@ def test_a_job_that_fails_is_told_at_once_and_a_drain_is_no_periodic_job(monkeyp
     monkeypatch.setattr("autocom.sentry_traces.capture_checkin", note)
     check_ins = CheckIns(periodic=PERIODIC)
     for name, is_done in (("sweep", True), ("sweep", True), ("sweep", False), ("drain", True), ("roll_up", True)):
-        check_ins(EndedJob(name, is_done, 0.1))
+        check_ins(ended_job(name, queue="drain" if name == "drain" else "ops", is_done=is_done))
     assert told == [("autocom-sweep", "ok"), ("autocom-sweep", "error"), ("autocom-roll-up", "ok")]
+
+
+def test_a_job_and_a_request_are_one_span_each_that_says_whether_it_failed() -> None:
+    job = ended_job("sweep", queue="ops", is_done=False)
+    span = span_of_job(job)
+    assert (span.name, span.trace_id, span.has_failed) == ("job sweep", job.run_id.hex, True)
+    assert span.end_us - span.start_us == 100_000
+    request = answered_request(method="ADA@EXAMPLE.COM", status=503)
+    told = span_of_request(request)
+    assert (told.name, told.trace_id, told.has_failed) == ("_OTHER admin:latency", request.request_id.hex, True)
+    assert told.attributes["http.route"] == "/admin/latency/"
+    assert not span_of_request(answered_request(status=404)).has_failed, "the caller's fault is none of ours"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ops_jobs_and_console_requests_have_spans_by_names_of_ours_alone(buffer: LaneBuffer, tmp_path: Path) -> None:
+    port, event_id = free_port(), "01a20877-3e9d-7985-b24d-b2dbc3e74000"
+    with otlp_receiver() as receiver, fake_sentry() as sentry:
+        wanted = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+            "SENTRY_DSN": sentry.dsn,
+            "SENTRY_TRACES_SAMPLE_RATE": "1",
+        }
+        site = f"http://127.0.0.1:{port}"
+        with (
+            running_service("console", log_path=tmp_path / "console", CONSOLE_PORT=str(port), **wanted),
+            running_service("cron", log_path=tmp_path / "cron"),
+            running_service("worker", "--queue", "ops", log_path=tmp_path / "ops", **wanted),
+        ):
+            await_answer(f"{site}/healthz")
+            for path in (f"/admin/login/?next={ADDRESS}", f"/api/v1/events/{event_id}?x={ADDRESS}", "/nowhere"):
+                urllib.request.build_opener(NoErrors).open(f"{site}{path}", timeout=30).close()
+            names = {"GET admin:login", "GET api_event", "job sweep", "job seal_logs"}
+            wait_for(lambda: names <= {span.name for span in receiver.spans()}, what="spans", seconds=90)
+            wait_for(lambda: names <= {each["transaction"] for each in items(sentry, "transaction")}, what="Sentry")
+    spans = {span.name: span for span in receiver.spans()}
+    assert attributes(spans["GET api_event"]) == {
+        "http.request.method": "GET",
+        "http.route": "/api/v1/events/<uuid:event_id>",
+        "http.response.status_code": 401,
+    }
+    assert {name for name in spans if not name.startswith("job ")} == {"GET admin:login", "GET api_event"}
+    assert attributes(spans["job sweep"]) == {"autocom.job": "sweep", "autocom.queue": "ops"}
+    sent = b"".join(body for _, _, body in receiver.requests) + b"".join(sentry.envelopes)
+    assert [word for word in (ADDRESS, "ada%40", event_id, "?x=") if word.encode() in sent] == []
+    (told,) = [each for each in items(sentry, "transaction") if each["transaction"] == "GET api_event"]
+    assert told["contexts"]["trace"]["trace_id"] == spans["GET api_event"].trace_id.hex()
+    assert told["tags"]["request_id"].replace("-", "") == spans["GET api_event"].trace_id.hex()
+
+
+class NoErrors(urllib.request.HTTPErrorProcessor):
+    """An answer of any status is one."""
+
+    def http_response(self, request: Any, response: Any) -> Any:
+        return response
+
+    https_response = http_response
+
+
+def test_a_share_of_jobs_and_requests_is_told_and_no_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("autocom.sentry_traces.sentry_sdk.capture_event", lambda event: told.append(event["type"]))
+    TransactionTeller(share=1).tell_job(ended_job("drain", queue="drain"))
+    TransactionTeller(share=0).tell_job(ended_job("sweep", queue="ops"))
+    TransactionTeller(share=0).tell_request(answered_request())
+    assert told == []
+    TransactionTeller(share=1).tell_job(ended_job("sweep", queue="ops"))
+    TransactionTeller(share=1).tell_request(answered_request())
+    assert told == ["transaction"] * 2

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import threading
+from types import MethodType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -58,6 +59,7 @@ def main(plants: list[str]) -> None:
     from evidence.modes import current_mode
     from ingestion.committed import LISTENERS, CommittedDelivery
     from ingestion.worker import PERIODIC
+    from tests.support.spans import answered_request, ended_job
 
     sys.addaudithook(watch)
     mode = current_mode()
@@ -83,10 +85,13 @@ def main(plants: list[str]) -> None:
         committed_us=1_795_439_432_793_427,
         sender_trace="",
     )
-    for listener in LISTENERS:
-        listener([told])
-        if isinstance(listener, SpanTeller):
-            listener.close()
+    tellers: list[Any] = [listener.__self__ for listener in LISTENERS if isinstance(listener, MethodType)]
+    for teller in tellers:
+        teller.tell_deliveries([told])
+        teller.tell_job(ended_job("sweep", queue="ops"))
+        teller.tell_request(answered_request())
+        if isinstance(teller, SpanTeller):
+            teller.close()
     logging.getLogger("watched").error("an error that Sentry would be told of")
     sentry_sdk.capture_message("another")
     sentry_sdk.flush(timeout=2)
@@ -95,7 +100,7 @@ def main(plants: list[str]) -> None:
             socket.create_connection((address, 443), timeout=1)
         except OSError:
             continue
-    listeners = [type(listener).__name__ for listener in LISTENERS]
+    listeners = [type(teller).__name__ for teller in tellers]
     print(
         json.dumps(
             {

@@ -10,12 +10,13 @@ from rest_framework.request import Request
 
 from autocom.kernel.errors import AutocomError
 from autocom.kernel.ids import request_id_of
+from autocom.kernel.trace_ids import trace_id
 from console.access import Permission
 from console.api.authentication import operator_of
 from console.api.v1.errors import NotHere, ProofMissing
 from console.api.v1.operation import BY_ID, Operation, paged, text
 from console.api.v1.pages import listed
-from console.api.v1.shapes import Address, EventId, Moment, Sha256
+from console.api.v1.shapes import Address, EventId, Moment, Sha256, TraceId
 from console.api.v1.view import ApiView, answered
 from console.management.provider.printing import iso
 from console.personal import listed_key
@@ -76,8 +77,10 @@ class SealedJson(TypedDict):
 
 
 class EventDetailJson(EventJson):
-    """`receipt` is null where a retried event's letter, which has the promised place, has aged out."""
+    """`receipt` is null where a retried event's letter, which has the promised place, has aged out. `trace_id`: of its
+    delivery, in log lines, Sentry and OpenTelemetry."""
 
+    trace_id: TraceId
     occurred_at: Moment | None
     recipe: str
     identity_sha256: Sha256
@@ -132,6 +135,7 @@ class EventItem(ApiView):
         sealed = sealed_at(row.batch_id)
         told: EventDetailJson = {
             **event_json(row),
+            "trace_id": trace_id(request_id_of(row.pk)),
             "occurred_at": iso(row.occurred_at),
             "recipe": row.recipe,
             "identity_sha256": bytes(row.identity).hex(),

@@ -174,7 +174,7 @@ class AlertList(ApiView):
         page = listed(request, Alert.objects.filter(**given), self.query, is_narrowed=bool(given))
         searched_to = None if page.searched_to is None else int(page.searched_to)
         return answered(
-            {"alerts": [_alert_json(row) for row in page.rows], "next": page.next, "searched_to": searched_to}
+            {"alerts": [alert_json(row) for row in page.rows], "next": page.next, "searched_to": searched_to}
         )
 
 
@@ -194,7 +194,7 @@ def _lane_json(state: LaneState, row: Lane | None) -> dict[str, Any]:
     }
 
 
-def _alert_json(row: Alert) -> AlertJson:
+def alert_json(row: Alert) -> AlertJson:
     severity: Any = row.severity
     return {
         "number": row.pk,

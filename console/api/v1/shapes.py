@@ -18,6 +18,7 @@ UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 type Moment = Annotated[str, {"format": "date-time"}]  # RFC 3339, UTC, with a Z
 type EventId = Annotated[str, {"format": "uuid", "pattern": UUID_PATTERN}]
+type TraceId = Annotated[str, {"pattern": r"^[0-9a-f]{32}$"}]
 type Sha256 = Annotated[str, {"pattern": DIGEST}]
 type Address = Annotated[str, {"format": "uri"}]
 

@@ -216,7 +216,9 @@ def test_receipts_are_checked_and_what_is_none_of_ours_is_said_to_be(buffer: Lan
     client = program(Scope.EVENTS_READ)
     batch = batch_row(lane=0, first_sequence=1, last_sequence=1)
     event = event_row(lane=0, sequence=1, batch=batch)
-    receipt = client.get(f"{V1}/events/{event.pk}").json()["receipt"]
+    found = client.get(f"{V1}/events/{event.pk}").json()
+    assert found["trace_id"] == UUID(found["request_id"]).hex
+    receipt = found["receipt"]
     told = post(client, f"{V1}/receipts/check", {"receipts": [receipt, "acr1 forged"]}).json()
     assert [each["verdict"] for each in told["receipts"]] == ["committed", "forged"]
     assert told["outcome"] == "FAIL"
