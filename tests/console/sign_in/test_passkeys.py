@@ -25,7 +25,9 @@ from console.sign_in import factor
 from console.sign_in.challenges import Purpose, place_of, waiting
 from console.sign_in.factor import PasskeyTaken
 from evidence.audit import Actor
-from evidence.models import AuditEntry, Decision
+from evidence.models import AuditEntry, CorrectionProposal, Decision
+from tests.console.budget_rows import correction, lived_hour, signed_in_as
+from tests.console.budget_rows import decide as decide_correction
 from tests.console.sign_in.authenticator import FLAG, Authenticator
 from tests.console.sign_in.kit import (
     CODE,
@@ -601,3 +603,15 @@ def test_the_mode_is_raised_and_a_go_approved_with_a_passkey(ann: Any, settings:
 
     assert "second factor" in up()
     assert "OBSERVER to LIMITED" in up(passkey=key.signs(asked(client)))
+
+
+def test_a_correction_of_a_budget_is_decided_with_a_passkey(settings: Any) -> None:
+    settings.SECOND_FACTOR = "deciders"
+    ann = signed_in_as(person("ann", Role.DRI).get_username())
+    ann.post(reverse("admin:budget_propose"), correction(lived_hour()))
+    asked_for = CorrectionProposal.objects.get()
+    _, key, _ = with_passkey("bob", Role.LEADERSHIP)
+    bob = try_passkey("bob", key)
+    assert "Use a passkey" in text_of(bob.get(reverse("admin:budget_correction", args=[asked_for.pk])))
+    assert "second factor" in decide_correction(bob, asked_for.pk)
+    assert "Ledger entry" in decide_correction(bob, asked_for.pk, passkey=key.signs(asked(bob)))
