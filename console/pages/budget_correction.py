@@ -18,9 +18,9 @@ from console.actions.operator import Operator, check
 from console.budgets import percent, seconds, title_of
 from console.guards import GuardedPage
 from console.offers import missing
-from console.pages.openid import in_place_of_password
 from console.pages.second_factor import second_factor
 from console.shown import moment
+from console.sign_in.openid.proof_box import in_place_of_password
 from evidence.budget.arithmetic import Counts, remaining_pct
 from evidence.budget.errors import CorrectionRefused
 from evidence.budget.windows import account_counts

@@ -20,10 +20,11 @@ from console.actions.freeze_gate import freeze_gate
 from console.actions.gates import reauthenticated
 from console.actions.operator import Operator
 from console.guards import GuardedPage
-from console.pages.openid import in_place_of_password
+from console.orders import StateShown
 from console.pages.second_factor import second_factor
-from console.replays import StateShown, verdict_shown
+from console.replays import verdict_shown
 from console.shown import moment
+from console.sign_in.openid.proof_box import in_place_of_password
 from evidence.audit import Act
 from evidence.decisions.decide import ROLLBACK_LIMIT_SECONDS, RollbackPlan
 from evidence.decisions.dri import gate_row

@@ -20,9 +20,9 @@ from console.actions.mode import set_mode
 from console.actions.operator import Operator
 from console.guards import GuardedPage
 from console.mode_banner import SHOWN
-from console.pages.openid import in_place_of_password
 from console.pages.second_factor import second_factor
 from console.shown import moment
+from console.sign_in.openid.proof_box import in_place_of_password
 from evidence.decisions.errors import DecisionRefused
 from evidence.decisions.standing_go import why_go_does_not_hold
 from evidence.mode_standing import standing

@@ -21,7 +21,6 @@ from django.views.decorators.debug import sensitive_variables
 
 from console.actions import openid as acts
 from console.pages.sign_in import ask_code
-from console.shown import moment
 from console.sign_in import factor
 from console.sign_in.openid import proof
 from console.sign_in.openid.answer import subject_behind
@@ -36,7 +35,7 @@ from console.sign_in.openid.errors import (
     SomebodyElse,
 )
 from console.sign_in.openid.issuer import DISCOVERED
-from console.sign_in.openid.links import has_link, used, user_of
+from console.sign_in.openid.links import used, user_of
 
 BACKEND = (
     "django.contrib.auth.backends.ModelBackend"  # which reads the person of a session, and asks if they are active
@@ -142,15 +141,6 @@ class OpenIdCallback(OpenIdPage):
             request.sign_in_identity = identity  # type: ignore[attr-defined]  # for the audit entry
             login(request, user, backend=BACKEND)
         return HttpResponseRedirect(attempt.onward)
-
-
-def in_place_of_password(request: HttpRequest) -> dict[str, object]:
-    """For forms that ask for it: the issuer that can be asked instead, and until when its word is good."""
-    until = proof.good_until(request)
-    return {
-        "provable_at": settings.OIDC_NAME if has_link(request.user, issuer=settings.OIDC_ISSUER) else "",
-        "proven_until": moment(until) if until else "",
-    }
 
 
 def _whom(request: HttpRequest, subject: str, *, attempt: Attempt) -> Any:

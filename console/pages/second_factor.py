@@ -19,13 +19,13 @@ from autocom.kernel.clock import SYSTEM_CLOCK
 from autocom.kernel.errors import AutocomError
 from console.actions import sign_in
 from console.guards import StaffPage
-from console.pages.openid import in_place_of_password
 from console.shown import moment
 from console.sign_in import challenges, factor, passkeys
 from console.sign_in.challenges import LIFETIME, Purpose, ask
 from console.sign_in.factor import EnrolmentRefused, Policy
 from console.sign_in.locks import was_refused
 from console.sign_in.openid import proof
+from console.sign_in.openid.proof_box import in_place_of_password
 from ingestion.secret_box import seal, unseal
 
 SECRET = "console.second_factor.secret"  # noqa: S105  (its place in the session, sealed, until a code proves that it was scanned)
