@@ -77,7 +77,6 @@ BESIDE: tuple[Shown, ...] = (
     Shown("latency-runs", path="/admin/latency/runs/"),
     Shown("replays-plan", path="/admin/replays/plan/?count=30000&rate=500"),
     Shown("evidence-upload", path="/admin/evidence/artifact/upload/"),
-    Shown("rbac-matrix-one", path="/admin/rbac/?route=gates"),
     Shown("my-sessions", path="/admin/my-sessions/"),
     Shown("second-factor", path="/admin/second-factor/"),
 )
