@@ -29,6 +29,11 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # the theme has no types
     sortable_by = ()
 
     @override
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Of an address that PostgreSQL cannot hold there is no row; Django would ask for it."""
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
         return flatten_fieldsets(self.get_fieldsets(request, obj))
 

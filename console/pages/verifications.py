@@ -7,7 +7,6 @@ from typing import Any, override
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
@@ -19,11 +18,12 @@ from console.actions.verifications import cancel_verification, order_verificatio
 from console.guards import GuardedPage
 from console.orders import FigureShown, Progress, StateShown, elapsed_of, is_live, shown_state, under_way
 from console.pages.orders import Offered, OrderProgress, parts_of
-from console.replays import NO_VERDICT, VERDICTS
+from console.replays import verdict_shown
 from console.shown import moment, size
 from console.verifications import verifications_of
 from evidence.models import Bundle, VerificationOrder
 from evidence.orders.life import is_dead
+from evidence.store.reads import bundle_of
 
 LISTED_COUNT = 5
 
@@ -43,10 +43,13 @@ class _OfBundle:
     kwargs: dict[str, Any]
 
     def bundle(self, address: dict[str, Any]) -> Bundle | None:
-        return get_object_or_404(Bundle.objects.select_related("artifact"), artifact_id=address["sha256"])
+        found = bundle_of(address["sha256"])
+        if found is None:
+            raise Http404("there is no such bundle")
+        return found
 
     def has_right_on_row(self, on_row: Permission) -> bool:
-        found = Bundle.objects.filter(artifact_id=self.kwargs["sha256"]).first()
+        found = bundle_of(self.kwargs["sha256"])
         return found is not None and self.request.user.has_perm(on_row, found)
 
 
@@ -185,7 +188,7 @@ def back_of(bundle: Bundle | None) -> str:
 def state_of(order: VerificationOrder) -> StateShown:
     """Of one that is done its outcome. Without one it is never green."""
     if order.state == VerificationOrder.State.DONE:
-        return VERDICTS.get(order.outcome, NO_VERDICT)
+        return verdict_shown(order.outcome)
     return shown_state(order)
 
 

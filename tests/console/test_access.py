@@ -1,5 +1,6 @@
 """Who may see and change what, and how a refusal reads."""
 
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.urls import reverse
 from console.access import Permission
 from console.demonstration import create_demonstration_users
 from console.navigation import SECTIONS
+from console.rbac.routes import SAMPLES, routes
 from console.roles import PERMISSIONS_BY_ROLE, Role, sync_roles
 from evidence.audit import Act, Actor, record
 from evidence.models import Artifact, AuditEntry, PromiseIncident, Publication, Seal
@@ -263,3 +265,14 @@ def test_the_csp_header_is_exactly_the_recipe(signed_in: Any) -> None:
         "style-src": "'self' 'unsafe-inline'",
         "object-src": "'none'",
     }
+
+
+@pytest.mark.parametrize("given", ["%00", "0%00", "%EF%BF%BF", "'", "0" * 400, "..%2F.."])
+def test_an_address_of_no_row_is_never_a_fault(signed_in: Any, given: str) -> None:
+    client = signed_in(None, superuser=True)
+    open_to_any = [each.path for each in routes() if re.search(r"<(str|path):", each.path) and not each.act]
+    assert len(open_to_any) > 30
+    for path in open_to_any:
+        address = re.sub(r"<(?:str|path):\w+>", given, path)
+        address = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: SAMPLES[found[1]], address)
+        assert client.get(f"/{address}").status_code < 500, address
