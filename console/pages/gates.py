@@ -162,7 +162,7 @@ def _criteria(found: GateStatus) -> Iterator[CriterionShown]:
     """Not met and unknown ones first; whether each is a key one."""
     keys = {each.name for each in found.spec.criteria if each.key}
     for told in sorted(found.criteria, key=lambda each: each["outcome"] == PASS):
-        _, name, actual, target, margin, _, age, at_95, source = criterion_row(found, told)
+        _, name, _, actual, target, margin, age, at_95, source = criterion_row(found, told)
         yield CriterionShown(
             name=name,
             is_key=name in keys,

@@ -47,7 +47,7 @@ class GateFigures:
         told = sorted(self.status.criteria, key=lambda each: each["outcome"] == PASS)
         rows = [criterion_row(self.status, each) for each in told]
         return [
-            CriterionRow(row[1], row[2], row[3], row[5], str(each["outcome"]))
+            CriterionRow(row[1], row[3], row[4], row[2], str(each["outcome"]))
             for row, each in zip(rows, told, strict=True)
         ]
 

@@ -54,6 +54,9 @@ def _too_few(rule: Rule, reading: Reading) -> str:
     return f"{reading.sample_count or 0} samples in {rule.window_seconds} s, fewer than {max(rule.minimum_count, 1)}"
 
 
+WORDS = {">": "more than", ">=": "at least", "<": "less than", "<=": "at most"}
+
+
 def _beyond(rule: Rule, reading: Reading) -> str:
-    told = f"{rule.title} is {reading.value:g} {rule.unit}, {rule.operator} {rule.threshold:g} {rule.unit}"
+    told = f"{rule.title}: {reading.value:g}, {WORDS[rule.operator]} {rule.threshold:g} {rule.unit}"
     return f"{told}: {reading.why}" if reading.why else told

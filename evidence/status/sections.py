@@ -16,7 +16,7 @@ from evidence.status.dependencies import Health
 from evidence.status.gate_status import GateStatus
 from evidence.status.standing import Standing
 
-CRITERIA = ("gate", "criterion", "actual", "target", "margin", "outcome", "age", "95 %", "source")
+CRITERIA = ("gate", "criterion", "outcome", "actual", "target", "margin", "age", "95 %", "source")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +151,10 @@ def criterion_row(gate: GateStatus, told: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         gate.spec.name,
         str(told["name"]),
+        f"{told['outcome']}{reason}",
         _figure(told.get("actual"), unit),
         UNKNOWN if threshold is None else f"{told['operator']} {shown(threshold, unit)}",
         _figure(told.get("margin"), unit),
-        f"{told['outcome']}{reason}",
         told_age(told.get("age_hours"), may_age=str(told["name"]) in ageing),
         _at_95(told.get("at_95")),
         str(told.get("source", "")),

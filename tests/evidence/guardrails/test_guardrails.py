@@ -162,7 +162,7 @@ def test_too_few_samples_say_nothing() -> None:
     assert told.standing is STATES.INSUFFICIENT_DATA
     long_ago = Since(beyond=NOW - timedelta(minutes=1))
     told = judge(rule("ack-p95"), Reading(900.0, 200), before=long_ago, mode=Mode.LIMITED, now=NOW)
-    assert (told.standing, "900 ms, > 120 ms" in told.why) == (STATES.BREACHED, True)
+    assert (told.standing, ": 900, more than 120 ms" in told.why) == (STATES.BREACHED, True)
 
 
 TEXT = SHIPPED.read_text()
