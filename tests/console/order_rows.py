@@ -9,6 +9,7 @@ from django.urls import reverse
 from autocom.kernel.ids import new_request_id
 from console.set_aside.orders import digest_of, packed
 from evidence.models import Bundle, SetAsideOrder, VerificationOrder
+from ingestion.redrive.place import SetAside
 from tests.console.rows import ago
 
 ASKED = {"actor_kind": "person", "actor": "dri"}
@@ -60,6 +61,7 @@ def order_pages(bundle: Bundle) -> dict[str, str]:
         "letter_order_died": letter_order_row(state="died", **so_far, **settled),
         "letter_order_done": letter_order_row(state="done", **whole, **settled),
     }
+    quarantined = letter_order_row(place=SetAside.QUARANTINE.value, state="done", **whole, **settled)
     log = {
         "verification_running": verification_row(state="running", step="reading the entries", checked_count=66_000),
         "verification_died": verification_row(state="died", checked_count=66_000, **settled),
@@ -85,6 +87,7 @@ def order_pages(bundle: Bundle) -> dict[str, str]:
     )
     return {
         **{name: reverse("admin:ingestion_deadletter_order", args=[row.pk]) for name, row in letters.items()},
+        "letter_order_quarantine": reverse("admin:ingestion_quarantinedevent_order", args=[quarantined.pk]),
         **{name: reverse("admin:log_verification", args=[row.pk]) for name, row in log.items()},
         "verification_bundle": reverse("admin:bundle_verification", args=[bundle.artifact_id, ours.pk]),
     }
