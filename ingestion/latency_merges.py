@@ -56,6 +56,11 @@ def pieces_of(rows: QuerySet[LatencyFlush], *, span: timedelta) -> list[Piece]:
     return [Piece(begin=row["begin"], key=key_of(row, span=span), row_ids=row["row_ids"]) for row in found]
 
 
+def rows_of(row_ids: Iterable[int]) -> QuerySet[LatencyFlush]:
+    """By one array instead of a parameter for each: there may be tens of thousands."""
+    return LatencyFlush.objects.extra(where=["id = ANY(%s)"], params=[list(row_ids)])
+
+
 COUNTERS: Mapping[str, Any] = {
     "all_count": Sum("count"),
     "within": Sum("within_slo_count"),
@@ -89,7 +94,7 @@ def take_merges(row_ids: Iterable[int], *, spans: Iterable[timedelta]) -> Iterat
     for span in spans:
         if len(left) <= FEW_ROWS:
             return
-        pieces = pieces_of(LatencyFlush.objects.filter(pk__in=list(left)), span=span)
+        pieces = pieces_of(rows_of(left), span=span)
         known = known_merges(pieces)
         for piece in pieces:
             if piece.key in known:
@@ -118,7 +123,7 @@ def merged_before(rows: QuerySet[LatencyFlush]) -> Merged | None:
     for piece, blob in take_merges(counters, spans=SPANS):
         left.difference_update(piece.row_ids)
         merge_encoded(histogram, blob)
-    blobs = LatencyFlush.objects.filter(pk__in=list(left)).values_list("histogram", flat=True)
+    blobs = rows_of(left).values_list("histogram", flat=True)
     read_count = 0
     for histogram_of_row in blobs.iterator():
         merge_encoded(histogram, histogram_of_row)
@@ -172,7 +177,7 @@ def _make(pieces: Sequence[Piece], *, span: timedelta) -> int:
     LatencyMerge.objects.filter(span=span, begin=begin).exclude(key__in=list(known)).delete()
     wanted = {pk: piece for piece in pieces if piece.key not in known for pk in piece.row_ids}
     blobs: dict[bytes, list[bytes]] = {piece.key: [] for piece in wanted.values()}
-    for pk, blob in LatencyFlush.objects.filter(pk__in=list(wanted)).values_list("pk", "histogram"):
+    for pk, blob in rows_of(wanted).values_list("pk", "histogram"):
         blobs[wanted[pk].key].append(bytes(blob))
     LatencyMerge.objects.bulk_create(
         [

@@ -20,7 +20,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from ingestion.latency import Stage
 from ingestion.latency_distribution import Distribution, logarithmic_edges_us
-from ingestion.latency_merges import COUNTERS, EPOCH, SPANS, beginning, key_of, take_merges
+from ingestion.latency_merges import COUNTERS, EPOCH, SPANS, beginning, key_of, rows_of, take_merges
 from ingestion.latency_store import encoded, merged
 from ingestion.models import HOUR, LatencyFlush
 from ingestion.replay.percentiles import P50, P95, P99
@@ -233,7 +233,7 @@ def _merge_missing(sums: Sequence[_Sum], *, step: timedelta, shapes_of: Sequence
     for each in missing:
         if each.parts_rows_count == len(each.row_ids):
             _keep(each, iter(each.parts))
-    found = LatencyFlush.objects.filter(pk__in=list(left)).order_by("stage", "minute").values_list("pk", "histogram")
+    found = rows_of(left).order_by("stage", "minute").values_list("pk", "histogram")
     # one histogram of 140 kB at a time: rows of a stage's cell follow each other
     for _, group in groupby(found.iterator(), key=lambda row: left[row[0]].key):
         cell_rows = list(group)
