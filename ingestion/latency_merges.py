@@ -58,7 +58,9 @@ def pieces_of(rows: QuerySet[LatencyFlush], *, span: timedelta) -> list[Piece]:
 
 def rows_of(row_ids: Iterable[int]) -> QuerySet[LatencyFlush]:
     """By one array instead of a parameter for each: there may be tens of thousands."""
-    return LatencyFlush.objects.extra(where=["id = ANY(%s)"], params=[list(row_ids)])
+    if not (ids := list(row_ids)):
+        return LatencyFlush.objects.none()
+    return LatencyFlush.objects.extra(where=["id = ANY(%s)"], params=[ids])
 
 
 COUNTERS: Mapping[str, Any] = {
