@@ -119,9 +119,9 @@ def test_an_event_that_does_not_exist_is_no_server_error(signed_in: Any) -> None
     ("address", "budget"),
     [
         ("/admin/ingestion/event/", 7),
-        ("/admin/ingestion/deadletter/", 7),
+        ("/admin/ingestion/deadletter/", 8),
         ("/admin/ingestion/suppressedduplicate/", 7),
-        ("/admin/ingestion/quarantinedevent/", 7),
+        ("/admin/ingestion/quarantinedevent/", 8),
         ("/admin/ingestion/batch/", 6),
         ("/admin/ingestion/laneincident/", 6),
         ("/admin/ingestion/provider/", 10),
