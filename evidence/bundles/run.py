@@ -39,8 +39,14 @@ class Run:
         return datetime.fromtimestamp(self.history.wall_ns(self.history.end_ns) // NS_PER_SECOND, tz=UTC)
 
     @property
+    def code(self) -> Mapping[str, Any]:
+        """`commit`, `is_changed`, `build`: what it ran on. Empty where nobody could tell."""
+        code: Mapping[str, Any] = self.environment.get("autocom", {})
+        return code
+
+    @property
     def commit(self) -> str:
-        return str(self.environment.get("autocom", {}).get("commit", UNKNOWN))
+        return str(self.code.get("commit", UNKNOWN))
 
     @cached_property
     def stored(self) -> Stored:

@@ -2141,7 +2141,7 @@ def facts_of(bag: Bag, run: Run) -> dict[str, Any]:
         "smoke": _smoke_facts,
         "faults": _fault_facts,
         "rbac": _rbac_facts,
-        "rollback": lambda one: {name: one.json("data/rollback/drill.json")[name] for name in ("seconds", "at")},
+        "rollback": _drill_facts,
         "audit": _audit_facts,
         "freeze": _freeze_facts,
         "acks": lambda one: _ack_facts(one, run),
@@ -2164,8 +2164,22 @@ def _smoke_facts(bag: Bag) -> dict[str, Any]:
     return {**{name: figures[name] for name in SMOKE_FIGURES}, "at": at.isoformat()}
 
 
+def _of_same_code(bag: Bag, where: str, *, by: str) -> dict[str, Any]:
+    """Raises LookupError where it was found on other code than that of the run."""
+    told: dict[str, Any] = bag.json(where)
+    run_on = bag.json("data/environment/environment.json")["autocom"]
+    if told["commit"] == "unknown" or (told["commit"], told[by]) != (run_on["commit"], run_on[by]):
+        raise LookupError(f"{where} is of other code than the run")
+    return told
+
+
+def _drill_facts(bag: Bag) -> dict[str, Any]:
+    told = _of_same_code(bag, "data/rollback/drill.json", by="build")
+    return {name: told[name] for name in ("seconds", "at")}
+
+
 def _fault_facts(bag: Bag) -> dict[str, Any]:
-    told = bag.json("data/faults/faults.json")
+    told = _of_same_code(bag, "data/faults/faults.json", by="is_changed")
     caught = [one["is_caught"] is True for one in told["planted_bugs"]]
     seeds_of: dict[str, set[int]] = {}
     events, failed = [], 0
@@ -2190,7 +2204,7 @@ def _fault_facts(bag: Bag) -> dict[str, Any]:
 def _rbac_facts(bag: Bag) -> dict[str, Any]:
     cells = Counter(row["verdict"] for row in csv.DictReader(io.StringIO(bag.text("data/rbac/matrix.csv"), newline="")))
     count, wrong = sum(cells.values()), cells["MISMATCH"]
-    at = bag.json("data/rbac/summary.json")["at"]
+    at = _of_same_code(bag, "data/rbac/summary.json", by="build")["at"]
     return {"cells": count, "mismatches": wrong, "untested": count - wrong - cells["match"], "at": at}
 
 

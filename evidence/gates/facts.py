@@ -9,7 +9,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ from evidence.gates.history import freeze_before, read_acts
 from evidence.runs.folders import began_at
 
 SMOKE, FAULTS, DRILL = "data/smoke/summary.json", "data/faults/faults.json", "data/rollback/drill.json"
+ENVIRONMENT = "data/environment/environment.json"
 RBAC, RBAC_SUMMARY, AUDIT = "data/rbac/matrix.csv", "data/rbac/summary.json", "data/audit/entries.jsonl"
 SPEC, SUMMARY, SAMPLES = "data/gate/spec.json", "data/replay/summary.json", "data/replay/samples.csv"
+UNKNOWN = "unknown"
+CODE_OF_FAULTS = ("commit", "is_changed")
+CODE_OF_LEFT = ("commit", "build")  # `build` is a MAC by the key of one installation; the fault suite has its own
 FIELD_LIMIT_CHARACTERS = 1 << 24  # a sample holds whatever message id the provider chose
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, csv.Error)
 
@@ -53,7 +57,7 @@ def _smoke(bag: Path) -> Mapping[str, Any]:
 
 def _faults(bag: Path) -> Mapping[str, Any]:
     """`fewest`: of the fault that passed under the fewest seeds, of the trial with the fewest events."""
-    told = _json(bag / FAULTS)
+    told = _of_same_code(bag, FAULTS, by=CODE_OF_FAULTS)
     passed = [each for each in told["cells"] if each["outcome"] == "PASS"]
     seeds = Counter(fault for fault, _ in {(str(each["fault"]), int(each["seed"])) for each in passed})
     missed = sum(each["is_caught"] is not True for each in told["planted_bugs"])
@@ -77,12 +81,12 @@ def _rbac(bag: Path) -> Mapping[str, Any]:
         "cells": verdicts.total(),
         "mismatches": verdicts["MISMATCH"],
         "untested": not_matching - verdicts["MISMATCH"],
-        "at": _json(bag / RBAC_SUMMARY)["at"],
+        "at": _of_same_code(bag, RBAC_SUMMARY, by=CODE_OF_LEFT)["at"],
     }
 
 
 def _drill(bag: Path) -> Mapping[str, Any]:
-    told = _json(bag / DRILL)
+    told = _of_same_code(bag, DRILL, by=CODE_OF_LEFT)
     return {"seconds": told["seconds"], "at": told["at"]}
 
 
@@ -113,6 +117,19 @@ def _acks(bag: Path) -> Mapping[str, Any]:
 
 def _p95_threshold_ms(spec: Mapping[str, Any]) -> float:
     return next(float(each["threshold"]) for each in spec["criteria"] if each["metric"] == "ack_ms.p95")
+
+
+def is_same_code(one: Mapping[str, Any], other: Mapping[str, Any], *, by: Sequence[str]) -> bool:
+    """Of one known commit, and alike in what else is named. Raises LookupError where one of them is not told."""
+    return one["commit"] != UNKNOWN and all(one[name] == other[name] for name in by)
+
+
+def _of_same_code(bag: Path, where: str, *, by: Sequence[str]) -> Mapping[str, Any]:
+    """The file, if it was made on the code that the run ran on. Raises LookupError otherwise."""
+    told: Mapping[str, Any] = _json(bag / where)
+    if not is_same_code(told, _json(bag / ENVIRONMENT)["autocom"], by=by):
+        raise LookupError(f"{where} is of other code than the run")
+    return told
 
 
 def _json(path: Path) -> Any:

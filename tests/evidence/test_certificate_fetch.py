@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,10 +9,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from autocom.kernel.clock import us_of
 from autocom.kernel.errors import AutocomError, ConfigurationError
@@ -29,6 +23,7 @@ from ingestion.provider_book import ProviderBook
 from ingestion.worker import PERIODIC
 from tests.console.rows import ago, provider_row
 from tests.support.schemes import RSA_KEY, TOPIC, certified
+from tests.support.tls import certificate, server_context
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,10 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def amazon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Amazon]:
-    path = tls_certificate(tmp_path)
+    path = certificate(tmp_path, HOST)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
+    context = server_context(path)
     server = Amazon(("127.0.0.1", 0), _Handler)
     server.asked = []
     server.body = certified(RSA_KEY).encode()
@@ -89,25 +83,6 @@ def amazon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Amazon]:
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-def tls_certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "tls.pem"
-    encoding = serialization.Encoding.PEM
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + made.public_bytes(encoding))
-    return path
 
 
 @pytest.fixture

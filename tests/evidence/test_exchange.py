@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from evidence.publishing.exchange import Answer, Broken, Limits, exchange
 from evidence.sends import Destination
+from tests.support.tls import certificate, server_context
 
 NAME = "evidence.example.com"
 
@@ -37,8 +32,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def tls_port(tmp_path: Path) -> Iterator[int]:
     """A server on loopback that has a certificate of its own making for NAME."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(tmp_path))
+    context = server_context(certificate(tmp_path, NAME))
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
@@ -48,29 +42,6 @@ def tls_port(tmp_path: Path) -> Iterator[int]:
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-def certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    encoding = serialization.Encoding.PEM
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + made.public_bytes(encoding))
-    return path
 
 
 def put(port: int, *, host: str = NAME, addresses: tuple[str, ...] = ("127.0.0.1",)) -> Answer:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.management import call_command
@@ -20,10 +24,12 @@ from evidence.outgoing import notifier
 from evidence.outgoing.mail import recipient_of
 from evidence.outgoing.rekey import rekey_destinations
 from evidence.sends import DestinationInvalid
-from tests.support.smtp import MailBox, mail_server
+from tests.support.smtp import MailBox, SignIn, mail_server
+from tests.support.tls import certificate, server_context
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Outgoing.State
+HOST, PASSWORD = "mail.example.com", "p@ss:w/rd of the post"
 
 
 @pytest.fixture
@@ -40,6 +46,8 @@ def use(settings: Any, url: str) -> None:
     if url:
         server = mail_server_of(url, base_url="")
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.host, server.port
+        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = server.user, server.password
+        settings.EMAIL_USE_SSL, settings.EMAIL_USE_TLS = server.is_tls, server.starts_tls
         settings.DEFAULT_FROM_EMAIL = server.sender
 
 
@@ -161,6 +169,79 @@ def test_mail_that_was_taken_is_not_sent_again_for_a_bad_goodbye(box: MailBox) -
     notifier.notify_all()
     notify_again()
     assert len(box.taken) == 1
+    assert Outgoing.objects.get().state == State.SENT
+
+
+@pytest.fixture
+def elsewhere(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., MailBox]]:
+    """Starts HOST's mail server, which has a certificate, is named in the settings and stands on this machine."""
+    monkeypatch.setattr(sends, "current_mode", lambda: Mode.PRODUCTION)
+    connect = socket.create_connection
+    monkeypatch.setattr(
+        socket, "create_connection", lambda to, *more, **named: connect(("127.0.0.1", to[1]), *more, **named)
+    )
+    tls = certificate(tmp_path, HOST)
+    with ExitStack() as running:
+
+        def started(scheme: str, *, is_trusted: bool = True, host: str = HOST, has_tls: bool = True) -> MailBox:
+            if is_trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(tls))
+            context = server_context(tls) if has_tls else None
+            box = running.enter_context(mail_server(MailBox(tls=context, is_tls_at_once=scheme == "smtps")))
+            use(settings, f"{scheme}://postman:{quote(PASSWORD, safe='')}@{host}:{box.port}?from=autocom@example.com")
+            return box
+
+        yield started
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_another_machine_gets_password_and_mail_encrypted(elsewhere: Callable[..., MailBox], scheme: str) -> None:
+    box = elsewhere(scheme)
+    assert add() == 0
+    alert()
+    notifier.notify_all()
+    assert box.sign_ins == [SignIn("postman", PASSWORD, is_encrypted=True)]
+    assert [mail["Subject"] for mail in box.taken] == ["[autocom] lane 1 is late"]
+    assert Outgoing.objects.get().state == State.SENT
+
+
+@pytest.mark.parametrize(
+    ("scheme", "server"),
+    [
+        ("smtp", {"has_tls": False}),
+        ("smtp", {"is_trusted": False}),
+        ("smtps", {"is_trusted": False}),
+        ("smtp", {"host": "other.example.com"}),
+        ("smtps", {"host": "other.example.com"}),
+    ],
+)
+def test_a_server_that_may_be_another_gets_neither_password_nor_mail(
+    elsewhere: Callable[..., MailBox], scheme: str, server: dict[str, Any]
+) -> None:
+    box = elsewhere(scheme, **server)
+    add()
+    alert()
+    notifier.notify_all()
+    assert box.connection_count == 1
+    assert (box.sign_ins, box.seen, box.recipients) == ([], [], [])
+    row = Outgoing.objects.get()
+    assert row.state == State.WAITING
+    assert row.error.startswith("the mail server of EMAIL_URL took nothing: ")
+
+
+def test_a_sign_in_that_the_mail_server_refuses_is_tried_again_and_tells_no_password(
+    elsewhere: Callable[..., MailBox],
+) -> None:
+    box = elsewhere("smtp")
+    box.answers = {"AUTH": f"535 not {PASSWORD}"}
+    add()
+    alert()
+    notifier.notify_all()
+    row = Outgoing.objects.get()
+    assert (row.state, box.seen) == (State.WAITING, [])
+    assert row.error == "the mail server of EMAIL_URL took nothing: SMTPAuthenticationError 535"
+    box.answers = {}
+    notify_again()
     assert Outgoing.objects.get().state == State.SENT
 
 

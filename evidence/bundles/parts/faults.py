@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from django.conf import settings
 
 from evidence.bundles.errors import NotThere
+from evidence.bundles.parts.code import check_same_code
 from evidence.bundles.parts.files import copy
-from evidence.bundles.run import UNKNOWN, Run
+from evidence.bundles.run import Run
+from evidence.gates.facts import CODE_OF_FAULTS
 
 FILES = ("faults.json", "faults.md")
 PATHS = tuple(f"data/faults/{name}" for name in FILES)
@@ -25,12 +26,7 @@ def collect(run: Run, into: Path, *, folder: Path) -> None:
         raise NotThere(
             f"no result of the fault suite was given: run it with `make faults FAULTS='--out {_told(folder)}'`"
         )
-    try:
-        commit = str(json.loads((folder / FILES[0]).read_bytes())["commit"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise NotThere(f"faults.json cannot be read: {error!r}") from error
-    if commit != run.commit or commit == UNKNOWN:
-        raise NotThere(f"the fault suite ran on commit {commit[:12]}, the run on {run.commit[:12]}")
+    check_same_code(folder / FILES[0], run, by=CODE_OF_FAULTS, maker="the fault suite")
     for name in FILES:
         copy(folder / name, into / "data/faults" / name)
 

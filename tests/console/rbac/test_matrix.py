@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db.models import Model
 
+from autocom.build import build
 from console.api.v1.bundles import BundleList
 from console.models import IdempotentCall, RateWindow, ServiceToken
 from console.rbac.matrix import matrix, policy_csv
@@ -59,7 +60,7 @@ def test_every_route_method_and_persona_matches_and_the_command_leaves_files_tha
     rows = list(csv.DictReader((tmp_path / "rbac/matrix.csv").open(newline="")))
     assert (len(rows), {row["verdict"] for row in rows}) == (told["cells"], {"match"})
     with own_store(tmp_path):
-        collect_rbac(cast(Run, SimpleNamespace(commit=commit()["commit"])), tmp_path / "bag")
+        collect_rbac(cast(Run, SimpleNamespace(code={**commit(), "build": build()})), tmp_path / "bag")
     assert all((tmp_path / "bag" / path).is_file() for path in RBAC_PATHS)
     entry = AuditEntry.objects.filter(act=Act.RBAC_TESTED.value).latest("number")
     assert (entry.actor, entry.facts["mismatch"]) == ("os:somebody", 0)

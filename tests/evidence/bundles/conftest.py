@@ -75,7 +75,7 @@ def bundles(
         try:
             freeze("a", actor=Actor.process("bundles"), reason="to be judged by")
             whole, refused, into = whole_run(), _refused_run(), root / "made"
-            leave_drill_and_matrix(root, commit=commit_of(whole))
+            leave_drill_and_matrix(root, code=code_of(whole))
             made = make(whole, into=into), make(refused, into=into)
             yield Bundles(root, whole, refused, *made, _ordered(whole, root))
         finally:
@@ -92,15 +92,15 @@ def whole_run() -> RunFolder:
         return run_folder(replay("--target", target, *given))
 
 
-def commit_of(run: RunFolder) -> str:
-    commit: str = json.loads((run.path / "environment.json").read_bytes())["autocom"]["commit"]
-    return commit
+def code_of(run: RunFolder) -> dict[str, Any]:
+    code: dict[str, Any] = json.loads((run.path / "environment.json").read_bytes())["autocom"]
+    return code
 
 
-def leave_drill_and_matrix(root: Path, *, commit: str, seconds: float = 2.5) -> None:
+def leave_drill_and_matrix(root: Path, *, code: dict[str, Any], seconds: float = 2.5) -> None:
     """As `rollback_drill` and `rbac_matrix` leave them."""
     at = datetime.now(UTC).isoformat()
-    told = {"commit": commit, "at": at}
+    told = {**code, "at": at}
     left = {
         "rollback/drill.json": json.dumps({**told, "seconds": seconds}),
         "rbac/summary.json": json.dumps(told),

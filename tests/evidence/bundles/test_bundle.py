@@ -10,6 +10,7 @@ import sys
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -20,7 +21,7 @@ from evidence.models import AuditEntry
 from evidence.runs.finish import digests
 from ingestion.models import DeadLetter, Event
 from ingestion.replay.verdict import Outcome
-from tests.evidence.bundles.conftest import Bundles
+from tests.evidence.bundles.conftest import Bundles, code_of
 
 pytestmark = pytest.mark.django_db
 FAULT_FACTS = {"kinds": 2, "fewest_seeds": 1, "fewest_events": 800, "not_passed": 0, "bugs_missed": 1, "bugs_caught": 1}
@@ -179,14 +180,23 @@ def test_no_secret_of_the_environment_is_in_any_byte(bundles: Bundles, bag: Path
 
 
 def test_a_fault_suite_of_another_commit_does_not_count(bundles: Bundles, tmp_path: Path) -> None:
-    folder = faults_of(tmp_path / "faults", commit="0" * 40)
+    folder = faults_of(tmp_path / "faults", {**code_of(bundles.whole), "commit": "0" * 40})
     made = make(bundles.whole, faults=folder, into=tmp_path)
     assert "data/faults/faults.json" in made.verdict.missing
 
 
+def test_a_fault_suite_of_changes_that_no_commit_has_does_not_count(bundles: Bundles, tmp_path: Path) -> None:
+    code = code_of(bundles.whole)
+    folder = faults_of(tmp_path / "faults", {**code, "is_changed": not code["is_changed"]})
+    made = make(bundles.whole, faults=folder, into=tmp_path)
+    assert "data/faults/faults.json" in made.verdict.missing
+    missing = json.loads((bundles.unpacked(tmp_path, made) / "data/missing.json").read_bytes())
+    (why,) = [each["why"] for each in missing if each["path"] == "data/faults/faults.json"]
+    assert "did not run on the same code" in why
+
+
 def test_a_fault_suite_of_this_commit_is_in_it_and_attested(bundles: Bundles, tmp_path: Path) -> None:
-    commit = json.loads((bundles.whole.path / "environment.json").read_bytes())["autocom"]["commit"]
-    made = make(bundles.whole, faults=faults_of(tmp_path / "faults", commit=commit), into=tmp_path)
+    made = make(bundles.whole, faults=faults_of(tmp_path / "faults", code_of(bundles.whole)), into=tmp_path)
     assert list(made.verdict.missing) == []
     facts = {each.metric: each.actual for each in made.verdict.criteria}
     assert {name: facts[f"faults.{name}"] for name in FAULT_FACTS} == FAULT_FACTS
@@ -198,13 +208,13 @@ def test_a_fault_suite_of_this_commit_is_in_it_and_attested(bundles: Bundles, tm
     assert done.returncode == 0, done.stdout
 
 
-def faults_of(folder: Path, *, commit: str) -> Path:
+def faults_of(folder: Path, code: dict[str, Any]) -> Path:
     folder.mkdir()
     trials = [("redis-killed", 1, 5_000), ("redis-killed", 2, 5_000), ("redis-killed", 2, 5_000), ("poison", 1, 800)]
     cells = [{"fault": fault, "seed": seed, "planned_count": count, "outcome": "PASS"} for fault, seed, count in trials]
     bugs = [{"bug": "ack before append", "is_caught": False}, {"bug": "no sweeper", "is_caught": True}]
     at = datetime.now(UTC).isoformat()
-    told = {"commit": commit, "outcome": "PASS", "cells": cells, "planted_bugs": bugs, "started_at": at}
+    told = {**code, "outcome": "PASS", "cells": cells, "planted_bugs": bugs, "started_at": at}
     (folder / "faults.json").write_text(json.dumps(told))
     (folder / "faults.md").write_text("# Fault suite: PASS\n")
     return folder

@@ -221,15 +221,17 @@ def _write_left(sample: Sample) -> None:
     """What other commands leave for a bundle."""
     cells = "route,method,persona,verdict\n/,GET,anonymous,match\n/,POST,anonymous,match\n"
     sample.write("data/rbac/matrix.csv", cells)
-    sample.write("data/rbac/summary.json", json.dumps({"at": TWO_HOURS_BEFORE}))
-    sample.write("data/rollback/drill.json", json.dumps({"at": TWO_HOURS_BEFORE, "seconds": 2.5}))
+    code = {"commit": "c" * 40, "is_changed": False, "build": "b" * 16}
+    sample.write("data/environment/environment.json", json.dumps({"autocom": code}))
+    sample.write("data/rbac/summary.json", json.dumps({**code, "at": TWO_HOURS_BEFORE}))
+    sample.write("data/rollback/drill.json", json.dumps({**code, "at": TWO_HOURS_BEFORE, "seconds": 2.5}))
     cells_passed = [
         {"fault": fault, "seed": seed, "planned_count": 5_000, "outcome": "PASS"}
         for fault in ("redis-killed", "poison")
         for seed in (1, 2)
     ]
     bugs = [{"bug": "ack before append", "is_caught": True}]
-    faults = {"cells": cells_passed, "planted_bugs": bugs, "started_at": TWO_HOURS_BEFORE}
+    faults = {**code, "cells": cells_passed, "planted_bugs": bugs, "started_at": TWO_HOURS_BEFORE}
     sample.write("data/faults/faults.json", json.dumps(faults))
 
 

@@ -51,6 +51,12 @@ def edited(sample: Sample, name: str, edit: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(told))
 
 
+def of_no_commit(sample: Sample) -> None:
+    """The run and the trials alike: nobody can tell what either ran on."""
+    for name in ("environment/environment", "faults/faults"):
+        edited(sample, f"data/{name}.json", lambda told: told.get("autocom", told).update(commit="unknown"))
+
+
 def replaced(sample: Sample, name: str, old: bytes, new: bytes) -> None:
     path = sample.folder / name
     content = path.read_bytes()
@@ -278,6 +284,27 @@ FORGERIES: dict[str, tuple[Callable[[Sample], object], str, str]] = {
         lambda s: edited(s, "data/faults/faults.json", lambda t: t["cells"][0].update(outcome="FAIL")),
         "recomputed",
         "faults.not_passed",
+    ),
+    "a matrix of other code": (
+        lambda s: edited(s, "data/rbac/summary.json", lambda t: t.update(build="d" * 16)),
+        "recomputed",
+        "rbac.cells",
+    ),
+    "a drill of another commit": (
+        lambda s: edited(s, "data/rollback/drill.json", lambda t: t.update(commit="d" * 40)),
+        "recomputed",
+        "rollback.seconds",
+    ),
+    "a run of no known commit": (lambda s: of_no_commit(s), "recomputed", "faults.kinds"),
+    "trials of another commit": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t.update(commit="d" * 40)),
+        "recomputed",
+        "faults.kinds",
+    ),
+    "trials of a changed tree": (
+        lambda s: edited(s, "data/faults/faults.json", lambda t: t.update(is_changed=True)),
+        "recomputed",
+        "faults.kinds",
     ),
     "a fault left out": (
         lambda s: edited(s, "data/faults/faults.json", lambda t: t.update(cells=t["cells"][:2])),
