@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.faults.trial import Load, Scenario, run_trial
 from tests.faults.volume import VolumeUnavailable
 
 PROJECT = Path(__file__).resolve().parents[2]
+TRIALS_OF_A_SERVICE = 6  # after each one the proof is derived of all that the service ever stored
 BUG_DRAIN_LIMIT_SECONDS = 25.0  # a lane that nobody wakes stays as it is; no need to wait for the whole limit
 EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}
 
@@ -92,22 +94,22 @@ def _about(given: Any) -> dict[str, Any]:
 
 
 def _cells(chosen: Sequence[Scenario], given: Any) -> Iterator[Cell]:
-    """Faults that need the same kind of service share one, as long as it stays healthy."""
+    """Faults that need the same kind of service share one, for some trials and as long as it stays healthy."""
     for options in dict.fromkeys(scenario.options for scenario in chosen):
         with ExitStack() as held:
-            stack: Stack | None = None
-            for scenario in (each for each in chosen if each.options == options):
-                for seed in given.seeds:
-                    if why := scenario.untested():
-                        yield _untested(scenario, seed, why)
-                        continue
-                    if stack is None:
-                        stack = held.enter_context(running_stack(options))
-                    cell = _cell(stack, scenario, seed=seed, given=given)
-                    yield cell
-                    if not _is_fit(stack, cell):
-                        held.close()
-                        stack = None
+            stack, trial_count = None, 0
+            for scenario, seed in product((each for each in chosen if each.options == options), given.seeds):
+                if why := scenario.untested():
+                    yield _untested(scenario, seed, why)
+                    continue
+                if stack is None:
+                    stack, trial_count = held.enter_context(running_stack(options)), 0
+                cell = _cell(stack, scenario, seed=seed, given=given)
+                is_fit, trial_count = _is_fit(stack, cell), trial_count + 1
+                yield cell
+                if trial_count == TRIALS_OF_A_SERVICE or not is_fit:
+                    held.close()
+                    stack = None
 
 
 def _cell(stack: Stack, scenario: Scenario, *, seed: int, given: Any) -> Cell:
