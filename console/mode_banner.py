@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from evidence.mode_standing import ModeStanding, standing
 from evidence.modes import Mode
 
+POLL_SECONDS = 10
 FRESH_SECONDS = 2.0  # tabs poll, and each answer takes several queries
 SENTENCES = {
     Mode.OBSERVER: "nothing is sent to the outside",

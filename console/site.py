@@ -15,10 +15,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from unfold.sites import UnfoldAdminSite
 
+from console import mode_banner
 from console.access import Permission
 from console.actions.accounts import user_changed
 from console.guards import is_poll, send_to_login
-from console.mode_banner import SHOWN
 from console.palette import ids_found, pages_found
 from evidence.audit import Actor
 
@@ -44,7 +44,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         from console.pages.latency import LatencyExport, LatencyPage
         from console.pages.latency_compare import LatencyComparePage, LatencyRunsPage
         from console.pages.log import LogPage
-        from console.pages.mode import ModePage
+        from console.pages.mode import ModeBand, ModePage
         from console.pages.openid import OpenIdAgain, OpenIdBegin, OpenIdCallback
         from console.pages.outgoing import OutgoingPage
         from console.pages.overview import OverviewFigures
@@ -93,6 +93,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
             path("status/", self.admin_view(StatusPage.as_view(site=self)), name="status"),
             path("gates/", self.admin_view(GatesPage.as_view(site=self)), name="gates"),
             path("gates/<slug:gate>/", self.admin_view(GatePage.as_view(site=self)), name="gate"),
+            path("mode/band/", self.admin_view(ModeBand.as_view()), name="mode_band"),
             path("mode/", self.admin_view(ModePage.as_view(site=self)), name="mode"),
             path("alerts/", self.admin_view(AlertsPage.as_view(site=self)), name="alerts"),
             path("budgets/", self.admin_view(BudgetsPage.as_view(site=self)), name="budgets"),
@@ -175,10 +176,11 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme has no ty
         context: dict[str, Any] = super().each_context(request)
         if not self.has_permission(request):  # the login page
             return context
-        banner = SHOWN.banner()
+        banner = mode_banner.SHOWN.banner()
         return {
             **context,
             "mode_banner": banner,
+            "mode_poll_seconds": mode_banner.POLL_SECONDS,
             "mode_address": reverse("admin:mode") if request.user.has_perm(Permission.MODE_READ) else "",
             "environment_title_prefix": f"[{banner.mode.value}]",
         }

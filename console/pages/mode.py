@@ -11,6 +11,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.views.generic import TemplateView
 
 from autocom.kernel.clock import SYSTEM_CLOCK, datetime_of
 from autocom.kernel.errors import AutocomError
@@ -37,6 +38,17 @@ LISTS = ("keys", "providers")
 class Change:
     row: ModeChange
     when: SafeString | str
+
+
+class ModeBand(TemplateView):
+    """What the band of every page says by now, for tabs that stay open."""
+
+    template_name = "console/_mode_banner.html"
+    http_method_names = ["get", "head", "options"]
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {"mode_banner": SHOWN.banner(), **super().get_context_data(**kwargs)}
 
 
 class ModePage(GuardedPage):

@@ -7,7 +7,6 @@ from django.http import HttpRequest
 
 from console.access import Permission
 from console.guards import GuardedPage
-from console.mode_banner import SHOWN
 from console.pages.overview_figures import OverviewFiguresContent, figures_of
 from console.pages.overview_snapshot import OverviewSources, SnapshotCache, Window
 
@@ -32,7 +31,7 @@ class OverviewFigures(GuardedPage):
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {"figures": self.figures(), "mode_banner": SHOWN.banner(), **super().get_context_data(**kwargs)}
+        return {"figures": self.figures(), **super().get_context_data(**kwargs)}
 
     def figures(self) -> OverviewFiguresContent:
         may_see = self.request.user.has_perm

@@ -88,6 +88,7 @@ PAGES: Mapping[str, Row] = {
     "admin/gates/<slug:gate>/ act=no-go": Row(
         by_method={"POST": replace(paged(P.GATE_READ), of_row=frozenset({P.GATE_DECIDE}))}
     ),
+    "admin/mode/band/": page(),
     "admin/mode/": page(P.MODE_READ, post=(P.MODE_LOWER,)),
     "admin/mode/ act=raise": act(P.MODE_READ, P.MODE_RAISE),
     "admin/rbac/": page(P.RBAC_READ, post=(P.RBAC_RUN,)),

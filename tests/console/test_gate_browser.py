@@ -10,7 +10,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from console.pages import overview
+from console import mode_banner
 from console.roles import Role
 from evidence.decisions import dri
 from evidence.gates.evaluate import GateVerdict
@@ -29,7 +29,7 @@ BAND = "[aria-label='Mode']"
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(overview, "POLL_SECONDS", 1)
+    monkeypatch.setattr(mode_banner, "POLL_SECONDS", 1)
     with own_store(tmp_path / "evidence"):
         yield
 
@@ -117,7 +117,7 @@ def test_two_people_take_a_passed_gate_to_limited_and_one_takes_it_back_at_once(
     is_sound(bob)
     assert current_mode() is Mode.OBSERVER  # a decision enables; a person sets
 
-    watching.goto(reverse("admin:index"))
+    watching.goto(reverse("admin:gates"))
     expect(watching.locator(BAND)).to_contain_text("OBSERVER")
     ann.goto(reverse("admin:mode"))
     is_sound(ann)

@@ -43,7 +43,7 @@ def test_band_and_title_of_every_page_name_the_mode_and_follow_its_change_at_onc
         page = html(dri, name)
         assert "console-mode--limited" in page, name
         assert "<title>[LIMITED]" in page, name
-    assert "LIMITED" in html(dri, "admin:overview_figures")  # pages that stay open are told too
+    assert "<strong>LIMITED</strong>" in html(dri, "admin:mode_band")  # pages that stay open are told too
     dri.post(reverse("admin:mode"), {"mode": "OBSERVER", "reason": "enough"})
     assert "console-mode--observer" in html(dri, "admin:index")
 
@@ -54,11 +54,18 @@ def test_whoever_is_not_signed_in_is_not_told() -> None:
     assert "OBSERVER" not in page, "the tab's title tells it too"
 
 
+def test_a_tab_whose_session_has_ended_is_not_told() -> None:
+    answer = Client().get(reverse("admin:mode_band"), headers={"HX-Request": "true"})
+    assert answer.status_code == 401
+    assert b"OBSERVER" not in answer.content
+
+
 def test_a_role_that_may_not_read_the_mode_is_told_it_without_a_link(signed_in: Any) -> None:
     page = html(signed_in(None), "admin:password_change")
     assert "console-mode--observer" in page
-    assert reverse("admin:mode") not in page
-    assert reverse("admin:mode") in html(signed_in(Role.AUDITOR), "admin:password_change")
+    link = f'href="{reverse("admin:mode")}"'
+    assert link not in page
+    assert link in html(signed_in(Role.AUDITOR), "admin:password_change")
 
 
 def test_one_reading_serves_many_pages_and_a_change_makes_another() -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// Live figures, copy buttons and two-key shortcuts. Every page works without this file.
+// Live figures, the mode of an open tab, copy buttons and two-key shortcuts. Every page works without this file.
 
 (() => {
     const isTyping = () => {
@@ -57,14 +57,43 @@
         }
     });
 
-    // an open tab takes the new mode's colours and name, not its words alone
-    document.addEventListener("htmx:oobAfterSwap", ({ detail: { target } }) => {
-        if (target.id === "mode-banner") {
-            const mode = target.querySelector("strong").textContent;
-            target.parentElement.className = `console-mode console-mode--${mode.toLowerCase()}`;
-            document.title = document.title.replace(/^\[\w+\]/, `[${mode}]`);
+    // Not by htmx: where the session has ended, a page with a half-filled form stays, and says that its mode is old.
+    async function askMode(banner) {
+        if (document.hidden) {
+            return;
         }
-    });
+        let told = null;
+        try {
+            const asked = { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(8_000) };
+            const answer = await fetch(banner.dataset.address, asked);
+            told = answer.ok ? await answer.text() : null;
+        } catch {
+            // told below
+        }
+        document.getElementById("mode-stale").hidden = told !== null;
+        if (told !== null) {
+            showMode(banner, told);
+        }
+    }
+
+    function showMode(banner, told) {
+        const fresh = document.createElement("p");
+        fresh.innerHTML = told;
+        if (fresh.textContent.trim() === banner.textContent.trim()) {
+            return; // the same words again are no change, and would be read aloud
+        }
+        const mode = fresh.querySelector("strong").textContent;
+        banner.replaceChildren(...fresh.childNodes);
+        banner.parentElement.className = `console-mode console-mode--${mode.toLowerCase()}`;
+        document.title = document.title.replace(/^\[\w+\]/, `[${mode}]`);
+    }
+
+    function followMode(banner) {
+        const ask = () => askMode(banner);
+        window.setInterval(ask, Number(banner.dataset.pollSeconds) * 1_000);
+        document.addEventListener("visibilitychange", ask);
+        window.addEventListener("pageshow", ({ persisted }) => persisted && ask()); // back to a page that was kept
+    }
 
     async function copy(button) {
         const text = button.dataset.copy;
@@ -83,6 +112,10 @@
 
     document.addEventListener("DOMContentLoaded", () => {
         document.documentElement.classList.add("console-has-script");
+        const banner = document.getElementById("mode-banner");
+        if (banner) {
+            followMode(banner);
+        }
         for (const button of document.querySelectorAll("[data-copy]")) {
             button.hidden = false;
             button.addEventListener("click", () => copy(button));
