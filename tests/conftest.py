@@ -4,11 +4,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from autocom.kernel.clock import SYSTEM_CLOCK
 from ingestion.buffer.store import LaneBuffer, lane_buffer
 from ingestion.drain import STOP, Drainer, DrainPolicy
 from ingestion.latency import LatencyRecorder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """A hash takes a third of a second, for nothing here. Services in processes of their own keep it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1_000)
+        yield
 
 
 @pytest.fixture
