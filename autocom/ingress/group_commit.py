@@ -35,7 +35,7 @@ GROUPS_IN_FLIGHT = 2
 BEHIND_COUNT = (
     128  # acks at once that are no sign of trouble: at 1,000/s a disk may take a quarter of a second for them
 )
-BEHIND_SECONDS = 0.03
+BEHIND_SECONDS = 0.02
 WAITING_LIMIT_COUNT = 20_000  # requests in memory; above it the process sheds load instead of growing
 
 log = logging.getLogger(__name__)

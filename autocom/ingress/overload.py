@@ -20,8 +20,8 @@ from ingestion.problems import Reply
 
 ROUND_SECONDS = 0.01  # of serving, before the loop looks at its connections again: some thirty acks
 PAUSE_SECONDS = 0.002
-WAIT_LIMIT_SECONDS = 0.02  # in a standing queue: with the rounds before and after it and the disk an ack within 0.12 s
-STANDING_SECONDS = WAIT_LIMIT_SECONDS / 2  # the usual wait above which the queue stands
+WAIT_LIMIT_SECONDS = 0.014  # in a standing queue: with the rounds before and after it and the disk an ack within 0.1 s
+STANDING_SECONDS = 0.01  # the usual wait above which the queue stands
 MEMORY_SECONDS = 0.5  # over so long a wait is usual: a burst of a tenth of a second passes
 BURST_LIMIT_SECONDS = 0.25
 

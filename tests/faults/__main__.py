@@ -26,7 +26,7 @@ from tests.faults.trial import Load, Scenario, run_trial
 from tests.faults.volume import VolumeUnavailable
 
 PROJECT = Path(__file__).resolve().parents[2]
-TRIALS_OF_A_SERVICE = 6  # after each one the proof is derived of all that the service ever stored
+EVENTS_OF_A_SERVICE = 29_000  # six plain trials: after each one the proof is derived of all that it ever stored
 BUG_DRAIN_LIMIT_SECONDS = 25.0  # a lane that nobody wakes stays as it is; no need to wait for the whole limit
 EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}
 
@@ -97,17 +97,17 @@ def _cells(chosen: Sequence[Scenario], given: Any) -> Iterator[Cell]:
     """Faults that need the same kind of service share one, for some trials and as long as it stays healthy."""
     for options in dict.fromkeys(scenario.options for scenario in chosen):
         with ExitStack() as held:
-            stack, trial_count = None, 0
+            stack, stored_count = None, 0
             for scenario, seed in product((each for each in chosen if each.options == options), given.seeds):
                 if why := scenario.untested():
                     yield _untested(scenario, seed, why)
                     continue
                 if stack is None:
-                    stack, trial_count = held.enter_context(running_stack(options)), 0
+                    stack, stored_count = held.enter_context(running_stack(options)), 0
                 cell = _cell(stack, scenario, seed=seed, given=given)
-                is_fit, trial_count = _is_fit(stack, cell), trial_count + 1
+                is_fit, stored_count = _is_fit(stack, cell), stored_count + cell.stored_count
                 yield cell
-                if trial_count == TRIALS_OF_A_SERVICE or not is_fit:
+                if stored_count > EVENTS_OF_A_SERVICE or not is_fit:
                     held.close()
                     stack = None
 

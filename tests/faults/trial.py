@@ -85,7 +85,6 @@ class Scenario:
     may_answer: frozenset[int] = frozenset({202, 503})  # beside broken connections
     may_happen: frozenset[str] = frozenset()  # kinds of lane incidents that the fault itself makes
     requires: Requirement = nothing_more
-    is_destructive: bool = False  # its service is not used for another trial
     untested: Callable[[], str] = lambda: ""  # why this machine cannot do it
 
 

@@ -113,7 +113,7 @@ def test_a_burst_waits_and_nobody_is_refused() -> None:
 
 
 def test_in_a_queue_that_stands_the_limit_is_tight_and_after_it_was_empty_it_is_not() -> None:
-    cost_seconds = WAIT_LIMIT_SECONDS / 2
+    cost_seconds = ROUND_SECONDS  # of a round's time, so that each round serves one
 
     async def flood_then_burst() -> tuple[Work, int]:
         work = Work(cost_seconds=cost_seconds)
