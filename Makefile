@@ -22,7 +22,7 @@ test: $(STAMP)
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage report --fail-under=80 | tail -n 40
 
-# about an hour; `make faults FAULTS="--only redis-killed --seeds 1"` for a part of it
+# an hour and a quarter; `make faults FAULTS="--only redis-killed --seeds 1"` for a part of it
 faults: $(STAMP)
 	@sh deploy/system-packages
 	$(BIN)/python -m tests.faults $(FAULTS)
